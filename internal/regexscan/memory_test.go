@@ -1,0 +1,166 @@
+package regexscan
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"regexp"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// exponential has 2^17 states.
+const exponential = `[ab]*a[ab]{16}x`
+
+func randomAB(n int) []byte {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	buf := make([]byte, n)
+	for i := range buf {
+		buf[i] = "ab"[rnd.IntN(2)]
+	}
+	return buf
+}
+
+// reachable returns the states that st holds on to, itself included.
+func reachable(st *state) []*state {
+	seen := map[*state]bool{st: true}
+	all := []*state{st}
+	for i := 0; i < len(all); i++ {
+		for j := range all[i].next {
+			n := all[i].next[j].Load()
+			if n != nil && !n.final() && !seen[n] {
+				seen[n] = true
+				all = append(all, n)
+			}
+		}
+	}
+	return all
+}
+
+func TestMemoryIsBounded(t *testing.T) {
+	re := regexp.MustCompile(exponential)
+	p := newProgram(re, exponential, defaultBudget)
+	d := p.variants[0]
+	buf := randomAB(128 << 10)
+
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	sc := p.NewScanner()
+	flushes, last := 0, 0
+	for n := 0; n <= len(buf); n += 64 {
+		require.Equal(t, -1, sc.Scan(buf[:n]))
+		require.LessOrEqual(t, d.size, d.budget)
+		if len(d.states) < last {
+			flushes++
+		}
+		last = len(d.states)
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	require.Greater(t, flushes, 10)
+	require.Less(t, int64(after.HeapAlloc)-int64(before.HeapAlloc), int64(2*defaultBudget))
+	for _, st := range reachable(d.start) {
+		require.True(t, st.live)
+	}
+	runtime.KeepAlive(p)
+}
+
+func TestParkedScannerHoldsOneState(t *testing.T) {
+	re := regexp.MustCompile(exponential)
+	p := newProgram(re, exponential, 64<<10)
+	buf := randomAB(8 << 10)
+
+	parked, ahead, busy := p.NewScanner(), p.NewScanner(), p.NewScanner()
+	require.Equal(t, -1, parked.Scan(buf[:50]))
+	require.Equal(t, -1, ahead.Scan(buf[:60]))
+	st := parked.cursors[0].state
+	require.True(t, st.live)
+	require.Greater(t, len(reachable(st)), 5)
+
+	require.Equal(t, -1, busy.Scan(buf))
+	require.False(t, st.live)
+	require.Len(t, reachable(st), 1)
+
+	// Going on must not fill it again.
+	require.Equal(t, -1, parked.Scan(buf[:70]))
+	require.NotSame(t, st, parked.cursors[0].state)
+	require.Len(t, reachable(st), 1)
+	done := append(bytes.Clone(buf[:70]), "aaaaaaaaaaaaaaaaax"...)
+	require.Equal(t, len(done), parked.Scan(done))
+}
+
+// TestStatesAreShared checks that runes which make no difference
+// do not make states.
+func TestStatesAreShared(t *testing.T) {
+	tests := []struct {
+		expr   string
+		states int
+	}{
+		{`[a-c]x`, 2},
+		{`^a[^b]!`, 1},    // after a, then rejected
+		{`a\b!`, 2},       // after a, else
+		{`\ba!`, 3},       // after a, after a word rune, else
+		{`(?m)^a!`, 3},    // after a, after a newline, else
+		{`a(?m)$!`, 2},    // after a, else
+		{`(a.*|b.*)!`, 4}, // after a, b, a and b in any order, else
+	}
+	for _, tt := range tests {
+		t.Run(tt.expr, func(t *testing.T) {
+			p := newProgram(regexp.MustCompile(tt.expr), tt.expr, defaultBudget)
+			s := p.NewScanner()
+			s.Scan([]byte("ab.\n ab\nba ac\n\n.bb.éaa\n b.a"))
+			require.Len(t, p.variants[0].states, tt.states)
+		})
+	}
+}
+
+// TestConcurrent has many goroutines fill, follow and flush one graph.
+func TestConcurrent(t *testing.T) {
+	for _, expr := range []string{`[ab]*a[ab]{3}c\b`, `(?i)^k+$|\pL[^a]\n`, `^a[^b]+c$`} {
+		re := regexp.MustCompile(expr)
+		for _, budget := range []int{0, 2000, defaultBudget} {
+			p := newProgram(re, expr, budget)
+			var wg sync.WaitGroup
+			for i := range 16 {
+				wg.Go(func() {
+					g := generator{Rand: rand.New(rand.NewPCG(uint64(i), uint64(budget)))}
+					for range 60 {
+						run(t, p, g.Rand, g.input(), g.input())
+					}
+				})
+			}
+			wg.Wait()
+			requireRightVariant(t, p, false)
+		}
+	}
+}
+
+func TestForConcurrent(t *testing.T) {
+	re := regexp.MustCompile(`(?m)^[\pL\pN]+$`)
+	got := make([]*Program, 16)
+	var wg sync.WaitGroup
+	for i := range got {
+		wg.Go(func() { got[i] = For(re) })
+	}
+	wg.Wait()
+	for _, p := range got {
+		require.Same(t, got[0], p)
+	}
+}
+
+// TestLinear would take minutes if each arrival searched the whole buffer.
+func TestLinear(t *testing.T) {
+	buf := randomAB(256 << 10)
+	start := time.Now()
+	for _, expr := range []string{`[ab]*c[ab]*d`, `aaaaaaaaaaaaaaaaaaaaaaaaaaaac`, `(a|b)+[^ab]$`} {
+		sc := For(regexp.MustCompile(expr)).NewScanner()
+		for n := range buf {
+			require.Equal(t, -1, sc.Scan(buf[:n]))
+		}
+	}
+	require.Less(t, time.Since(start), 20*time.Second)
+}
