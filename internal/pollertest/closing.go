@@ -1,0 +1,160 @@
+//go:build darwin || dragonfly || freebsd || linux || netbsd || openbsd
+
+package pollertest
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/eddyloop/eddy/poller"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+func (s suite) closing(t *testing.T) {
+	s.streams(t, "DataThenEnd", func(h *harness, a, b int) {
+		h.add(a, 1, r, level)
+		text := strings.Repeat("0123456789", 500)
+		h.write(b, text)
+		require.NoError(h, unix.Shutdown(b, unix.SHUT_WR))
+		var got strings.Builder
+		buf := make([]byte, 700)
+		for {
+			h.expect(1, r)
+			n, err := unix.Read(a, buf)
+			require.NoError(h, err)
+			if n == 0 {
+				break
+			}
+			got.Write(buf[:n])
+		}
+		require.Equal(h, text, got.String())
+	})
+	for name, mode := range allModes {
+		s.streams(t, "EndIsReadable/"+name, func(h *harness, a, b int) {
+			h.add(a, 1, r, mode)
+			require.NoError(h, unix.Shutdown(b, unix.SHUT_WR))
+			h.expect(1, r)
+			require.Empty(h, h.atEnd(a))
+			if mode == level {
+				h.expect(1, r)
+			} else {
+				h.silent()
+			}
+			h.modify(a, 2, r, mode)
+			h.expect(2, r)
+			require.Empty(h, h.atEnd(a))
+		})
+		s.streams(t, "DisconnectIsReadable/"+name, func(h *harness, a, b int) {
+			h.add(a, 1, r, mode)
+			h.close(b)
+			h.expect(1, r)
+			require.Empty(h, h.atEnd(a))
+		})
+		s.streams(t, "OwnEndOfReading/"+name, func(h *harness, a, b int) {
+			h.add(a, 1, r, mode)
+			require.NoError(h, unix.Shutdown(a, unix.SHUT_RD))
+			h.expect(1, r)
+			require.Empty(h, h.atEnd(a))
+		})
+		s.streams(t, "BothShut/"+name, func(h *harness, a, b int) {
+			require.NoError(h, unix.Shutdown(a, unix.SHUT_WR))
+			require.NoError(h, unix.Shutdown(b, unix.SHUT_WR))
+			awaitPoll(a, unix.POLLIN)
+			h.eventually("hang-up", func() bool { return awaitPoll(a, unix.POLLIN)&unix.POLLHUP != 0 })
+			h.add(a, 1, r|w|pc, mode)
+			ev := h.expect(1, r|w|pc)
+			require.NotZero(h, ev.Hints&poller.Hangup)
+			require.Zero(h, ev.Hints&poller.Failed)
+			require.Empty(h, h.atEnd(a))
+		})
+		s.streams(t, "HangupReachesWriter/"+name, func(h *harness, a, b int) {
+			fill(a)
+			h.add(a, 1, w, mode)
+			h.silent()
+			h.close(b)
+			h.expect(1, w)
+			_, err := unix.Write(a, []byte("x"))
+			require.Error(h, err)
+			require.NotErrorIs(h, err, unix.EAGAIN)
+		})
+	}
+	s.streams(t, "OwnEndOfWriting", func(h *harness, a, b int) {
+		h.add(a, 1, r, level)
+		require.NoError(h, unix.Shutdown(a, unix.SHUT_WR))
+		h.silentFor(idle)
+		h.write(b, "x")
+		h.expect(1, r)
+		require.Equal(h, "x", h.drained(a))
+		h.silentFor(idle)
+	})
+	s.streams(t, "OwnEndOfWritingIsWritable", func(h *harness, a, b int) {
+		require.NoError(h, unix.Shutdown(a, unix.SHUT_WR))
+		h.add(a, 1, w, oneShot)
+		h.expect(1, w)
+		_, err := unix.Write(a, []byte("x"))
+		require.ErrorIs(h, err, unix.EPIPE)
+	})
+	s.streams(t, "EndRepeatsInLevelOnly", func(h *harness, a, b int) {
+		h.close(b)
+		h.add(a, 1, r, level)
+		for range 3 {
+			h.expect(1, r)
+		}
+		h.modify(a, 1, r, edge)
+		h.expect(1, r)
+		h.silent()
+	})
+}
+
+func (s suite) reset(t *testing.T) {
+	for name, mode := range allModes {
+		s.run(t, "ReadableAndFailed/"+name, func(h *harness) {
+			a, b := h.tcp()
+			h.add(a, 1, r, mode)
+			h.resetClose(b)
+			ev := h.expect(1, r)
+			require.NotZero(h, ev.Hints&poller.Failed)
+			_, err := unix.Read(a, make([]byte, 1))
+			require.ErrorIs(h, err, unix.ECONNRESET)
+		})
+		s.run(t, "ReachesWriterOnly/"+name, func(h *harness) {
+			a, b := h.tcp()
+			fill(a)
+			h.add(a, 1, w, mode)
+			h.resetClose(b)
+			h.expect(1, w)
+			require.ErrorIs(h, socketError(a), unix.ECONNRESET)
+		})
+	}
+	s.run(t, "UnixPeerLeavesDataUnread", func(h *harness) {
+		a, b := h.pair()
+		h.write(a, "never read")
+		h.add(a, 1, r, level)
+		h.close(b)
+		h.expect(1, r)
+		_, err := drain(a)
+		if err != nil { // some systems tell only of the end
+			require.ErrorIs(h, err, unix.ECONNRESET)
+		}
+	})
+	s.run(t, "BehindUnsentDataOfHalfOpenStream", func(h *harness) {
+		// The peer is done with sending and goes away without reading: what
+		// is queued can never be sent.
+		a, b := h.tcp()
+		fill(a)
+		h.add(a, 1, r|w, level)
+		require.NoError(h, unix.Shutdown(b, unix.SHUT_WR))
+		h.expect(1, r)
+		require.Empty(h, h.atEnd(a))
+		h.modify(a, 2, w, level)
+		h.silentFor(idle)
+		h.close(b)
+		h.expect(2, w)
+		_, err := unix.Write(a, []byte("x"))
+		require.Error(h, err)
+		require.NotErrorIs(h, err, unix.EAGAIN)
+		h.modify(a, 3, 0, level)
+		h.silentFor(idle)
+	})
+}

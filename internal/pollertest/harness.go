@@ -1,0 +1,473 @@
+//go:build darwin || dragonfly || freebsd || linux || netbsd || openbsd
+
+package pollertest
+
+import (
+	"errors"
+	"os"
+	"runtime"
+	"slices"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/eddyloop/eddy/poller"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	r  = poller.Readable
+	w  = poller.Writable
+	pc = poller.PeerClosed
+
+	level   = poller.Level
+	edge    = poller.Edge
+	oneShot = poller.OneShot
+)
+
+// patience is how long something that must happen may take.
+const patience = 20 * time.Second
+
+// quiet is how long something that must not happen is waited for.
+const quiet = 3 * time.Millisecond
+
+var allModes = map[string]poller.Mode{"Level": level, "Edge": edge, "OneShot": oneShot}
+
+// Run runs the suite on Pollers made by newPoller.
+func Run(t *testing.T, newPoller func() (poller.Poller, error)) {
+	warmUp(t)
+	s := suite{newPoller}
+	t.Run("Lifecycle", s.lifecycle)
+	t.Run("Registration", s.registration)
+	t.Run("Concurrency", s.concurrency)
+	t.Run("Events", s.events)
+	t.Run("Reuse", s.reuse)
+	t.Run("Modes", s.modes)
+	t.Run("Closing", s.closing)
+	t.Run("Reset", s.reset)
+	t.Run("CloseWatch", s.closeWatch)
+	t.Run("Pipe", s.pipes)
+	t.Run("Connect", s.connecting)
+	t.Run("Datagram", s.datagrams)
+	t.Run("Listener", s.listener)
+	t.Run("Wake", s.wake)
+	t.Run("Time", s.timing)
+	t.Run("Stress", s.stress)
+	t.Run("Random", s.random)
+}
+
+// warmUp makes the runtime open the descriptors that it keeps.
+func warmUp(t *testing.T) {
+	a, b, err := os.Pipe()
+	require.NoError(t, err)
+	a.Close()
+	b.Close()
+	var limit unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) == nil && limit.Cur < limit.Max {
+		limit.Cur = limit.Max
+		unix.Setrlimit(unix.RLIMIT_NOFILE, &limit)
+	}
+}
+
+type suite struct {
+	newPoller func() (poller.Poller, error)
+}
+
+// harness is what a scenario works with: a Poller, and descriptors that are
+// closed in the end.
+type harness struct {
+	*testing.T
+	poller.Poller
+	suite suite
+	fds   map[int]bool
+	buf   []poller.Event
+}
+
+// run runs one scenario and checks that no descriptor is left open.
+func (s suite) run(t *testing.T, name string, scenario func(h *harness)) {
+	t.Run(name, func(t *testing.T) {
+		before := openFDs()
+		t.Cleanup(func() {
+			if !t.Failed() {
+				require.Equal(t, before, openFDs(), "descriptors before and after")
+			}
+		})
+		h := &harness{T: t, suite: s, fds: map[int]bool{}, buf: make([]poller.Event, 64)}
+		h.Poller = h.another()
+		t.Cleanup(func() {
+			for fd := range h.fds {
+				unix.Close(fd)
+			}
+		})
+		scenario(h)
+	})
+}
+
+// another returns one more Poller, which is closed in the end.
+func (h *harness) another() poller.Poller {
+	p, err := h.suite.newPoller()
+	require.NoError(h.T, err)
+	h.Cleanup(func() { p.Close() })
+	return p
+}
+
+// openFDs lists the open descriptors where the system can.
+func openFDs() []string {
+	if runtime.GOOS != "linux" {
+		return nil
+	}
+	dir, err := os.Open("/proc/self/fd")
+	if err != nil {
+		return nil
+	}
+	defer dir.Close()
+	names, _ := dir.Readdirnames(-1)
+	slices.Sort(names)
+	own := strconv.Itoa(int(dir.Fd()))
+	return slices.DeleteFunc(names, func(name string) bool { return name == own })
+}
+
+// own has fds closed in the end.
+func (h *harness) own(fds ...int) {
+	for _, fd := range fds {
+		h.fds[fd] = true
+	}
+}
+
+// close closes fd now.
+func (h *harness) close(fd int) {
+	delete(h.fds, fd)
+	require.NoError(h.T, unix.Close(fd))
+}
+
+// open sets up what a system call has opened.
+func (h *harness) open(fd int, err error) int {
+	h.Helper()
+	require.NoError(h.T, err)
+	unix.CloseOnExec(fd)
+	require.NoError(h.T, unix.SetNonblock(fd, true))
+	h.own(fd)
+	return fd
+}
+
+// dup duplicates fd.
+func (h *harness) dup(fd int) int {
+	h.Helper()
+	return h.open(unix.Dup(fd))
+}
+
+// move puts the file of fd at number to, which must be closed, and closes fd.
+func (h *harness) move(fd, to int) {
+	h.Helper()
+	if fd == to {
+		return
+	}
+	require.NoError(h.T, dup2(fd, to))
+	unix.CloseOnExec(to)
+	h.own(to)
+	h.close(fd)
+}
+
+// pipe returns the ends of a pipe.
+func (h *harness) pipe() (rd, wr int) {
+	h.Helper()
+	var fds [2]int
+	err := unix.Pipe(fds[:])
+	return h.open(fds[0], err), h.open(fds[1], err)
+}
+
+// pair returns connected Unix sockets.
+func (h *harness) pair() (a, b int) {
+	h.Helper()
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	return h.open(fds[0], err), h.open(fds[1], err)
+}
+
+// listen returns a TCP listener and its address.
+func (h *harness) listen(backlog int) (int, unix.Sockaddr) {
+	h.Helper()
+	l := h.open(unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0))
+	require.NoError(h.T, unix.Bind(l, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
+	require.NoError(h.T, unix.Listen(l, backlog))
+	addr, err := unix.Getsockname(l)
+	require.NoError(h.T, err)
+	return l, addr
+}
+
+// dial begins to connect.
+func (h *harness) dial(addr unix.Sockaddr) int {
+	h.Helper()
+	fd := h.open(unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0))
+	if err := unix.Connect(fd, addr); err != unix.EINPROGRESS {
+		require.NoError(h.T, err)
+	}
+	return fd
+}
+
+// accept waits for a connection.
+func (h *harness) accept(l int) int {
+	h.Helper()
+	awaitPoll(l, unix.POLLIN)
+	fd, _, err := unix.Accept(l)
+	return h.open(fd, err)
+}
+
+// tcp returns connected TCP sockets.
+func (h *harness) tcp() (a, b int) {
+	h.Helper()
+	l, addr := h.listen(1)
+	a = h.dial(addr)
+	b = h.accept(l)
+	awaitPoll(a, unix.POLLOUT)
+	h.close(l)
+	for _, fd := range []int{a, b} {
+		require.NoError(h.T, unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1))
+	}
+	return a, b
+}
+
+// awaitPoll waits with poll(2) and returns what it says.
+func awaitPoll(fd int, events int16) int16 {
+	fds := []unix.PollFd{{Fd: int32(fd), Events: events}}
+	for {
+		_, err := unix.Poll(fds, int(patience.Milliseconds()))
+		if err != unix.EINTR {
+			return fds[0].Revents
+		}
+	}
+}
+
+// streams runs a scenario over TCP and over Unix sockets.
+func (s suite) streams(t *testing.T, name string, scenario func(h *harness, a, b int)) {
+	s.run(t, name+"/TCP", func(h *harness) {
+		a, b := h.tcp()
+		scenario(h, a, b)
+	})
+	s.run(t, name+"/Unix", func(h *harness) {
+		a, b := h.pair()
+		scenario(h, a, b)
+	})
+}
+
+// eachMode runs a scenario in every mode.
+func (s suite) eachMode(t *testing.T, name string, scenario func(h *harness, mode poller.Mode)) {
+	for mode, value := range allModes {
+		s.run(t, name+"/"+mode, func(h *harness) { scenario(h, value) })
+	}
+}
+
+func (h *harness) add(fd int, token poller.Token, interest poller.Interest, mode poller.Mode) {
+	h.Helper()
+	require.NoError(h.T, h.Add(fd, token, interest, mode))
+}
+
+func (h *harness) modify(fd int, token poller.Token, interest poller.Interest, mode poller.Mode) {
+	h.Helper()
+	require.NoError(h.T, h.Modify(fd, token, interest, mode))
+}
+
+func (h *harness) remove(fd int) {
+	h.Helper()
+	require.NoError(h.T, h.Remove(fd))
+}
+
+// batch waits until there are events.
+func (h *harness) batch() []poller.Event {
+	h.Helper()
+	for end := time.Now().Add(patience); time.Now().Before(end); {
+		n, err := h.Wait(h.buf, time.Second)
+		require.NoError(h.T, err)
+		if n > 0 {
+			return h.buf[:n]
+		}
+	}
+	require.FailNow(h.T, "no event")
+	return nil
+}
+
+// next waits for one event.
+func (h *harness) next() poller.Event {
+	h.Helper()
+	events := h.batch()
+	require.Len(h.T, events, 1)
+	return events[0]
+}
+
+// expect waits for one event, which must be of token and have found ready.
+func (h *harness) expect(token poller.Token, ready poller.Interest) poller.Event {
+	h.Helper()
+	ev := h.next()
+	require.Equal(h.T, token, ev.Token, "token")
+	require.Equal(h.T, ready, ev.Ready, "ready")
+	return ev
+}
+
+// silent checks that there are no events, now and for a short while, and that
+// no time is spent on finding none.
+func (h *harness) silent() {
+	h.Helper()
+	h.silentFor(quiet)
+}
+
+func (h *harness) silentFor(d time.Duration) {
+	h.Helper()
+	n, err := h.Wait(h.buf, 0)
+	require.NoError(h.T, err)
+	require.Empty(h.T, h.buf[:n])
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	before, end := cpuTime(), time.Now().Add(d)
+	for {
+		left := time.Until(end)
+		if left <= 0 {
+			break
+		}
+		n, err := h.Wait(h.buf, left)
+		require.NoError(h.T, err)
+		require.Empty(h.T, h.buf[:n])
+	}
+	if d >= idle {
+		require.Less(h.T, cpuTime()-before, d/2, "time spent on waiting for nothing")
+	}
+}
+
+// idle is long enough to see in the CPU time whether waiting spins.
+const idle = 40 * time.Millisecond
+
+func (h *harness) write(fd int, s string) {
+	h.Helper()
+	n, err := unix.Write(fd, []byte(s))
+	require.NoError(h.T, err)
+	require.Equal(h.T, len(s), n)
+}
+
+// drain reads until there's no more and returns what there was, and io.EOF's
+// stand-in: nil, EAGAIN or the error.
+func drain(fd int) (data []byte, err error) {
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := unix.Read(fd, buf)
+		switch {
+		case err == unix.EINTR:
+		case err != nil:
+			return data, err
+		case n == 0:
+			return data, nil
+		default:
+			data = append(data, buf[:n]...)
+		}
+	}
+}
+
+// drained reads until the descriptor is empty.
+func (h *harness) drained(fd int) string {
+	h.Helper()
+	data, err := drain(fd)
+	require.ErrorIs(h.T, err, unix.EAGAIN)
+	return string(data)
+}
+
+// atEnd reads to the end of the stream.
+func (h *harness) atEnd(fd int) string {
+	h.Helper()
+	data, err := drain(fd)
+	require.NoError(h.T, err)
+	return string(data)
+}
+
+// fill writes until there's no room and returns how much went in.
+func fill(fd int) int {
+	total := 0
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := unix.Write(fd, buf)
+		switch {
+		case err == unix.EINTR:
+		case err != nil && len(buf) == 1:
+			return total
+		case err != nil:
+			buf = buf[:len(buf)/2]
+		default:
+			total += n
+		}
+	}
+}
+
+// resetClose closes a TCP socket with a reset.
+func (h *harness) resetClose(fd int) {
+	h.Helper()
+	require.NoError(h.T, unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}))
+	h.close(fd)
+}
+
+// errno of the socket, which is thereby taken.
+func socketError(fd int) error {
+	n, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
+	if err != nil || n == 0 {
+		return err
+	}
+	return syscall.Errno(n)
+}
+
+// eventually waits for what other goroutines or the kernel bring about.
+func (h *harness) eventually(what string, cond func() bool) {
+	h.Helper()
+	for end := time.Now().Add(patience); !cond(); time.Sleep(time.Millisecond) {
+		require.True(h.T, time.Now().Before(end), what)
+	}
+}
+
+// waiting starts a Wait on another goroutine and returns when it is likely to
+// block; finish returns its result.
+func (h *harness) waiting(timeout time.Duration) (finish func() ([]poller.Event, error)) {
+	return h.inBackground(func(events []poller.Event) (int, error) {
+		return h.Wait(events, timeout)
+	})
+}
+
+// awaiting is waiting, until there are events.
+func (h *harness) awaiting() (finish func() ([]poller.Event, error)) {
+	return h.inBackground(func(events []poller.Event) (n int, err error) {
+		for n == 0 && err == nil { // signals
+			n, err = h.Wait(events, -1)
+		}
+		return n, err
+	})
+}
+
+func (h *harness) inBackground(wait func([]poller.Event) (int, error)) (finish func() ([]poller.Event, error)) {
+	type result struct {
+		events []poller.Event
+		err    error
+	}
+	done := make(chan result, 1)
+	go func() {
+		events := make([]poller.Event, 8)
+		n, err := wait(events)
+		for errors.Is(err, poller.ErrBusy) { // met the probe below
+			n, err = wait(events)
+		}
+		done <- result{events[:n], err}
+	}()
+	// The second waiter's refusal shows that the first one is inside.
+	probe := make([]poller.Event, 1)
+	for end := time.Now().Add(patience); time.Now().Before(end) && len(done) == 0; {
+		if _, err := h.Wait(probe, 0); err != nil {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	time.Sleep(2 * time.Millisecond)
+	return func() ([]poller.Event, error) {
+		h.Helper()
+		select {
+		case res := <-done:
+			return res.events, res.err
+		case <-time.After(patience):
+			require.FailNow(h.T, "Wait has not returned")
+			return nil, nil
+		}
+	}
+}

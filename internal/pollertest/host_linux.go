@@ -1,0 +1,23 @@
+package pollertest
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// cpuTime is the time that this thread has worked.
+func cpuTime() time.Duration {
+	var u unix.Rusage
+	unix.Getrusage(unix.RUSAGE_THREAD, &u)
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+func dup2(from, to int) error { return unix.Dup3(from, to, 0) }
+
+func threadID() int { return unix.Gettid() }
+
+// interrupt sends a signal to one thread.
+func interrupt(thread int, sig unix.Signal) error {
+	return unix.Tgkill(unix.Getpid(), thread, sig)
+}

@@ -1,0 +1,277 @@
+//go:build linux
+
+package poller
+
+import (
+	"os"
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// epoll is the backend for Linux. An event carries slot and change number in
+// the two halves of its user data, so that it leads straight to its slot and
+// one of an earlier registration is recognised. The halves are fields of their
+// own: the whole word would have another order on big-endian machines.
+type epoll struct {
+	file  int
+	table *table
+	waker waker
+
+	// For the goroutine that waits.
+	ready  []unix.EpollEvent
+	found  int
+	spec   timespec64
+	millis bool // no epoll_pwait2
+
+	stale staleWatch
+}
+
+// wakeSlot is the slot index in events of the waker.
+const wakeSlot = -1
+
+// timespec64 is what epoll_pwait2 takes, on 32-bit machines too.
+type timespec64 struct{ sec, nsec int64 }
+
+// pwait2Missing remembers for the whole process what the kernel has answered.
+var pwait2Missing atomic.Bool
+
+// New returns a Poller.
+func New() (Poller, error) {
+	return newEpoll(newEventWaker, pwait2Missing.Load())
+}
+
+func newEpoll(newWaker func() (waker, error), millis bool) (*front, error) {
+	file, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, os.NewSyscallError("epoll_create1", err)
+	}
+	w, err := newWaker()
+	if err != nil {
+		unix.Close(file)
+		return nil, err
+	}
+	e := &epoll{file: file, table: newTable(), waker: w, millis: millis}
+	if err := e.watchWaker(file); err != nil {
+		e.close()
+		return nil, err
+	}
+	return newFront(e.table, e), nil
+}
+
+func (e *epoll) watchWaker(file int) error {
+	ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET, Fd: wakeSlot}
+	err := unix.EpollCtl(file, unix.EPOLL_CTL_ADD, e.waker.fd(), &ev)
+	return os.NewSyscallError("epoll_ctl", err)
+}
+
+// mask is what the kernel shall watch for the slot.
+func (s *slot) mask() uint32 {
+	var m uint32
+	if s.interest&Readable != 0 {
+		m |= unix.EPOLLIN
+	}
+	if s.interest&Writable != 0 {
+		m |= unix.EPOLLOUT
+	}
+	if s.interest&PeerClosed != 0 {
+		m |= unix.EPOLLRDHUP
+	}
+	switch {
+	case s.mode == OneShot:
+		m |= unix.EPOLLONESHOT
+	case s.mode == Edge, s.interest == PeerClosed:
+		// The close watch alone is told once, and there's no other direction
+		// that would have to repeat.
+		m |= unix.EPOLLET
+	case s.interest&Readable == 0 && s.state&toldClosed != 0:
+		// Told already, and would be reported in every wait from now on.
+		m &^= unix.EPOLLRDHUP
+	}
+	return m
+}
+
+func (e *epoll) ctl(op int, i uint32) error {
+	s := &e.table.slots[i]
+	ev := unix.EpollEvent{Events: s.mask(), Fd: int32(i), Pad: int32(s.gen)}
+	return unix.EpollCtl(e.file, op, int(s.fd), &ev)
+}
+
+func (e *epoll) add(i uint32) error {
+	err := e.watch(i)
+	if err == nil && e.table.slots[i].interest == 0 {
+		// It was added only to learn whether it can be.
+		e.unwatch(i)
+	}
+	return err
+}
+
+func (e *epoll) set(i uint32) error {
+	if e.table.slots[i].interest == 0 {
+		// An empty mask would not do: hang-ups and errors can't be masked,
+		// and a connection that was reset would be reported in every wait.
+		return e.unwatch(i)
+	}
+	return e.watch(i)
+}
+
+func (e *epoll) remove(i uint32) error {
+	return e.unwatch(i)
+}
+
+// watch makes the kernel's entry what the slot says. The table can be wrong
+// about whether there is one, if the descriptor was closed and its number used
+// again without Remove, or if another number of the same file was moved here.
+func (e *epoll) watch(i uint32) error {
+	s := &e.table.slots[i]
+	op := unix.EPOLL_CTL_ADD
+	if s.armed != 0 {
+		op = unix.EPOLL_CTL_MOD
+	}
+	err := e.ctl(op, i)
+	switch {
+	case op == unix.EPOLL_CTL_MOD && err == unix.ENOENT:
+		s.armed = 0
+		err = e.ctl(unix.EPOLL_CTL_ADD, i)
+	case op == unix.EPOLL_CTL_ADD && err == unix.EEXIST:
+		err = e.ctl(unix.EPOLL_CTL_MOD, i)
+	}
+	switch err {
+	case nil:
+		s.armed = 1
+		return nil
+	case unix.EPERM:
+		return ErrNotPollable
+	}
+	return os.NewSyscallError("epoll_ctl", err)
+}
+
+func (e *epoll) unwatch(i uint32) error {
+	s := &e.table.slots[i]
+	if s.armed == 0 {
+		return nil
+	}
+	s.armed = 0
+	err := unix.EpollCtl(e.file, unix.EPOLL_CTL_DEL, int(s.fd), nil)
+	switch err {
+	case unix.ENOENT, unix.EBADF, unix.EPERM:
+		// Closed, and perhaps another file has the number: nothing to delete.
+		return nil
+	}
+	return os.NewSyscallError("epoll_ctl", err)
+}
+
+func (e *epoll) begin(n int) bool {
+	if n > cap(e.ready) {
+		e.ready = make([]unix.EpollEvent, n)
+	}
+	e.ready = e.ready[:n]
+	return false
+}
+
+func (e *epoll) wait(timeout time.Duration) (interrupted bool, err error) {
+	e.found = 0
+	n, errno := e.ask(timeout)
+	switch errno {
+	case 0:
+		e.found = int(n)
+		return false, nil
+	case unix.EINTR:
+		return true, nil
+	}
+	return false, os.NewSyscallError("epoll_wait", errno)
+}
+
+// ask makes the system call. One that doesn't block is hidden from the Go
+// scheduler, which would prepare for the thread to be gone for long.
+func (e *epoll) ask(timeout time.Duration) (uintptr, unix.Errno) {
+	file, events, n := uintptr(e.file), unsafe.Pointer(&e.ready[0]), uintptr(len(e.ready))
+	if timeout == 0 {
+		r, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, file, uintptr(events), n, 0, 0, 0)
+		return r, errno
+	}
+	if timeout > 0 && !e.millis {
+		e.spec = timespec64{int64(timeout / time.Second), int64(timeout % time.Second)}
+		r, _, errno := unix.Syscall6(unix.SYS_EPOLL_PWAIT2, file, uintptr(events), n,
+			uintptr(unsafe.Pointer(&e.spec)), 0, 0)
+		if errno != unix.ENOSYS && errno != unix.EPERM {
+			return r, errno
+		}
+		// A kernel before 5.11, or a sandbox that doesn't know the call.
+		e.millis = true
+		pwait2Missing.Store(true)
+	}
+	r, _, errno := unix.Syscall6(unix.SYS_EPOLL_PWAIT, file, uintptr(events), n,
+		uintptr(millis(timeout)), 0, 0)
+	return r, errno
+}
+
+func (e *epoll) harvest(out []Event) (n int, woken bool) {
+	for k := range e.ready[:e.found] {
+		ev := &e.ready[k]
+		if ev.Fd == wakeSlot {
+			e.waker.drain()
+			woken = true
+			continue
+		}
+		i, gen := uint32(ev.Fd), uint32(ev.Pad)
+		s := e.table.at(i, gen)
+		if s == nil {
+			e.stale.see(i, gen)
+			continue
+		}
+		found, hints := decode(ev.Events, s.interest)
+		if found = s.admit(found, hints); found == 0 {
+			continue
+		}
+		out[n] = Event{Token: s.token, Ready: found, Hints: hints}
+		n++
+		if s.mode == OneShot {
+			s.state |= fired
+		} else if found&PeerClosed != 0 && s.mode == Level && s.interest == Writable|PeerClosed {
+			e.ctl(unix.EPOLL_CTL_MOD, i) // drops the part that has been told
+		}
+	}
+	if e.stale.proven {
+		e.rebuild()
+	}
+	return n, woken
+}
+
+// decode gives the kernel's flags a meaning. Hang-up and error come unasked:
+// they make ready what is wanted, so that nothing is reported in every wait
+// without anyone acting on it.
+func decode(flags uint32, wanted Interest) (found Interest, hints Hint) {
+	if flags&unix.EPOLLIN != 0 {
+		found |= Readable
+	}
+	if flags&unix.EPOLLOUT != 0 {
+		found |= Writable
+	}
+	if flags&unix.EPOLLRDHUP != 0 {
+		found |= PeerClosed
+	}
+	if flags&unix.EPOLLHUP != 0 {
+		hints |= Hangup
+		found |= Readable | PeerClosed
+		if wanted&Readable == 0 {
+			found |= Writable
+		}
+	}
+	if flags&unix.EPOLLERR != 0 {
+		hints |= Failed
+		found |= Readable | Writable | PeerClosed
+	}
+	return found, hints
+}
+
+func (e *epoll) wake() error      { return e.waker.wake() }
+func (e *epoll) fd() int          { return e.file }
+func (e *epoll) owns(fd int) bool { return fd == e.file || e.waker.owns(fd) }
+
+func (e *epoll) close() error {
+	e.waker.close()
+	return os.NewSyscallError("close", unix.Close(e.file))
+}

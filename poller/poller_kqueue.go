@@ -1,0 +1,129 @@
+//go:build darwin || freebsd || netbsd || openbsd || dragonfly
+
+package poller
+
+import (
+	"os"
+	"runtime"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// New returns a Poller.
+func New() (Poller, error) {
+	// No system has a way to create a kqueue with close-on-exec set.
+	syscall.ForkLock.RLock()
+	file, err := unix.Kqueue()
+	if err == nil {
+		unix.CloseOnExec(file)
+	}
+	syscall.ForkLock.RUnlock()
+	if err != nil {
+		return nil, os.NewSyscallError("kqueue", err)
+	}
+	k := &nativeQueue{file: file}
+	w, err := newWaker(k)
+	if err != nil {
+		k.close()
+		return nil, err
+	}
+	return newKqueue(k, w)
+}
+
+// nativeQueue is the system's kqueue. Of its records only the fields that all
+// systems have are used, and never Udata.
+type nativeQueue struct {
+	file   int
+	events []unix.Kevent_t
+}
+
+func (k *nativeQueue) fd() int      { return k.file }
+func (k *nativeQueue) close() error { return unix.Close(k.file) }
+
+func (k *nativeQueue) change(ev kevent) error {
+	var list [1]unix.Kevent_t
+	number := unix.EVFILT_READ
+	switch ev.filter {
+	case filterWrite:
+		number = unix.EVFILT_WRITE
+	case filterUser:
+		number = userFilter
+	}
+	unix.SetKevent(&list[0], int(ev.ident), number, int(ev.flags))
+	list[0].Fflags = ev.fflags
+	_, err := unix.Kevent(k.file, list[:], nil, nil)
+	return err
+}
+
+func (k *nativeQueue) wait(events []kevent, timeout time.Duration) (int, error) {
+	if len(events) > cap(k.events) {
+		k.events = make([]unix.Kevent_t, len(events))
+	}
+	list := k.events[:len(events)]
+	var limit *unix.Timespec
+	if timeout >= 0 {
+		ts := unix.NsecToTimespec(int64(timeout))
+		limit = &ts
+	}
+	n, err := unix.Kevent(k.file, nil, list, limit)
+	if err != nil {
+		return 0, err
+	}
+	for i := range list[:n] {
+		ev := &list[i]
+		events[i] = kevent{
+			ident:  uint64(ev.Ident),
+			filter: ownFilter(ev),
+			flags:  uint32(ev.Flags),
+			fflags: uint32(ev.Fflags),
+			data:   int64(ev.Data),
+		}
+	}
+	return n, nil
+}
+
+// ownFilter compares with constants only: the type of the field and even its
+// sign differ, and NetBSD counts from 0.
+func ownFilter(ev *unix.Kevent_t) filter {
+	switch ev.Filter {
+	case unix.EVFILT_READ:
+		return filterRead
+	case unix.EVFILT_WRITE:
+		return filterWrite
+	case userFilter:
+		return filterUser
+	}
+	return filterOther
+}
+
+func (k *nativeQueue) kind(fd int) (fileKind, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return 0, err
+	}
+	switch uint32(st.Mode) & unix.S_IFMT {
+	case unix.S_IFREG, unix.S_IFDIR:
+		// Some kernels report these at every wait, others once.
+		return kindAlways, nil
+	case unix.S_IFIFO:
+		// On macOS the reader of a FIFO never hears that the writer is gone.
+		// A pipe, unlike a FIFO, isn't in any file system.
+		if runtime.GOOS == "darwin" && st.Dev != 0 && st.Nlink != 0 {
+			return kindAlways, nil
+		}
+		return kindPipe, nil
+	}
+	return kindOther, nil
+}
+
+// The numbers must be those of the system.
+var _ = [...]struct{}{
+	[1]struct{}{}[unix.EV_ADD-evAdd],
+	[1]struct{}{}[unix.EV_DELETE-evDelete],
+	[1]struct{}{}[unix.EV_ONESHOT-evOneShot],
+	[1]struct{}{}[unix.EV_CLEAR-evClear],
+	[1]struct{}{}[unix.EV_ERROR-evError],
+	[1]struct{}{}[unix.EV_EOF-evEOF],
+}

@@ -1,0 +1,6 @@
+//go:build !linux && !darwin && !freebsd && !netbsd && !openbsd && !dragonfly
+
+package poller
+
+// New returns ErrUnsupported: there's no backend for this system.
+func New() (Poller, error) { return nil, ErrUnsupported }

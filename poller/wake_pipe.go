@@ -1,0 +1,54 @@
+//go:build linux || netbsd || openbsd
+
+package poller
+
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// pipeWaker is a pipe. Both ends are non-blocking: a full pipe must not block
+// whoever wakes, and is readable anyway.
+type pipeWaker struct{ r, w int }
+
+func newPipeWaker() (waker, error) {
+	var fds [2]int
+	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
+		return nil, os.NewSyscallError("pipe2", err)
+	}
+	return &pipeWaker{fds[0], fds[1]}, nil
+}
+
+func (p *pipeWaker) fd() int          { return p.r }
+func (p *pipeWaker) owns(fd int) bool { return fd == p.r || fd == p.w }
+
+var pipeByte = []byte{0}
+
+func (p *pipeWaker) wake() error {
+	for {
+		_, err := unix.Write(p.w, pipeByte)
+		switch err {
+		case nil, unix.EAGAIN:
+			return nil
+		case unix.EINTR:
+		default:
+			return os.NewSyscallError("write", err)
+		}
+	}
+}
+
+func (p *pipeWaker) drain() {
+	var buf [64]byte
+	for {
+		n, err := unix.Read(p.r, buf[:])
+		if n < len(buf) && err != unix.EINTR {
+			return
+		}
+	}
+}
+
+func (p *pipeWaker) close() {
+	unix.Close(p.r)
+	unix.Close(p.w)
+}

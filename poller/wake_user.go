@@ -1,0 +1,27 @@
+//go:build unix
+
+package poller
+
+import (
+	"os"
+	"syscall"
+)
+
+// userWaker is a user event in the kqueue itself. It clears itself when it is
+// handed out. Its number is 0; identity is number and filter, so that it may
+// be a descriptor's too.
+type userWaker struct{ sys kernelQueue }
+
+func (w *userWaker) fd() int       { return -1 }
+func (w *userWaker) drain()        {}
+func (w *userWaker) owns(int) bool { return false }
+func (w *userWaker) close()        {}
+
+func (w *userWaker) wake() error {
+	for {
+		err := w.sys.change(kevent{filter: filterUser, fflags: noteTrigger})
+		if err != syscall.EINTR {
+			return os.NewSyscallError("kevent", err)
+		}
+	}
+}
