@@ -1,0 +1,76 @@
+// Package leaktest checks that tests leave no goroutine and no descriptor
+// behind.
+package leaktest
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"runtime/pprof"
+	"strings"
+	"testing"
+	"time"
+)
+
+// patience is how long what ends may take to be gone.
+const patience = 30 * time.Second
+
+// Main is a TestMain that checks a whole package.
+func Main(m *testing.M) {
+	// Let the runtime open what it keeps for itself.
+	if r, w, err := os.Pipe(); err == nil {
+		r.Close()
+		w.Close()
+	}
+	before := count()
+	code := m.Run()
+	if err := before.check(); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// Check checks, when the test and what it cleans up are over, that as many
+// goroutines and descriptors are there as now. It goes before what is cleaned up.
+func Check(t testing.TB) {
+	t.Helper()
+	before := count()
+	t.Cleanup(func() {
+		t.Helper()
+		if err := before.check(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+type counts struct{ goroutines, files int }
+
+func count() counts { return counts{runtime.NumGoroutine(), openFiles()} }
+
+func (before counts) check() error {
+	deadline := time.Now().Add(patience)
+	for {
+		now := count()
+		switch {
+		case now.goroutines <= before.goroutines && now.files <= before.files:
+			return nil
+		case time.Now().Before(deadline):
+			time.Sleep(100 * time.Microsecond)
+		default:
+			var stacks strings.Builder
+			_ = pprof.Lookup("goroutine").WriteTo(&stacks, 1)
+			return fmt.Errorf("left: %d goroutines (were %d), %d descriptors (were %d)\n%s",
+				now.goroutines, before.goroutines, now.files, before.files, &stacks)
+		}
+	}
+}
+
+// openFiles counts the descriptors of the process, where the system tells.
+func openFiles() int {
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return 0
+	}
+	return len(entries)
+}

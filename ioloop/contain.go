@@ -1,0 +1,103 @@
+package ioloop
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+
+	"github.com/eddyloop/eddy/poller"
+)
+
+// ErrGoexit is what a [Failer] is told when user code ended its callback with
+// runtime.Goexit.
+var ErrGoexit = errors.New("ioloop: callback called runtime.Goexit")
+
+// PanicError is a panic of user code that the loop has contained.
+type PanicError struct {
+	Value any    // what was passed to panic
+	Stack []byte // of the goroutine that panicked
+}
+
+func (e *PanicError) Error() string { return fmt.Sprintf("ioloop: panic: %v", e.Value) }
+
+// Unwrap returns the panic's value if that is an error.
+func (e *PanicError) Unwrap() error {
+	err, _ := e.Value.(error)
+	return err
+}
+
+// Failer is implemented by Runners and Handlers that stand for something that
+// must end when user code called by them panics (with a *PanicError) or calls
+// runtime.Goexit (ErrGoexit), or when the loop closes (ErrClosed).
+type Failer interface{ Fail(err error) }
+
+// call runs r, contained.
+func (l *Loop) call(r Runner) {
+	returned := false
+	defer func() {
+		if !returned {
+			l.contain(r, recover())
+		}
+	}()
+	l.watchdog.enter()
+	r.Run()
+	l.watchdog.leave()
+	returned = true
+}
+
+// handle runs the handler of an event, contained.
+func (l *Loop) handle(h Handler, ready poller.Interest, hints poller.Hint) {
+	returned := false
+	defer func() {
+		if !returned {
+			l.contain(h, recover())
+		}
+	}()
+	l.watchdog.enter()
+	h.HandleEvent(ready, hints)
+	l.watchdog.leave()
+	returned = true
+}
+
+// contain ends what a failed callback belonged to.
+func (l *Loop) contain(owner any, value any) {
+	l.watchdog.leave()
+	l.fail(owner, l.failure(value))
+}
+
+// fail tells owner why it has to end. That is user code too.
+func (l *Loop) fail(owner any, err error) {
+	f, ok := owner.(Failer)
+	if !ok {
+		return
+	}
+	defer func() {
+		if value := recover(); value != nil {
+			_ = l.failure(value)
+		}
+	}()
+	f.Fail(err)
+}
+
+// failure turns what recover returned into an error, and logs it. A nil value
+// is a Goexit: since Go 1.21 panic(nil) recovers as a *runtime.PanicNilError.
+func (l *Loop) failure(value any) error {
+	l.counters.failures.Add(1)
+	if value == nil {
+		l.report(slog.LevelError, "callback called runtime.Goexit")
+		return ErrGoexit
+	}
+	err := &PanicError{Value: value, Stack: debug.Stack()}
+	l.report(slog.LevelError, "callback panicked",
+		slog.Any("panic", value), slog.String("stack", string(err.Stack)))
+	return err
+}
+
+// report logs. A logger may panic as well: that of a test does when the test is
+// over.
+func (l *Loop) report(level slog.Level, message string, attrs ...slog.Attr) {
+	defer func() { _ = recover() }()
+	l.log.LogAttrs(context.Background(), level, message, attrs...)
+}

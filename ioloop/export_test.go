@@ -1,0 +1,31 @@
+package ioloop
+
+// Asleep reports whether Run has decided to block: from now on it has to be woken.
+func (l *Loop) Asleep() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.running && !l.awake
+}
+
+// Running reports whether Run is in progress.
+func (l *Loop) Running() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.running
+}
+
+// SpareRoom returns how many entries the empty queues of l keep room for.
+func (l *Loop) SpareRoom() int { return max(cap(l.queue), cap(l.batch), cap(l.ends), cap(l.dirty)) }
+
+// Views returns how many views t has that have not ended.
+func (t *Task) Views() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.children)
+}
+
+// GoHandle is Go that hands out the task before it has begun.
+func (l *Loop) GoHandle(fn func(*Task)) (*Task, error) {
+	co := newCoroutine(l, fn)
+	return &co.root, l.enqueue(co, false)
+}

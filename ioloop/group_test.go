@@ -1,0 +1,95 @@
+package ioloop_test
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"testing"
+
+	"github.com/eddyloop/eddy/ioloop"
+	"github.com/eddyloop/eddy/poller"
+	"github.com/stretchr/testify/require"
+)
+
+func newGroup(t testing.TB, n int) *ioloop.Group {
+	t.Helper()
+	noLeaks(t)
+	g, err := ioloop.NewGroup(n, ioloop.Config{})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = g.Close() })
+	return g
+}
+
+func TestGroupSize(t *testing.T) {
+	require.Len(t, newGroup(t, 3).Loops(), 3)
+	require.Len(t, newGroup(t, 0).Loops(), runtime.GOMAXPROCS(0))
+	_, err := ioloop.NewGroup(-1, ioloop.Config{})
+	require.ErrorIs(t, err, ioloop.ErrInvalid)
+	_, err = ioloop.NewGroup(2, ioloop.Config{Watchdog: -1})
+	require.ErrorIs(t, err, ioloop.ErrInvalid)
+}
+
+func TestGroupWithPoller(t *testing.T) {
+	noLeaks(t)
+	p, err := poller.New()
+	require.NoError(t, err)
+	_, err = ioloop.NewGroup(2, ioloop.Config{Poller: p})
+	require.ErrorIs(t, err, ioloop.ErrInvalid)
+	g, err := ioloop.NewGroup(1, ioloop.Config{Poller: p})
+	require.NoError(t, err)
+	require.NoError(t, g.Close())
+}
+
+func TestGroupRunsAllLoops(t *testing.T) {
+	g := newGroup(t, 3)
+	done := make(chan error, 1)
+	go func() { done <- g.Run(context.Background()) }()
+	for _, l := range g.Loops() {
+		on(t, l, func() {})
+	}
+	g.Stop()
+	require.NoError(t, receive(t, done))
+
+	cause := errors.New("enough")
+	ctx, cancel := context.WithCancelCause(context.Background())
+	go func() { done <- g.Run(ctx) }()
+	for _, l := range g.Loops() {
+		on(t, l, func() {})
+	}
+	cancel(cause)
+	require.Equal(t, cause, receive(t, done))
+
+	go func() { done <- g.Run(context.Background()) }()
+	for _, l := range g.Loops() {
+		on(t, l, func() {})
+	}
+	require.NoError(t, g.Close())
+	require.NoError(t, receive(t, done))
+	require.ErrorIs(t, g.Close(), ioloop.ErrClosed)
+	require.ErrorIs(t, g.Run(context.Background()), ioloop.ErrClosed)
+}
+
+// One that fails stops the others.
+func TestGroupFailure(t *testing.T) {
+	g := newGroup(t, 3)
+	loops := g.Loops()
+	start(t, loops[1])
+	require.ErrorIs(t, g.Run(context.Background()), ioloop.ErrRunning)
+	require.False(t, loops[0].Running())
+	require.False(t, loops[2].Running())
+	require.True(t, loops[1].Running())
+}
+
+func TestGroupNext(t *testing.T) {
+	g := newGroup(t, 3)
+	count := map[*ioloop.Loop]int{}
+	for range 9 {
+		count[g.Next()]++
+	}
+	for _, l := range g.Loops() {
+		require.Equal(t, 3, count[l], "equals take turns")
+	}
+	loops := g.Loops()
+	loops[0] = nil // the slice is the caller's
+	require.NotNil(t, g.Loops()[0])
+}

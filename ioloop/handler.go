@@ -1,0 +1,153 @@
+package ioloop
+
+import (
+	"iter"
+	"sync/atomic"
+
+	"github.com/eddyloop/eddy/poller"
+)
+
+// Handler is called by the loop when a descriptor is ready. It must be quick:
+// everything else on the loop waits for it. See [Failer].
+type Handler interface {
+	HandleEvent(ready poller.Interest, hints poller.Hint)
+}
+
+// HandlerFunc makes a function a Handler.
+type HandlerFunc func(ready poller.Interest, hints poller.Hint)
+
+// HandleEvent calls f.
+func (f HandlerFunc) HandleEvent(ready poller.Interest, hints poller.Hint) { f(ready, hints) }
+
+// Registration names a handler of a loop. The zero value names none.
+type Registration struct {
+	fd         int32
+	slot       int32
+	generation uint32
+}
+
+func (r Registration) token() poller.Token {
+	return poller.Token(r.generation)<<32 | poller.Token(uint32(r.slot))
+}
+
+// handlerTable finds the handler of an event. It is dense, not indexed by
+// descriptor: the descriptors of a process are shared out over many loops.
+type handlerTable struct {
+	slots  []handlerSlot
+	free   []int32
+	live   atomic.Int64
+	failed int // slots that have been told of the loop's end
+}
+
+// handlerSlot holds a handler, or nil if it is free. Its generation starts at 1
+// and changes with every use, so that an event of a removed handler finds
+// nothing, also when it was fetched before the removal.
+type handlerSlot struct {
+	handler    Handler
+	generation uint32
+	interest   poller.Interest
+}
+
+// find returns the slot that a token names, nil if it has another use by now.
+func (t *handlerTable) find(token poller.Token) *handlerSlot {
+	i, generation := uint32(token), uint32(token>>32)
+	if int(i) >= len(t.slots) {
+		return nil
+	}
+	s := &t.slots[i]
+	if s.generation != generation || s.handler == nil {
+		return nil
+	}
+	return s
+}
+
+func (t *handlerTable) add(fd int, interest poller.Interest, h Handler) Registration {
+	if len(t.free) == 0 {
+		t.slots = append(t.slots, handlerSlot{})
+		t.free = append(t.free, int32(len(t.slots)-1))
+	}
+	i := t.free[len(t.free)-1]
+	t.free = t.free[:len(t.free)-1]
+	s := &t.slots[i]
+	s.generation++
+	s.handler, s.interest = h, interest
+	t.live.Add(1)
+	return Registration{fd: int32(fd), slot: i, generation: s.generation}
+}
+
+func (t *handlerTable) remove(r Registration) {
+	s := &t.slots[r.slot]
+	s.generation++
+	s.handler = nil
+	t.free = append(t.free, r.slot)
+	t.live.Add(-1)
+}
+
+// failHandlers tells every handler that the loop closes.
+func (l *Loop) failHandlers() {
+	t := &l.handlers
+	for t.failed < len(t.slots) {
+		t.failed++
+		l.fail(t.slots[t.failed-1].handler, ErrClosed)
+	}
+}
+
+// Handle has h called whenever fd is ready for something in interest,
+// level-triggered; with interest 0 it is never called until Update. The
+// descriptor stays the caller's: call Remove, then close it. Errors are
+// ErrInvalid for a nil h, ErrClosed, and those of poller.Poller.Add.
+//
+// Handle, Update and Remove belong to the loop: call them from callbacks and
+// tasks, or while the loop is not running.
+func (l *Loop) Handle(fd int, interest poller.Interest, h Handler) (Registration, error) {
+	if h == nil {
+		return Registration{}, ErrInvalid
+	}
+	if l.isClosing() {
+		return Registration{}, ErrClosed
+	}
+	r := l.handlers.add(fd, interest, h)
+	if err := l.poller.Add(fd, r.token(), interest, poller.Level); err != nil {
+		l.handlers.remove(r)
+		return Registration{}, err
+	}
+	return r, nil
+}
+
+// Update replaces the interest of r, at once: what is not in it is not told any
+// more, even if this turn has fetched it already. It returns poller.ErrNotExist
+// if r was removed.
+func (l *Loop) Update(r Registration, interest poller.Interest) error {
+	s := l.handlers.find(r.token())
+	if s == nil {
+		return poller.ErrNotExist
+	}
+	err := l.poller.Modify(int(r.fd), r.token(), interest, poller.Level)
+	if err == nil {
+		s.interest = interest
+	}
+	return err
+}
+
+// Remove ends r: its handler is not called again, not even for an event that
+// this turn has already fetched. It returns poller.ErrNotExist if r was removed
+// before.
+func (l *Loop) Remove(r Registration) error {
+	if l.handlers.find(r.token()) == nil {
+		return poller.ErrNotExist
+	}
+	l.handlers.remove(r)
+	return l.poller.Remove(int(r.fd))
+}
+
+// Handlers returns an iterator over what is registered, for callbacks and
+// tasks. Handlers that come or go meanwhile may or may not be seen.
+func (l *Loop) Handlers() iter.Seq[Handler] {
+	return func(yield func(Handler) bool) {
+		for i := 0; i < len(l.handlers.slots); i++ {
+			if h := l.handlers.slots[i].handler; h != nil && !yield(h) {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,134 @@
+package ioloop_test
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/eddyloop/eddy/ioloop"
+	"github.com/stretchr/testify/require"
+)
+
+var errWork = errors.New("work failed")
+
+// outcomes are all ways in which work can end.
+var outcomes = map[string]struct {
+	work  func() (int, error)
+	value int
+	err   error
+	panic bool
+}{
+	"value":  {func() (int, error) { return 7, nil }, 7, nil, false},
+	"error":  {func() (int, error) { return 8, errWork }, 8, errWork, false},
+	"panic":  {func() (int, error) { panic(errWork) }, 0, errWork, true},
+	"goexit": {func() (int, error) { runtime.Goexit(); return 9, nil }, 0, ioloop.ErrGoexit, false},
+	"panic in goexit": {func() (int, error) {
+		defer func() { panic(errWork) }()
+		runtime.Goexit()
+		return 9, nil
+	}, 0, errWork, true},
+}
+
+func TestOffload(t *testing.T) {
+	for name, c := range outcomes {
+		t.Run(name, func(t *testing.T) {
+			l := newLoop(t, ioloop.Config{Logger: quiet})
+			var value int
+			var err error
+			require.NoError(t, l.Post(func() {
+				_ = ioloop.Offload(l, c.work, func(v int, e error) {
+					value, err = v, e
+					l.Stop()
+				})
+			}))
+			run(t, l)
+			require.Equal(t, c.value, value)
+			require.ErrorIs(t, err, c.err)
+			var panicked *ioloop.PanicError
+			require.Equal(t, c.panic, errors.As(err, &panicked))
+		})
+	}
+}
+
+func TestOffloadRefused(t *testing.T) {
+	l := newLoop(t, ioloop.Config{})
+	work := func() (int, error) { t.Error("worked"); return 0, nil }
+	done := func(int, error) { t.Error("done") }
+	require.ErrorIs(t, ioloop.Offload(l, nil, done), ioloop.ErrInvalid)
+	require.ErrorIs(t, ioloop.Offload(l, work, nil), ioloop.ErrInvalid)
+	require.NoError(t, l.Close())
+	require.ErrorIs(t, ioloop.Offload(l, work, done), ioloop.ErrClosed)
+}
+
+func TestOffloadCloseDuringWork(t *testing.T) {
+	l := newLoop(t, ioloop.Config{})
+	release := make(chan struct{})
+	returned := make(chan struct{})
+	require.NoError(t, ioloop.Offload(l, func() (int, error) {
+		defer close(returned)
+		<-release
+		return 0, nil
+	}, func(int, error) { t.Error("done") }))
+	require.NoError(t, l.Close())
+	close(release)
+	receive(t, returned)
+}
+
+func TestAwait(t *testing.T) {
+	for name, c := range outcomes {
+		t.Run(name, func(t *testing.T) {
+			l := newLoop(t, ioloop.Config{Logger: quiet})
+			start(t, l)
+			task(t, l, func(tk *ioloop.Task) {
+				value, err := ioloop.Await(tk, c.work)
+				require.Equal(t, c.value, value)
+				require.ErrorIs(t, err, c.err)
+				var panicked *ioloop.PanicError
+				require.Equal(t, c.panic, errors.As(err, &panicked))
+			})
+		})
+	}
+}
+
+func TestAwaitLetsLoopGoOn(t *testing.T) {
+	l := startNew(t)
+	release := make(chan struct{})
+	task(t, l, func(tk *ioloop.Task) {
+		require.NoError(t, l.Post(func() { close(release) }))
+		_, err := ioloop.Await(tk, func() (int, error) { <-release; return 0, nil })
+		require.NoError(t, err)
+		_, err = ioloop.Await[int](tk, nil)
+		require.ErrorIs(t, err, ioloop.ErrInvalid)
+	})
+}
+
+func TestAwaitCancelledDuringWork(t *testing.T) {
+	l := startNew(t)
+	release := make(chan struct{})
+	defer close(release)
+	task(t, l, func(tk *ioloop.Task) {
+		view, cancel := tk.WithTimeout(time.Hour)
+		require.NoError(t, l.Post(cancel))
+		value, err := ioloop.Await(view, func() (int, error) { <-release; return 1, nil })
+		require.ErrorIs(t, err, context.Canceled)
+		require.Zero(t, value)
+		value, err = ioloop.Await(tk, func() (int, error) { return 2, nil })
+		require.NoError(t, err)
+		require.Equal(t, 2, value)
+	})
+}
+
+func TestAwaitStopDuringWork(t *testing.T) {
+	l := newLoop(t, ioloop.Config{})
+	release := make(chan struct{})
+	defer close(release)
+	var err error
+	require.NoError(t, l.Go(func(tk *ioloop.Task) {
+		_ = l.Post(l.Stop)
+		_, err = ioloop.Await(tk, func() (int, error) { <-release; return 1, nil })
+	}))
+	run(t, l)
+	require.ErrorIs(t, err, ioloop.ErrTaskStopped)
+}

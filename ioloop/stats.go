@@ -1,0 +1,69 @@
+package ioloop
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// Stats are the numbers of a loop since it was made.
+type Stats struct {
+	Turns       uint64        // rounds of looking for events and running what follows
+	Wakeups     uint64        // times that the loop blocked in the kernel
+	Events      uint64        // descriptors reported ready
+	Callbacks   uint64        // handlers, posted functions, resumed tasks and timers run
+	Failures    uint64        // panics and Goexits contained
+	LongestTurn time.Duration // no callback held the loop longer than this
+	Queue       int           // work waiting for the next step
+	Handlers    int           // registered descriptors, streams among them
+	Tasks       int           // tasks that have begun and not ended
+	Timers      int           // timers that wait
+}
+
+// counters are written by the loop alone and published once a turn.
+type counters struct {
+	turns, wakeups, events, callbacks uint64
+	longest                           time.Duration
+
+	failures  atomic.Uint64
+	published struct {
+		turns, wakeups, events, callbacks, longest atomic.Uint64
+	}
+}
+
+func (c *counters) startTurn(events int) {
+	c.turns++
+	c.events += uint64(events)
+}
+
+func (c *counters) endTurn(took time.Duration) {
+	c.longest = max(c.longest, took)
+	p := &c.published
+	p.turns.Store(c.turns)
+	p.wakeups.Store(c.wakeups)
+	p.events.Store(c.events)
+	p.callbacks.Store(c.callbacks)
+	p.longest.Store(uint64(c.longest))
+}
+
+// Stats returns the loop's numbers as of the end of its last turn.
+func (l *Loop) Stats() Stats {
+	p := &l.counters.published
+	l.mu.Lock()
+	queue := len(l.queue)
+	l.mu.Unlock()
+	l.timers.mu.Lock()
+	timers := len(l.timers.heap)
+	l.timers.mu.Unlock()
+	return Stats{
+		Turns:       p.turns.Load(),
+		Wakeups:     p.wakeups.Load(),
+		Events:      p.events.Load(),
+		Callbacks:   p.callbacks.Load(),
+		Failures:    l.counters.failures.Load(),
+		LongestTurn: time.Duration(p.longest.Load()),
+		Queue:       queue,
+		Handlers:    int(l.handlers.live.Load()),
+		Tasks:       int(l.tasks.live.Load()),
+		Timers:      timers,
+	}
+}

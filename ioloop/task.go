@@ -1,0 +1,210 @@
+package ioloop
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// ErrTaskStopped is what a task's waits return when its loop stops. It is
+// context.Canceled too, to errors.Is.
+var ErrTaskStopped = fmt.Errorf("ioloop: loop stopped: %w", context.Canceled)
+
+// ErrTaskContext is returned by waiting methods for a context that they must not
+// wait with: one derived from a *Task (it could be on another goroutine; use
+// [Task.WithTimeout] for a deadline and [Task.Detach] for goroutines), or a *Task
+// used outside its own function.
+var ErrTaskContext = errors.New("ioloop: context belongs to a task but cannot suspend it")
+
+// Task is a function that runs on the loop and can wait without holding it. It
+// is started by [Loop.Go].
+//
+// A *Task is a context.Context. A waiting method of this module that gets a
+// *Task suspends the task and lets the loop go on; one that gets any other
+// context blocks the calling goroutine. It is the type that counts: a context
+// derived from a task is refused with ErrTaskContext.
+//
+// Everything else that blocks inside a task (a mutex, a channel, package net)
+// blocks the loop. runtime.LockOSThread in a task is fatal to the program.
+//
+// The waiting methods, Sleep and Yield among them, are for the task's own function
+// only. All other methods may be called from any goroutine.
+type Task struct {
+	co     *coroutine
+	parent *Task // nil: the task itself, not a WithTimeout view of it
+
+	mu       sync.Mutex
+	err      error
+	done     chan struct{} // made when asked for
+	deadline time.Time
+	timer    *Timer             // of a view that has not ended
+	children map[*Task]struct{} // views that have not ended
+	ended    atomic.Bool        // err is set
+}
+
+// Go starts fn as a task in the loop's next step. A panic in fn is contained and
+// logged, and runtime.Goexit ends the task alone. A task that was taken is begun in
+// any case, by the next Run or by Close if need be. Go returns ErrClosed after
+// Close.
+func (l *Loop) Go(fn func(t *Task)) error {
+	if fn == nil {
+		return ErrInvalid
+	}
+	return l.enqueue(newCoroutine(l, fn), false)
+}
+
+// Loop returns the loop that the task runs on.
+func (t *Task) Loop() *Loop { return t.co.loop }
+
+// Cancel makes the task's present and further waits return context.Canceled. It
+// may be called from any goroutine.
+func (t *Task) Cancel() { t.end(context.Canceled) }
+
+// WithTimeout returns a view of the task whose waits return
+// context.DeadlineExceeded once d has passed; the task itself goes on. The
+// returned function ends the view and frees its timer; call it when done with
+// the view, as with context.WithTimeout.
+func (t *Task) WithTimeout(d time.Duration) (*Task, context.CancelFunc) {
+	view := &Task{co: t.co, parent: t, deadline: time.Now().Add(d)}
+	if at, ok := t.Deadline(); ok && at.Before(view.deadline) {
+		view.deadline = at
+	}
+	if err := t.adopt(view); err != nil {
+		view.end(err)
+	} else if d <= 0 {
+		view.end(context.DeadlineExceeded)
+	} else {
+		view.arm(d)
+	}
+	return view, func() { view.end(context.Canceled) }
+}
+
+// adopt makes view end when t does, or returns t's error.
+func (t *Task) adopt(view *Task) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.err != nil {
+		return t.err
+	}
+	if t.children == nil {
+		t.children = make(map[*Task]struct{})
+	}
+	t.children[view] = struct{}{}
+	return nil
+}
+
+// arm sets the view's timer, unless it has ended already with its parent.
+func (t *Task) arm(d time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.err == nil {
+		t.timer = t.co.loop.AfterFunc(d, func() { t.end(context.DeadlineExceeded) })
+	}
+}
+
+// end cancels t and the views of it, and has the task look.
+func (t *Task) end(err error) {
+	t.mu.Lock()
+	if t.err != nil {
+		t.mu.Unlock()
+		return
+	}
+	t.err = err
+	t.ended.Store(true)
+	if t.done != nil {
+		close(t.done)
+	}
+	children, timer := t.children, t.timer
+	t.children, t.timer = nil, nil
+	t.mu.Unlock()
+	if timer != nil {
+		timer.Stop()
+	}
+	for child := range children {
+		child.end(err)
+	}
+	if t.parent != nil {
+		t.parent.forget(t)
+	}
+	t.co.unpark()
+}
+
+func (t *Task) forget(child *Task) {
+	t.mu.Lock()
+	delete(t.children, child)
+	t.mu.Unlock()
+}
+
+// Deadline returns the deadline of a WithTimeout view, on the wall clock.
+func (t *Task) Deadline() (time.Time, bool) { return t.deadline, !t.deadline.IsZero() }
+
+// Done returns a channel that is closed when the task is cancelled or has
+// ended. Tasks themselves have no use for it: receiving from it blocks the loop.
+func (t *Task) Done() <-chan struct{} {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.done == nil {
+		t.done = make(chan struct{})
+		if t.err != nil {
+			close(t.done)
+		}
+	}
+	return t.done
+}
+
+// Err returns nil until Done is closed, then why: context.Canceled,
+// context.DeadlineExceeded or ErrTaskStopped.
+func (t *Task) Err() error {
+	if !t.ended.Load() {
+		return nil
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.err
+}
+
+type taskKey struct{}
+
+// Value implements context.Context. A task carries no values.
+func (t *Task) Value(key any) any {
+	if _, ok := key.(taskKey); ok {
+		return t
+	}
+	return nil
+}
+
+// Detach returns a context that is done when the task is, for use by
+// goroutines: waiting methods block their goroutine with it.
+func (t *Task) Detach() context.Context { return detached{t} }
+
+type detached struct{ task *Task }
+
+func (d detached) Deadline() (time.Time, bool) { return d.task.Deadline() }
+func (d detached) Done() <-chan struct{}       { return d.task.Done() }
+func (d detached) Err() error                  { return d.task.Err() }
+func (d detached) Value(any) any               { return nil }
+
+// Sleep suspends the task for d. It returns nil, or early with the task's Err.
+func (t *Task) Sleep(d time.Duration) error {
+	var w Waiter
+	if err := w.Begin(t); err != nil {
+		return err
+	}
+	timer := t.co.loop.AfterFunc(d, w.Wake)
+	defer timer.Stop()
+	return w.Wait()
+}
+
+// Yield lets everything else on the loop have a turn. It returns nil or the
+// task's Err.
+func (t *Task) Yield() error {
+	if err := CheckContext(t); err != nil {
+		return err
+	}
+	t.co.unpark() // it runs, so this queues it again when it parks
+	t.co.park()
+	return t.co.check(t)
+}

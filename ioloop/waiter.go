@@ -1,0 +1,118 @@
+package ioloop
+
+import (
+	"context"
+	"sync/atomic"
+)
+
+// Waiter is how a method waits with a context in both styles: with a *Task it
+// suspends the task, with any other context it blocks the goroutine. It is what
+// protocol objects build their waiting methods on:
+//
+//	var w ioloop.Waiter
+//	if err := w.Begin(ctx); err != nil {
+//		return err
+//	}
+//	o.mu.Lock()
+//	o.waiter = &w // whoever completes calls w.Wake under o.mu, and resets o.waiter
+//	o.mu.Unlock()
+//	err := w.Wait()
+//	o.mu.Lock() // see whether it has completed, else withdraw o.waiter
+//
+// A Waiter may be used again after its Wait has returned nil, and after an error
+// once it is certain that nobody will call Wake for it. The zero value is ready.
+type Waiter struct {
+	ctx   context.Context
+	task  *Task
+	woken atomic.Bool
+	ready chan struct{} // of goroutines, kept for the next use
+}
+
+// CheckContext returns the error that a waiting method returns at once, also
+// where it would not have to wait: ErrTaskContext for a context that is derived
+// from a task and for a task that is not running, ErrInvalid for nil, or the
+// context's own error.
+func CheckContext(ctx context.Context) error {
+	if task, ok := ctx.(*Task); ok {
+		if !task.co.running() {
+			return ErrTaskContext
+		}
+		return task.co.check(task)
+	}
+	if ctx == nil {
+		return ErrInvalid
+	}
+	if ctx.Value(taskKey{}) != nil {
+		return ErrTaskContext
+	}
+	return ctx.Err()
+}
+
+// Begin prepares w to wait with ctx. It returns what CheckContext does.
+func (w *Waiter) Begin(ctx context.Context) error {
+	if err := CheckContext(ctx); err != nil {
+		return err
+	}
+	w.ctx = ctx
+	w.task, _ = ctx.(*Task)
+	w.woken.Store(false)
+	if w.task == nil && w.ready == nil {
+		w.ready = make(chan struct{}, 1)
+	}
+	return nil
+}
+
+// Wait returns nil once Wake has been called, or the context's error if that
+// comes first.
+func (w *Waiter) Wait() error {
+	if w.task != nil {
+		return w.suspend()
+	}
+	for !w.woken.Load() {
+		select {
+		case <-w.ready: // may be left over from an earlier use
+		case <-w.ctx.Done():
+			if !w.woken.Load() {
+				return w.ctx.Err()
+			}
+		}
+	}
+	return nil
+}
+
+func (w *Waiter) suspend() error {
+	co := w.task.co
+	for {
+		co.look()
+		if w.woken.Load() {
+			return nil
+		}
+		if err := co.check(w.task); err != nil {
+			return err
+		}
+		co.park()
+	}
+}
+
+// Wake ends the Wait, from any goroutine. A second call has no effect.
+func (w *Waiter) Wake() {
+	task, ready := w.task, w.ready
+	w.woken.Store(true) // from here on w may be in use again
+	if task != nil {
+		task.co.unpark()
+		return
+	}
+	select {
+	case ready <- struct{}{}:
+	default:
+	}
+}
+
+// WakeWaiter is w.Wake for protocol objects of l: if a goroutine waits, l lets
+// it run before it blocks in the kernel.
+func (l *Loop) WakeWaiter(w *Waiter) {
+	if w.task == nil {
+		l.wokeGoroutine.Store(true)
+	}
+	w.Wake()
+}

@@ -1,0 +1,148 @@
+package ioloop_test
+
+import (
+	"context"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/eddyloop/eddy/ioloop"
+	"github.com/stretchr/testify/require"
+)
+
+// inBothStyles runs test as a task and on a goroutine. cancellable returns a
+// context to wait with and what cancels it.
+func inBothStyles(t *testing.T, test func(t *testing.T, cancellable func() (context.Context, func()))) {
+	t.Run("task", func(t *testing.T) {
+		l := startNew(t)
+		task(t, l, func(tk *ioloop.Task) {
+			test(t, func() (context.Context, func()) { return tk.WithTimeout(time.Hour) })
+		})
+	})
+	t.Run("goroutine", func(t *testing.T) {
+		test(t, func() (context.Context, func()) {
+			return context.WithCancel(context.Background())
+		})
+	})
+}
+
+func TestWaiterWakeBeforeWait(t *testing.T) {
+	inBothStyles(t, func(t *testing.T, cancellable func() (context.Context, func())) {
+		ctx, cancel := cancellable()
+		defer cancel()
+		var w ioloop.Waiter
+		for range 3 {
+			require.NoError(t, w.Begin(ctx))
+			w.Wake()
+			w.Wake()
+			require.NoError(t, w.Wait())
+			require.NoError(t, w.Wait(), "stays woken until Begin")
+		}
+	})
+}
+
+func TestWaiterWakeWins(t *testing.T) {
+	inBothStyles(t, func(t *testing.T, cancellable func() (context.Context, func())) {
+		for range 50 {
+			ctx, cancel := cancellable()
+			var w ioloop.Waiter
+			require.NoError(t, w.Begin(ctx))
+			w.Wake()
+			cancel()
+			require.NoError(t, w.Wait())
+			require.ErrorIs(t, w.Begin(ctx), context.Canceled)
+		}
+	})
+}
+
+func TestWaiterCancelledThenReused(t *testing.T) {
+	inBothStyles(t, func(t *testing.T, cancellable func() (context.Context, func())) {
+		var w ioloop.Waiter
+		for range 50 {
+			ctx, cancel := cancellable()
+			require.NoError(t, w.Begin(ctx))
+			go cancel()
+			require.ErrorIs(t, w.Wait(), context.Canceled)
+			w.Wake() // late: leaves something behind
+			w.Wake()
+
+			ctx, cancel = cancellable()
+			require.NoError(t, w.Begin(ctx))
+			var woken atomic.Bool
+			go func() {
+				for range 10 {
+					runtime.Gosched()
+				}
+				woken.Store(true)
+				w.Wake()
+			}()
+			require.NoError(t, w.Wait())
+			require.True(t, woken.Load(), "not by what was left behind")
+			cancel()
+		}
+	})
+}
+
+func TestWaiterContextAlreadyDone(t *testing.T) {
+	inBothStyles(t, func(t *testing.T, cancellable func() (context.Context, func())) {
+		ctx, cancel := cancellable()
+		cancel()
+		require.ErrorIs(t, new(ioloop.Waiter).Begin(ctx), context.Canceled)
+		require.ErrorIs(t, ioloop.CheckContext(ctx), context.Canceled)
+	})
+	ctx, cancel := context.WithTimeout(context.Background(), -1)
+	defer cancel()
+	require.ErrorIs(t, new(ioloop.Waiter).Begin(ctx), context.DeadlineExceeded)
+}
+
+// A completion and a cancellation meet. Whoever completes knows whether it was
+// taken, so every one is seen exactly once.
+func TestWaiterCompletionRacesCancel(t *testing.T) {
+	inBothStyles(t, func(t *testing.T, cancellable func() (context.Context, func())) {
+		var w ioloop.Waiter
+		var o op
+		completed, cancelled := 0, 0
+		for i := range scaled(20_000) {
+			ctx, cancel := cancellable()
+			var wg sync.WaitGroup
+			wg.Go(func() {
+				for range i % 5 {
+					runtime.Gosched()
+				}
+				o.complete()
+			})
+			wg.Go(cancel)
+			switch err := o.waitWith(ctx, &w); err {
+			case nil:
+				completed++
+			default:
+				require.ErrorIs(t, err, context.Canceled)
+				cancelled++
+			}
+			wg.Wait()
+			if cancelled > 0 && o.done > 0 { // the next one takes it
+				o.done--
+				cancelled--
+				completed++
+			}
+		}
+		require.Equal(t, scaled(20_000), completed)
+		require.Zero(t, cancelled)
+	})
+}
+
+func TestWakeWaiter(t *testing.T) {
+	l := startNew(t)
+	inBothStyles(t, func(t *testing.T, cancellable func() (context.Context, func())) {
+		ctx, cancel := cancellable()
+		defer cancel()
+		for range 100 {
+			var w ioloop.Waiter
+			require.NoError(t, w.Begin(ctx))
+			require.NoError(t, l.Post(func() { l.WakeWaiter(&w) }))
+			require.NoError(t, w.Wait())
+		}
+	})
+}

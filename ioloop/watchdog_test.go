@@ -1,0 +1,120 @@
+package ioloop_test
+
+import (
+	"log/slog"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/eddyloop/eddy/ioloop"
+	"github.com/stretchr/testify/require"
+)
+
+// holdInCallback and holdInTask have names to look for in stacks.
+//
+//go:noinline
+func holdInCallback(released func() bool) { spin(released) }
+
+//go:noinline
+func holdInTask(released func() bool) { spin(released) }
+
+func spin(released func() bool) {
+	for deadline := time.Now().Add(patience); !released() && time.Now().Before(deadline); {
+		time.Sleep(time.Millisecond)
+	}
+}
+
+func TestWatchdog(t *testing.T) {
+	const limit = 20 * time.Millisecond
+	for name, c := range map[string]struct {
+		hold func(l *ioloop.Loop, released func() bool)
+		want string
+	}{
+		"post": {func(l *ioloop.Loop, released func() bool) {
+			_ = l.Post(func() { holdInCallback(released) })
+		}, "holdInCallback"},
+		"timer": {func(l *ioloop.Loop, released func() bool) {
+			l.AfterFunc(0, func() { holdInCallback(released) })
+		}, "holdInCallback"},
+		"turn end": {func(l *ioloop.Loop, released func() bool) {
+			_ = l.Post(func() { l.AtTurnEnd(runnerFunc(func() { holdInCallback(released) })) })
+		}, "holdInCallback"},
+		"after goexit": {func(l *ioloop.Loop, released func() bool) {
+			_ = l.Post(runtime.Goexit)
+			_ = l.Post(func() { holdInCallback(released) })
+		}, "holdInCallback"},
+		"after a task": {func(l *ioloop.Loop, released func() bool) {
+			_ = l.Go(func(t *ioloop.Task) { _ = t.Sleep(time.Hour) })
+			_ = l.Post(func() { holdInCallback(released) })
+		}, "holdInCallback"},
+		"task": {func(l *ioloop.Loop, released func() bool) {
+			_ = l.Go(func(*ioloop.Task) { holdInTask(released) })
+		}, "holdInTask"},
+		"task later": {func(l *ioloop.Loop, released func() bool) {
+			_ = l.Go(func(t *ioloop.Task) {
+				_ = t.Sleep(0)
+				holdInTask(released)
+			})
+		}, "holdInTask"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var log, failures recorder
+			l := newLoop(t, ioloop.Config{Watchdog: limit, Logger: slog.New(&log)})
+			// Another loop's task that runs all the time is not to blame.
+			other := newLoop(t, ioloop.Config{Watchdog: time.Hour, Logger: slog.New(&failures)})
+			start(t, other)
+			begin := time.Now()
+			released := make(chan struct{})
+			require.NoError(t, other.Go(func(*ioloop.Task) { <-released }))
+			c.hold(l, func() bool {
+				// Once it has been reported, there is time for a second report.
+				return reports(&log) > 0 && time.Since(begin) > 6*limit
+			})
+			require.NoError(t, l.Post(func() { _ = l.Post(func() { _ = l.Post(l.Stop) }) }))
+			run(t, l)
+			close(released)
+			require.GreaterOrEqual(t, time.Since(begin), limit)
+			require.Equal(t, 1, reports(&log), "once")
+			for _, record := range log.all() {
+				if isReport(record) {
+					require.Contains(t, record, "WARN callback holds the loop longer_than=20ms")
+					require.Contains(t, record, c.want)
+					require.NotContains(t, record, "<-released")
+				}
+			}
+			require.Empty(t, failures.all())
+		})
+	}
+}
+
+func isReport(record string) bool { return record[:4] == "WARN" }
+
+func reports(log *recorder) (n int) {
+	for _, record := range log.all() {
+		if isReport(record) {
+			n++
+		}
+	}
+	return n
+}
+
+func TestWatchdogIgnoresQuickCallbacks(t *testing.T) {
+	l := newLoop(t, ioloop.Config{Watchdog: 10 * time.Second}) // its logger must stay empty
+	start(t, l)
+	for end := time.Now().Add(30 * time.Millisecond); time.Now().Before(end); {
+		on(t, l, func() {})
+		task(t, l, func(tk *ioloop.Task) { _ = tk.Yield() })
+	}
+	until(t, l.Asleep)
+}
+
+// A limit below what can be measured must not break anything.
+func TestWatchdogTinyLimit(t *testing.T) {
+	l := newLoop(t, ioloop.Config{Watchdog: 1, Logger: quiet})
+	for range 3 {
+		task := make(chan struct{})
+		require.NoError(t, l.Go(func(*ioloop.Task) { close(task); l.Stop() }))
+		run(t, l)
+		receive(t, task)
+	}
+}
