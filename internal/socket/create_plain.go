@@ -1,0 +1,51 @@
+//go:build unix && !(linux || freebsd || netbsd || openbsd || dragonfly)
+
+package socket
+
+import (
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Stream returns a new stream socket of domain. The system has no flags to do
+// it in one step; the fork lock keeps a child from inheriting the socket
+// in between.
+func Stream(domain int) (int, error) {
+	syscall.ForkLock.RLock()
+	fd, err := unix.Socket(domain, unix.SOCK_STREAM, 0)
+	if err == nil {
+		unix.CloseOnExec(fd)
+	}
+	syscall.ForkLock.RUnlock()
+	if err != nil {
+		return -1, err
+	}
+	if err := prepare(fd); err != nil {
+		_ = unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+// Accept takes the next connection of a listener. The fork lock is not held:
+// accept might block if somebody has made the listener blocking.
+func Accept(fd int) (int, error) {
+	conn, _, err := unix.Accept(fd)
+	if err != nil {
+		return -1, err
+	}
+	unix.CloseOnExec(conn)
+	if err := prepare(conn); err != nil { // macOS: the peer has gone
+		_ = unix.Close(conn)
+		return -1, unix.ECONNABORTED
+	}
+	return conn, nil
+}
+
+func prepare(fd int) error {
+	if err := unix.SetNonblock(fd, true); err != nil {
+		return err
+	}
+	return noSigpipe(fd)
+}

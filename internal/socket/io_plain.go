@@ -1,0 +1,55 @@
+//go:build unix && (!linux || race)
+
+package socket
+
+import "golang.org/x/sys/unix"
+
+// Read reads up to len(p) and at most MaxBytes bytes; 0 is the end of the stream.
+func Read(fd int, p []byte) (int, error) {
+	p = p[:min(len(p), MaxBytes)]
+	for {
+		n, err := unix.Read(fd, p)
+		if err != unix.EINTR {
+			return max(n, 0), err
+		}
+	}
+}
+
+// Send writes some of p to a socket, without SIGPIPE.
+func Send(fd int, p []byte) (int, error) {
+	p = p[:min(len(p), MaxBytes)]
+	for {
+		n, err := unix.SendmsgN(fd, p, nil, nil, sendFlags)
+		if err != unix.EINTR {
+			return max(n, 0), sendError(err)
+		}
+	}
+}
+
+// SendVector writes some of bufs, in order, to a socket, without SIGPIPE.
+func SendVector(fd int, bufs [][]byte) (int, error) {
+	if len(bufs) == 1 {
+		return Send(fd, bufs[0])
+	}
+	bufs = clip(bufs)
+	for {
+		n, err := unix.SendmsgBuffers(fd, bufs, nil, nil, sendFlags)
+		if err != unix.EINTR {
+			return max(n, 0), sendError(err)
+		}
+	}
+}
+
+// clip cuts bufs to what one call moves.
+func clip(bufs [][]byte) [][]byte {
+	left := MaxBytes
+	for i, b := range bufs[:min(len(bufs), maxVector)] {
+		if len(b) >= left {
+			clipped := append([][]byte(nil), bufs[:i+1]...)
+			clipped[i] = b[:left]
+			return clipped
+		}
+		left -= len(b)
+	}
+	return bufs[:min(len(bufs), maxVector)]
+}

@@ -1,0 +1,65 @@
+//go:build linux && !race
+
+package socket
+
+import (
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// The calls of every message bypass the scheduler's bookkeeping, which costs
+// more than the calls themselves: on a non-blocking descriptor they cannot
+// block. No call moves more than MaxBytes bytes, so that the processor is not
+// held for long either. The race detector's build uses io_plain.go, whose calls
+// tell the detector of the memory they touch.
+
+// Read reads up to len(p) and at most MaxBytes bytes; 0 is the end of the stream.
+func Read(fd int, p []byte) (int, error) {
+	p = p[:min(len(p), MaxBytes)]
+	return retry(unix.SYS_READ, fd, unsafe.Pointer(unsafe.SliceData(p)), len(p), 0)
+}
+
+// Send writes some of p to a socket, without SIGPIPE.
+func Send(fd int, p []byte) (int, error) {
+	p = p[:min(len(p), MaxBytes)]
+	return retry(unix.SYS_SENDTO, fd, unsafe.Pointer(unsafe.SliceData(p)), len(p), unix.MSG_NOSIGNAL)
+}
+
+// SendVector writes some of bufs, in order, to a socket, without SIGPIPE.
+func SendVector(fd int, bufs [][]byte) (int, error) {
+	if len(bufs) == 1 {
+		return Send(fd, bufs[0])
+	}
+	var vector [maxVector]unix.Iovec
+	var header unix.Msghdr
+	count, left := 0, MaxBytes
+	for _, b := range bufs[:min(len(bufs), maxVector)] {
+		n := min(len(b), left)
+		if n > 0 {
+			vector[count].Base = unsafe.SliceData(b)
+			vector[count].SetLen(n)
+			count, left = count+1, left-n
+		}
+	}
+	header.Iov = &vector[0]
+	header.SetIovlen(count)
+	return retry(unix.SYS_SENDMSG, fd, unsafe.Pointer(&header), unix.MSG_NOSIGNAL, 0)
+}
+
+func retry(trap uintptr, fd int, p unsafe.Pointer, n, flags int) (int, error) {
+	for {
+		r, _, errno := unix.RawSyscall6(trap, uintptr(fd), uintptr(p), uintptr(n), uintptr(flags), 0, 0)
+		switch errno {
+		case 0:
+			return int(r), nil
+		case unix.EINTR:
+		case unix.EAGAIN:
+			return 0, errAgain
+		default:
+			return 0, errno
+		}
+	}
+}
+
+var errAgain error = unix.EAGAIN

@@ -1,0 +1,9 @@
+//go:build unix && !darwin && !aix
+
+package socket
+
+import "golang.org/x/sys/unix"
+
+const sendFlags = unix.MSG_NOSIGNAL
+
+func sendError(err error) error { return err }

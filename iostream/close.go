@@ -1,0 +1,268 @@
+package iostream
+
+import (
+	"context"
+	"io"
+	"net"
+	"time"
+
+	"github.com/eddyloop/eddy/ioloop"
+	"github.com/eddyloop/eddy/poller"
+)
+
+// Close closes the stream at once. Operations in progress fail with
+// net.ErrClosed, except a read that buffered bytes satisfy, and what was
+// written but is not with the kernel is dropped. Buffered bytes stay readable. Closing a closed
+// stream does nothing.
+func (s *Stream) Close() error { return s.CloseWithError(net.ErrClosed) }
+
+// CloseWithError is Close with a reason of the caller's, which operations and
+// Err then return. A nil reason is net.ErrClosed.
+func (s *Stream) CloseWithError(reason error) error {
+	if reason == nil {
+		reason = net.ErrClosed
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closeLocked(reason)
+	s.poke()
+	return nil
+}
+
+// CloseAfterFlush closes the stream in good order: it takes no more reads and
+// writes, sends what was written, ends the stream for the peer, and discards what
+// still comes until the peer has ended its side too; then it is closed. Closing
+// earlier could make the kernel reset the connection and the peer lose what was sent last.
+// After timeout the stream is closed wherever it is. A timeout of 0 or less is
+// Close.
+func (s *Stream) CloseAfterFlush(timeout time.Duration) error {
+	if timeout <= 0 {
+		return s.Close()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || s.closing {
+		return nil
+	}
+	s.closing, s.finWanted = true, true
+	if s.op.wait != nil && s.op.wait.intoFn == nil {
+		if data, err, ok := s.outcome(); ok {
+			s.completeRead(data, err)
+		}
+	}
+	s.extra().linger = s.loop.AfterFunc(timeout, func() { _ = s.Close() })
+	s.poke()
+	return nil
+}
+
+// CloseWhenIdle closes the stream as soon as nothing is under way: a read waits
+// for input, of which not one byte has come, and everything written is out. It
+// is how a server lets its clients finish.
+func (s *Stream) CloseWhenIdle() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.draining = true
+	s.poke()
+}
+
+// CloseWrite ends the writing direction behind everything written so far: the
+// peer reads io.EOF after it. Reading goes on. Further writes fail with
+// net.ErrClosed.
+func (s *Stream) CloseWrite() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.writeEnd(); err != nil {
+		return opError("close write", err)
+	}
+	s.finWanted = true
+	s.poke()
+	return nil
+}
+
+// advance takes the stream further towards its end, and reports whether it
+// did.
+func (s *Stream) advance() bool {
+	if s.closed {
+		return false
+	}
+	out := s.backlog() == 0 && s.attached
+	if s.finWanted && !s.finSent && out {
+		s.sendFin()
+	}
+	switch {
+	case s.closing:
+		if s.readEnded && s.writeEnded {
+			s.closeLocked(net.ErrClosed)
+		}
+	case s.readEnded && s.writeEnded && !s.finSent:
+		s.closeLocked(s.more.writeErr)
+	case s.readEnded && (s.finSent || out && !s.config.AllowHalfClose):
+		s.closeLocked(s.more.readErr)
+	case s.draining && out && s.reading() && s.in.len() == 0:
+		s.closeLocked(net.ErrClosed)
+	}
+	return s.closed
+}
+
+func (s *Stream) sendFin() {
+	s.finSent = true
+	err := s.transport.CloseWrite()
+	if err == nil && !s.writeEnded {
+		err = net.ErrClosed
+	}
+	s.endWriting(err)
+}
+
+// discard throws away input of a stream that is closing.
+func (s *Stream) discard(ready poller.Interest) {
+	if ready == 0 {
+		return
+	}
+	for range maxFills {
+		n, err := s.transport.Read(s.loop.Scratch())
+		if err != nil {
+			s.readFailed(err)
+			return
+		}
+		if n < maxRead && !s.transport.Buffered() {
+			return
+		}
+	}
+}
+
+// endReading latches the end of the input.
+func (s *Stream) endReading(err error) {
+	if s.readEnded {
+		return
+	}
+	s.readEnded, s.readClosed = true, true
+	s.extra().readErr = err
+}
+
+// closeLocked marks the stream closed and fails the waiting calls. Everything
+// else follows on the loop.
+func (s *Stream) closeLocked(reason error) {
+	if s.closed {
+		return
+	}
+	if s.closing {
+		reason = net.ErrClosed // it was this side's wish, however it went
+	}
+	sent := s.sent()
+	m := s.extra()
+	m.sent, m.err = sent, reason
+	s.closed, s.readClosed = true, true
+	if s.out != nil {
+		s.out.drop()
+	}
+	if s.op.wait != nil && s.op.wait.intoFn == nil {
+		s.in.own()
+		if data, err, ok := s.outcome(); ok {
+			s.completeRead(data, err)
+		}
+	}
+	s.wakeSent()
+}
+
+// finish releases what a closed stream holds, on the loop.
+func (s *Stream) finish() {
+	s.finished = true
+	m := s.more
+	m.idle.stop()
+	if m.linger != nil {
+		m.linger.Stop()
+	}
+	_ = s.transport.Close() // the kernel has let go of it, whatever it says
+	for _, w := range m.closeWaiters {
+		w.done = true
+		s.loop.WakeWaiter(&w.Waiter)
+	}
+	m.closeWaiters = nil
+	if s.out != nil && s.out.idle() {
+		outputs.Put(s.out)
+		s.out = nil
+	}
+}
+
+// Closed reports whether the stream is closed, by either side.
+func (s *Stream) Closed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed
+}
+
+// ReadClosed reports whether the peer is known to have finished writing.
+// Before the bytes that it had sent are read to their end, reads still succeed.
+func (s *Stream) ReadClosed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.readClosed
+}
+
+// Err returns why the stream is closed: io.EOF if the peer ended it in good
+// order, net.ErrClosed if this side closed it, or what failed. It is nil while
+// the stream is open.
+func (s *Stream) Err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		return nil
+	}
+	return s.more.err
+}
+
+// OnClosed has fn called on the loop, once, when the stream has closed and its
+// operations have been told, with what Err returns. On a closed stream it is called
+// soon. A second call replaces fn.
+func (s *Stream) OnClosed(fn func(error)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.onClosed = fn
+	if s.closed {
+		s.poke()
+	}
+}
+
+// OnReadClosed has fn called on the loop, once, when the peer is known to have
+// finished writing. Unread input may still be there.
+func (s *Stream) OnReadClosed(fn func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.extra().onReadClosed = fn
+	s.poke()
+}
+
+// WaitClosed waits until the stream has closed and returns nil, or the
+// context's error. Why it closed is for Err to tell.
+func (s *Stream) WaitClosed(ctx context.Context) error {
+	if err := ioloop.CheckContext(ctx); err != nil {
+		return opError("wait closed", err)
+	}
+	s.mu.Lock()
+	if s.finished {
+		s.mu.Unlock()
+		return nil
+	}
+	w := waitOps.Get().(*waitOp)
+	if err := w.Begin(ctx); err != nil {
+		s.mu.Unlock()
+		return opError("wait closed", err)
+	}
+	m := s.extra()
+	m.closeWaiters = append(m.closeWaiters, w)
+	s.mu.Unlock()
+	err := s.await("wait closed", w)
+	w.release()
+	return err
+}
+
+func remove(waiters []*waitOp, w *waitOp) []*waitOp {
+	for i := range waiters {
+		if waiters[i] == w {
+			return append(waiters[:i], waiters[i+1:]...)
+		}
+	}
+	return waiters
+}
+
+var _ io.WriteCloser = (*Stream)(nil)

@@ -1,0 +1,473 @@
+package iostream_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/eddyloop/eddy/ioloop"
+	"github.com/eddyloop/eddy/iostream"
+	"github.com/stretchr/testify/require"
+)
+
+// recorder notes the order of callbacks.
+type recorder struct {
+	mu     sync.Mutex
+	events []string
+}
+
+func (r *recorder) add(event string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.events = append(r.events, event)
+}
+
+func (r *recorder) list() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return append([]string(nil), r.events...)
+}
+
+func TestCloseTellsReadsThenWritesThenTheCallbacks(t *testing.T) {
+	var r recorder
+	closed := make(chan struct{})
+	config := &iostream.Config{Closed: func(_ *iostream.Stream, err error) {
+		r.add("config")
+		close(closed)
+	}}
+	m := &sim{}
+	s := newSim(t, config, m)
+	mark := write(t, s, "never sent")
+	require.NoError(t, s.SentFunc(mark, func(err error) { requireIs(t, err, net.ErrClosed); r.add("write") }))
+	require.NoError(t, s.ReadUntilFunc("\n", 0, func(_ []byte, err error) { requireIs(t, err, net.ErrClosed); r.add("read") }))
+	s.OnClosed(func(err error) {
+		require.ErrorIs(t, err, net.ErrClosed)
+		require.Equal(t, 1, look(m, func() int { return m.closed }), "the transport is closed before the callback")
+		r.add("closed")
+	})
+	onLoop(t, s.Loop(), func() {
+		require.NoError(t, s.Close())
+		require.Empty(t, r.list(), "nothing is called inside of Close")
+		require.NoError(t, s.Close())
+	})
+	receive(t, closed)
+	require.Equal(t, []string{"read", "write", "closed", "config"}, r.list())
+	late := make(chan error, 1)
+	s.OnClosed(func(err error) { late <- err })
+	require.ErrorIs(t, receive(t, late), net.ErrClosed)
+	quiet(t, s.Loop())
+	require.Len(t, r.list(), 4)
+	require.Equal(t, 1, look(m, func() int { return m.closed }))
+}
+
+func TestDataComesBeforeTheEndAndTheEndBeforeTheCallback(t *testing.T) {
+	eachNetwork(t, func(t *testing.T, network string) {
+		var r recorder
+		closed := make(chan struct{})
+		s, peer := pair(t, startLoop(t, ioloop.Config{}), network, nil)
+		s.OnClosed(func(err error) { require.Equal(t, io.EOF, err); r.add("closed"); close(closed) })
+		s.OnReadClosed(func() { r.add("read closed") })
+		require.NoError(t, s.HandleUntil("\n", 0, func(line []byte, err error) bool {
+			if err != nil {
+				requireIs(t, err, io.EOF)
+				r.add("end")
+			} else {
+				r.add(string(line))
+			}
+			return true
+		}))
+		send(t, peer, "a\nb\n")
+		require.NoError(t, peer.Close())
+		receive(t, closed)
+		require.Equal(t, []string{"a\n", "b\n", "end", "read closed", "closed"}, r.list())
+	})
+}
+
+func TestIdleStreamNoticesTheEnd(t *testing.T) {
+	eachNetwork(t, func(t *testing.T, network string) {
+		s, peer := pair(t, startLoop(t, ioloop.Config{}), network, nil)
+		require.NoError(t, peer.Close())
+		require.NoError(t, s.WaitClosed(patient(t)))
+		require.Equal(t, io.EOF, s.Err())
+	})
+}
+
+func TestIdleStreamNoticesAReset(t *testing.T) {
+	s, peer := pair(t, startLoop(t, ioloop.Config{}), "tcp", nil)
+	reset(t, peer)
+	require.NoError(t, s.WaitClosed(patient(t)))
+	require.ErrorIs(t, s.Err(), syscall.ECONNRESET)
+	_, err := s.ReadBytes(patient(t), 1)
+	requireIs(t, err, syscall.ECONNRESET)
+}
+
+// TestCloseWatchConsumesNothing: the end is noticed behind bytes that nobody
+// has asked for, and they are still there.
+func TestCloseWatchConsumesNothing(t *testing.T) {
+	eachNetwork(t, func(t *testing.T, network string) {
+		s, peer := pair(t, startLoop(t, ioloop.Config{}), network, nil)
+		noticed := make(chan struct{})
+		s.OnReadClosed(func() { close(noticed) })
+		send(t, peer, "unread")
+		require.NoError(t, peer.Close())
+		receive(t, noticed)
+		require.True(t, s.ReadClosed())
+		require.False(t, s.Closed())
+		require.Zero(t, s.Buffered())
+		data, err := s.ReadUntilClose(patient(t), 0)
+		require.NoError(t, err)
+		require.Equal(t, "unread", string(data))
+		require.NoError(t, s.WaitClosed(patient(t)))
+	})
+}
+
+// TestUnwantedInputDoesNotSpin: a peer that sends to a stream nobody reads
+// costs one look.
+func TestUnwantedInputDoesNotSpin(t *testing.T) {
+	s, peer := pair(t, startLoop(t, ioloop.Config{}), "tcp", nil)
+	require.Equal(t, "a\n", func() string {
+		send(t, peer, "a\n")
+		return receive(t, faces[0].read(t, s, until("\n", 0))).data
+	}())
+	before := s.Loop().Stats().Events
+	for range 20 {
+		send(t, peer, strings.Repeat("x", 1000))
+		quiet(t, s.Loop())
+	}
+	quiet(t, s.Loop())
+	require.Less(t, s.Loop().Stats().Events-before, uint64(10))
+	require.Zero(t, s.Buffered())
+}
+
+func TestReset(t *testing.T) {
+	eachFace(t, func(t *testing.T, f face) {
+		s, peer := pair(t, startLoop(t, ioloop.Config{}), "tcp", nil)
+		pending := f.read(t, s, until("\n", 0))
+		send(t, peer, "part")
+		for s.Buffered() < 4 {
+			onLoop(t, s.Loop(), func() {})
+		}
+		reset(t, peer)
+		requireIs(t, receive(t, pending).err, syscall.ECONNRESET)
+		require.NoError(t, s.WaitClosed(patient(t)))
+		require.Equal(t, "part", receive(t, f.read(t, s, exactly(4))).data, "buffered bytes stay readable")
+		requireIs(t, receive(t, f.read(t, s, exactly(1))).err, syscall.ECONNRESET)
+	})
+}
+
+func TestResetTellsUntilCloseWithTheData(t *testing.T) {
+	eachFace(t, func(t *testing.T, f face) {
+		s, peer := pair(t, startLoop(t, ioloop.Config{}), "tcp", nil)
+		pending := f.read(t, s, untilClose(0))
+		send(t, peer, "part")
+		for s.Buffered() < 4 {
+			onLoop(t, s.Loop(), func() {})
+		}
+		reset(t, peer)
+		r := receive(t, pending)
+		requireIs(t, r.err, syscall.ECONNRESET)
+		require.Equal(t, "part", r.data)
+	})
+}
+
+func TestResetFailsWrites(t *testing.T) {
+	s, peer := pair(t, startLoop(t, ioloop.Config{}), "tcp", nil)
+	_, err := s.Write(make([]byte, 12<<20))
+	require.NoError(t, err)
+	pending := waitSent(s, s.Mark())
+	reset(t, peer)
+	requireIs(t, receive(t, pending), syscall.ECONNRESET)
+}
+
+func TestCloseSatisfiesAReadFromTheBuffer(t *testing.T) {
+	m := &sim{}
+	s := newSim(t, nil, m)
+	m.arrive("abcdef")
+	require.Equal(t, "ab", receive(t, faces[0].read(t, s, exactly(2))).data)
+	require.NoError(t, s.Close())
+	require.Equal(t, "cd", receive(t, faces[1].read(t, s, exactly(2))).data)
+	data, err := s.ReadUntilClose(patient(t), 0)
+	requireIs(t, err, net.ErrClosed)
+	require.Equal(t, "ef", string(data))
+}
+
+func TestCloseWithAReason(t *testing.T) {
+	eachFace(t, func(t *testing.T, f face) {
+		s, _ := pair(t, startLoop(t, ioloop.Config{}), "tcp", nil)
+		pending := f.read(t, s, until("\n", 0))
+		require.NoError(t, s.CloseWithError(errPlayed))
+		requireIs(t, receive(t, pending).err, errPlayed)
+		require.Equal(t, errPlayed, s.Err())
+		_, err := s.Write([]byte("x"))
+		requireIs(t, err, errPlayed)
+	})
+}
+
+// TestPeerFinWithoutHalfClose: the FIN closes the stream once what was written
+// is out.
+func TestPeerFinWithoutHalfClose(t *testing.T) {
+	m := &sim{}
+	s := newSim(t, nil, m)
+	mark := write(t, s, "reply")
+	m.eof()
+	quiet(t, s.Loop())
+	_, err := s.ReadBytes(patient(t), 1)
+	requireIs(t, err, io.EOF)
+	require.False(t, s.Closed(), "the reply is not out")
+	m.open(10)
+	require.NoError(t, s.WaitSent(patient(t), mark))
+	require.NoError(t, s.WaitClosed(patient(t)))
+	require.Equal(t, "reply", m.sent())
+}
+
+func TestHalfClose(t *testing.T) {
+	eachNetwork(t, func(t *testing.T, network string) {
+		s, peer := pair(t, startLoop(t, ioloop.Config{}), network, &iostream.Config{AllowHalfClose: true})
+		send(t, peer, "request")
+		closeWrite(t, peer)
+		request, err := s.ReadUntilClose(patient(t), 0)
+		require.NoError(t, err)
+		require.Equal(t, "request", string(request))
+		require.True(t, s.ReadClosed())
+		require.False(t, s.Closed())
+		for range 3 {
+			write(t, s, "reply")
+			expect(t, peer, "reply")
+		}
+		require.NoError(t, s.CloseWrite())
+		_, err = s.Write([]byte("x"))
+		require.Error(t, err)
+		n, err := peer.Read(make([]byte, 1))
+		require.Zero(t, n)
+		require.Equal(t, io.EOF, err)
+		require.NoError(t, s.WaitClosed(patient(t)), "both directions are done")
+		require.Equal(t, io.EOF, s.Err())
+	})
+}
+
+func TestCloseWriteThenRead(t *testing.T) {
+	s, peer := pair(t, startLoop(t, ioloop.Config{}), "tcp", nil)
+	write(t, s, "question")
+	require.NoError(t, s.CloseWrite())
+	question, err := io.ReadAll(peer)
+	require.NoError(t, err)
+	require.Equal(t, "question", string(question))
+	send(t, peer, "answer\n")
+	answer, err := s.ReadUntil(patient(t), "\n", 0)
+	require.NoError(t, err)
+	require.Equal(t, "answer\n", string(answer))
+	requireIs(t, s.CloseWrite(), net.ErrClosed)
+}
+
+func TestCloseAfterFlush(t *testing.T) {
+	eachNetwork(t, func(t *testing.T, network string) {
+		s, peer := pair(t, startLoop(t, ioloop.Config{}), network, nil)
+		data := pattern(8 << 20)
+		_, err := s.Write(data)
+		require.NoError(t, err)
+		pending := faces[0].read(t, s, until("\n", 0))
+		awaitRead(t, s)
+		require.NoError(t, s.CloseAfterFlush(patience))
+		requireIs(t, receive(t, pending).err, net.ErrClosed)
+		_, err = s.Write([]byte("x"))
+		requireIs(t, err, net.ErrClosed)
+		send(t, peer, "nobody reads this, and it must not reset the connection")
+		got, err := io.ReadAll(peer)
+		require.NoError(t, err)
+		require.Equal(t, len(data), len(got))
+		require.NoError(t, peer.Close())
+		require.NoError(t, s.WaitClosed(patient(t)))
+		require.Equal(t, net.ErrClosed, s.Err())
+	})
+}
+
+func TestCloseAfterFlushGivesUp(t *testing.T) {
+	clock := new(ioloop.ManualClock)
+	l := startLoop(t, ioloop.Config{Clock: clock})
+	m := &sim{}
+	s, err := iostream.New(l, m, nil)
+	require.NoError(t, err)
+	mark := write(t, s, "stuck")
+	require.NoError(t, s.CloseAfterFlush(time.Second))
+	quiet(t, l)
+	require.False(t, s.Closed())
+	clock.Advance(time.Second)
+	require.NoError(t, s.WaitClosed(patient(t)))
+	requireIs(t, s.WaitSent(patient(t), mark), net.ErrClosed)
+}
+
+func TestCloseWhenIdle(t *testing.T) {
+	s, peer := pair(t, startLoop(t, ioloop.Config{}), "tcp", nil)
+	require.NoError(t, s.HandleUntil("\n", 0, func(line []byte, err error) bool {
+		if err == nil {
+			_, _ = s.Write(line)
+		}
+		return true
+	}))
+	send(t, peer, "half a ")
+	for s.Buffered() == 0 {
+		onLoop(t, s.Loop(), func() {})
+	}
+	s.CloseWhenIdle()
+	quiet(t, s.Loop())
+	require.False(t, s.Closed(), "a message is under way")
+	send(t, peer, "line\n")
+	all, err := io.ReadAll(peer)
+	require.NoError(t, err)
+	require.Equal(t, "half a line\n", string(all))
+	require.NoError(t, s.WaitClosed(patient(t)))
+}
+
+func TestIdleTimeout(t *testing.T) {
+	clock := new(ioloop.ManualClock)
+	s, peer := pair(t, startLoop(t, ioloop.Config{Clock: clock}), "tcp", nil)
+	require.NoError(t, s.SetIdleTimeout(time.Minute))
+	pending := faces[0].read(t, s, exactly(2))
+	clock.Advance(40 * time.Second)
+	send(t, peer, "a")
+	for s.Buffered() == 0 {
+		onLoop(t, s.Loop(), func() {})
+	}
+	clock.Advance(40 * time.Second)
+	quiet(t, s.Loop())
+	require.False(t, s.Closed(), "a byte has moved")
+	clock.Advance(20 * time.Second)
+	err := receive(t, pending).err
+	requireIs(t, err, os.ErrDeadlineExceeded)
+	requireIs(t, err, iostream.ErrIdle)
+	var e *iostream.Error
+	require.True(t, errors.As(err, &e) && e.Timeout())
+}
+
+func TestPanicInACallbackClosesTheStream(t *testing.T) {
+	for name, fail := range map[string]func(){
+		"panic":  func() { panic(errPlayed) },
+		"goexit": runtime.Goexit,
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := startLoop(t, ioloop.Config{})
+			s, peer := pair(t, l, "tcp", nil)
+			other, otherPeer := pair(t, l, "tcp", nil)
+			mark := make(chan error, 1)
+			require.NoError(t, s.HandleUntil("\n", 0, func(line []byte, err error) bool {
+				_, _ = s.Write([]byte("corked"))
+				_ = s.SentFunc(s.Mark(), func(err error) { mark <- err })
+				fail()
+				return true
+			}))
+			send(t, peer, "x\ny\n")
+			require.NoError(t, s.WaitClosed(patient(t)))
+			require.Error(t, receive(t, mark))
+			if name == "panic" {
+				require.ErrorIs(t, s.Err(), errPlayed)
+			} else {
+				require.ErrorIs(t, s.Err(), ioloop.ErrGoexit)
+			}
+			send(t, otherPeer, "fine\n")
+			_, err := other.ReadUntil(patient(t), "\n", 0)
+			require.NoError(t, err)
+		})
+	}
+}
+
+func TestLoopCloseFailsItsStreams(t *testing.T) {
+	leakCheck(t)
+	l, err := ioloop.New(ioloop.Config{})
+	require.NoError(t, err)
+	ended := make(chan error, 1)
+	go func() { ended <- l.Run(context.Background()) }()
+	s, _ := pair(t, l, "tcp", nil)
+	pending := faces[0].read(t, s, until("\n", 0))
+	taskEnded := make(chan error, 1)
+	require.NoError(t, l.Go(func(task *ioloop.Task) {
+		taskEnded <- nil
+		for {
+			if err := s.WaitClosed(task); err == nil {
+				return
+			}
+		}
+	}))
+	receive(t, taskEnded)
+	require.NoError(t, l.Close())
+	require.NoError(t, receive(t, ended))
+	requireIs(t, receive(t, pending).err, ioloop.ErrClosed)
+	require.True(t, s.Closed())
+	_, err = iostream.New(l, &sim{}, nil)
+	requireIs(t, err, ioloop.ErrClosed)
+}
+
+// TestStoppedTaskFreesTheSlot: a task that is unwound in the middle of a read
+// leaves the stream usable.
+func TestStoppedTaskFreesTheSlot(t *testing.T) {
+	leakCheck(t)
+	l, err := ioloop.New(ioloop.Config{})
+	require.NoError(t, err)
+	s, peer := pair(t, l, "tcp", nil)
+	require.NoError(t, l.Go(func(task *ioloop.Task) {
+		for {
+			_, _ = s.ReadUntil(task, "\n", 0)
+		}
+	}))
+	require.NoError(t, l.Go(func(task *ioloop.Task) { _ = task.Yield(); l.Stop() }))
+	require.NoError(t, l.Run(context.Background()))
+	send(t, peer, "later\n")
+	require.NoError(t, l.Go(func(task *ioloop.Task) {
+		line, err := s.ReadUntil(task, "\n", 0)
+		require.NoError(t, err)
+		require.Equal(t, "later\n", string(line))
+		l.Stop()
+	}))
+	require.NoError(t, l.Run(context.Background()))
+	require.NoError(t, l.Close())
+}
+
+// TestCloseFromEverywhere races closes of every kind with operations of every
+// kind.
+func TestCloseFromEverywhere(t *testing.T) {
+	l := startLoop(t, ioloop.Config{})
+	for round := range 100 {
+		s, peer := pair(t, l, networks[round%2], nil)
+		var wg sync.WaitGroup
+		var closes sync.WaitGroup
+		closes.Add(1)
+		s.OnClosed(func(error) { closes.Done() })
+		wg.Go(func() { _, _ = s.ReadUntil(context.Background(), "\n", 0) })
+		wg.Go(func() { _, _ = s.Write(make([]byte, 1<<20)); _ = s.Flush(context.Background()) })
+		wg.Go(func() { _ = s.HandleSome(0, func([]byte, error) bool { return false }) })
+		wg.Go(func() { _, _ = peer.Write([]byte("some bytes")) })
+		wg.Go(func() { _ = peer.Close() })
+		wg.Go(func() { _ = s.CloseAfterFlush(time.Millisecond) })
+		wg.Go(func() { _ = l.Post(func() { _ = s.Close() }) })
+		wg.Go(func() { _ = s.Close() })
+		wg.Wait()
+		closes.Wait()
+		require.True(t, s.Closed())
+	}
+}
+
+func TestUserValueAndAddresses(t *testing.T) {
+	s, peer := pair(t, startLoop(t, ioloop.Config{}), "tcp", nil)
+	require.Nil(t, s.User())
+	s.SetUser(42)
+	require.Equal(t, 42, s.User())
+	require.Equal(t, peer.LocalAddr().String(), s.RemoteAddr().String())
+	require.Equal(t, peer.RemoteAddr().String(), s.LocalAddr().String())
+	require.NoError(t, s.SetNoDelay(false))
+	require.NoError(t, s.SetNoDelay(true))
+	require.NotNil(t, s.Config())
+	require.Contains(t, s.String(), "open")
+	require.NoError(t, s.Close())
+	require.NoError(t, s.WaitClosed(patient(t)))
+	require.NoError(t, s.SetNoDelay(true), "a closed stream ignores it")
+	require.NotNil(t, s.RemoteAddr(), "it was asked for before")
+	require.Nil(t, s.LocalAddr())
+	require.Contains(t, s.String(), "closed")
+}

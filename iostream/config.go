@@ -1,0 +1,86 @@
+package iostream
+
+import "fmt"
+
+// Limits that a zero Config stands for, in bytes.
+const (
+	DefaultReadLimit     = 1 << 20
+	DefaultWriteLimit    = 16 << 20
+	DefaultHighWaterMark = 256 << 10
+)
+
+// MaxReadLimit is the largest Config.ReadLimit.
+const MaxReadLimit = 1 << 30
+
+// Config sets up streams. Nil and the zero value stand for the defaults. One
+// Config may serve many streams; it must not be changed once it does.
+type Config struct {
+	// ReadLimit is the most bytes that a read may wait for: the limit of every
+	// read that sets none of its own, and the largest that one may set. A
+	// stream buffers at most this and 64 KiB. At most MaxReadLimit.
+	ReadLimit int
+
+	// WriteLimit is the most bytes that may wait to be sent. A Write that would
+	// exceed it takes nothing and returns ErrBufferFull.
+	WriteLimit int
+
+	// HighWaterMark is how many bytes may wait to be sent before Room waits
+	// and repeating reads (HandleUntil and the like) pause. Both go on when
+	// half of it is left. At most WriteLimit.
+	HighWaterMark int
+
+	// AllowHalfClose leaves the stream open for writing after the peer has
+	// finished writing, until it is closed. Without it, the peer's FIN closes
+	// the stream as soon as what was written is out; what was received
+	// before stays readable.
+	AllowHalfClose bool
+
+	// Closed, if not nil, is called on the loop when a stream has closed, after
+	// the function given to its OnClosed.
+	Closed func(s *Stream, err error)
+}
+
+var defaultConfig = &Config{}
+
+// Check returns ErrInvalid with a reason if a limit is out of range.
+func (c *Config) Check() error {
+	if c == nil {
+		return nil
+	}
+	switch {
+	case c.ReadLimit < 0:
+		return fmt.Errorf("%w: negative ReadLimit", ErrInvalid)
+	case c.ReadLimit > MaxReadLimit:
+		return fmt.Errorf("%w: ReadLimit above MaxReadLimit", ErrInvalid)
+	case c.WriteLimit < 0:
+		return fmt.Errorf("%w: negative WriteLimit", ErrInvalid)
+	case c.HighWaterMark < 0:
+		return fmt.Errorf("%w: negative HighWaterMark", ErrInvalid)
+	case c.HighWaterMark > c.writeLimit():
+		return fmt.Errorf("%w: HighWaterMark above WriteLimit", ErrInvalid)
+	}
+	return nil
+}
+
+func (c *Config) readLimit() int {
+	if c.ReadLimit == 0 {
+		return DefaultReadLimit
+	}
+	return c.ReadLimit
+}
+
+func (c *Config) writeLimit() int {
+	if c.WriteLimit == 0 {
+		return DefaultWriteLimit
+	}
+	return c.WriteLimit
+}
+
+func (c *Config) highWaterMark() int {
+	if c.HighWaterMark == 0 {
+		return min(DefaultHighWaterMark, c.writeLimit())
+	}
+	return c.HighWaterMark
+}
+
+func (c *Config) lowWaterMark() int { return c.highWaterMark() / 2 }

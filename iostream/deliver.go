@@ -1,0 +1,205 @@
+package iostream
+
+import (
+	"io"
+	"net"
+)
+
+// deliver calls the next callback that is due, or completes the next waiting
+// call. A read comes first, then what waits for writes, then the news of the
+// end: data, errors, close.
+func (s *Stream) deliver() bool {
+	return s.deliverRead() || s.deliverSent() || s.deliverReadClosed() || s.deliverClosed()
+}
+
+func (s *Stream) deliverRead() bool {
+	op := &s.op
+	if op.kind == readNone || op.running || s.paused() {
+		return false
+	}
+	waiting := op.wait != nil && op.wait.intoFn == nil
+	if waiting {
+		s.in.own() // the caller keeps the bytes for longer than the scratch buffer does
+	}
+	data, err, ok := s.outcome()
+	switch {
+	case !ok:
+		return false
+	case waiting:
+		s.completeRead(data, err)
+	default:
+		s.callReader(data, err)
+	}
+	return true
+}
+
+// outcome returns what the pending read has come to and takes the bytes; it is
+// not ok while the read has to wait.
+func (s *Stream) outcome() (data []byte, err error, ok bool) {
+	op := &s.op
+	if op.isInto() {
+		if op.fillInto(&s.in) {
+			return nil, nil, true
+		}
+	} else {
+		n, err := op.match(s.in.bytes())
+		if err != nil {
+			return nil, opError(readNames[op.kind], err), true
+		}
+		if n >= 0 {
+			return s.in.take(n), nil, true
+		}
+	}
+	end := s.readEnd()
+	if end == nil {
+		return nil, nil, false
+	}
+	if op.kind == readUntilClose {
+		data = s.in.take(s.in.len())
+		if end == io.EOF {
+			return data, nil, true
+		}
+	}
+	return data, opError(readNames[op.kind], end), true
+}
+
+// readEnd returns why no more input will come, nil if some may.
+func (s *Stream) readEnd() error {
+	switch {
+	case s.closed:
+		return s.more.err
+	case s.closing:
+		return net.ErrClosed
+	case s.readEnded:
+		return s.more.readErr
+	}
+	return nil
+}
+
+// completeRead ends the pending read of a waiting call.
+func (s *Stream) completeRead(data []byte, err error) {
+	w := s.op.wait
+	s.op = readOp{}
+	s.in.lent = len(data) > 0
+	w.data, w.err, w.done = data, err, true
+	s.loop.WakeWaiter(&w.Waiter)
+}
+
+// callReader calls the callback of the pending read. A repeating read keeps
+// the slot meanwhile, any other has given it up.
+func (s *Stream) callReader(data []byte, err error) {
+	fn, each, wait := s.op.fn, s.op.each, s.op.wait
+	if each == nil || err != nil {
+		s.op = readOp{}
+	}
+	s.op.running = each != nil && err == nil
+	s.in.pinned = true
+	s.mu.Unlock()
+	more := false
+	switch {
+	case each != nil:
+		more = each(data, err)
+	case fn != nil:
+		fn(data, err)
+	default:
+		wait.intoFn(wait.filled, err)
+		wait.release()
+	}
+	s.mu.Lock()
+	s.in.pinned = false
+	if each != nil && err == nil {
+		s.op.running = false
+		s.op.scanned = 0
+		if !more {
+			s.op = readOp{}
+		}
+	}
+}
+
+// deliverSent tells the first of those who wait for writes, if its time has come.
+func (s *Stream) deliverSent() bool {
+	w, err, due := s.nextSent()
+	if !due {
+		return false
+	}
+	s.out.pop()
+	if w.fn == nil {
+		s.completeSent(w.wait, err)
+		return true
+	}
+	s.mu.Unlock()
+	w.fn(err)
+	s.mu.Lock()
+	return true
+}
+
+// wakeSent completes waiting calls without the loop's help, up to the first
+// callback.
+func (s *Stream) wakeSent() {
+	for {
+		w, err, due := s.nextSent()
+		if !due || w.fn != nil {
+			return
+		}
+		s.out.pop()
+		s.completeSent(w.wait, err)
+	}
+}
+
+func (s *Stream) completeSent(w *waitOp, err error) {
+	w.err, w.done = err, true
+	s.loop.WakeWaiter(&w.Waiter)
+}
+
+// nextSent returns the first of those who wait for writes, and whether there
+// is something to tell it.
+func (s *Stream) nextSent() (w sentWaiter, err error, due bool) {
+	if s.out == nil || s.out.next() == nil {
+		return sentWaiter{}, nil, false
+	}
+	w = *s.out.next()
+	if w.index <= s.sent() {
+		return w, nil, true
+	}
+	if end := s.sendEnd(); end != nil {
+		return w, opError(w.op, end), true
+	}
+	return w, nil, false
+}
+
+func (s *Stream) deliverReadClosed() bool {
+	if !s.readClosed || s.more == nil || s.more.onReadClosed == nil {
+		return false
+	}
+	fn := s.more.onReadClosed
+	s.more.onReadClosed = nil
+	s.mu.Unlock()
+	fn()
+	s.mu.Lock()
+	return true
+}
+
+// deliverClosed releases the transport of a closed stream, and then tells of
+// the close: first the stream's own callback, then that of its Config.
+func (s *Stream) deliverClosed() bool {
+	switch {
+	case !s.closed:
+		return false
+	case !s.finished:
+		s.finish()
+	case s.onClosed != nil:
+		fn, err := s.onClosed, s.more.err
+		s.onClosed = nil
+		s.mu.Unlock()
+		fn(err)
+		s.mu.Lock()
+	case !s.told && s.config.Closed != nil:
+		s.told = true
+		s.mu.Unlock()
+		s.config.Closed(s, s.more.err)
+		s.mu.Lock()
+	default:
+		return false
+	}
+	return true
+}

@@ -1,0 +1,66 @@
+package iostream
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+)
+
+// Causes that a stream's operations fail with, found by errors.Is in the
+// *[Error] that they return. Others are io.EOF (the peer has finished
+// writing), net.ErrClosed (the stream was closed on this side), the errno of a
+// system call, and the error of the context that an operation waited with.
+var (
+	// ErrReadPending: the stream has a read already, which goes on unharmed.
+	ErrReadPending = errors.New("another read is pending")
+
+	// ErrTooLong: a read cannot be satisfied within its limit. The bytes stay
+	// buffered and the stream usable.
+	ErrTooLong = errors.New("message is longer than the limit")
+
+	// ErrBufferFull: a write would exceed Config.WriteLimit. None of it was
+	// taken; the stream stays usable.
+	ErrBufferFull = errors.New("write buffer is full")
+
+	// ErrInvalid: an argument is out of range. Nothing has changed. It is
+	// fs.ErrInvalid too.
+	ErrInvalid = fmt.Errorf("%w", fs.ErrInvalid)
+
+	// ErrIdle: no byte has moved for the stream's idle timeout, which closed
+	// it. It is os.ErrDeadlineExceeded too.
+	ErrIdle = fmt.Errorf("stream was idle: %w", os.ErrDeadlineExceeded)
+
+	// ErrWouldBlock is what a [Transport] returns when it must wait.
+	ErrWouldBlock = errors.New("operation would block")
+)
+
+// Error is the error of a stream's operation: what was tried, and why it
+// failed. Every error that a Stream's methods return, and every one that they
+// pass to callbacks of an operation, is an *Error, whether the operation failed at
+// once or later.
+type Error struct {
+	Op  string // "read until", "write", ...
+	Err error  // the cause
+}
+
+func (e *Error) Error() string {
+	return "iostream: " + e.Op + ": " + strings.TrimPrefix(e.Err.Error(), "iostream: ")
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Timeout reports whether the cause is a deadline, as net.Error has it.
+func (e *Error) Timeout() bool {
+	var t interface{ Timeout() bool }
+	return errors.As(e.Err, &t) && t.Timeout()
+}
+
+func opError(op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &Error{Op: op, Err: err}
+}

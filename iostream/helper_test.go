@@ -1,0 +1,266 @@
+package iostream_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/eddyloop/eddy/ioloop"
+	"github.com/eddyloop/eddy/iostream"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// patience is how long a test waits for what must happen. It never waits that
+// long when all is well.
+const patience = 20 * time.Second
+
+func TestMain(m *testing.M) {
+	if l, err := net.Listen("tcp", "127.0.0.1:0"); err == nil {
+		_ = l.Close() // the runtime's own poller stays open from here on
+	}
+	before := descriptors()
+	code := m.Run()
+	if after := settled(before); code == 0 && after > before {
+		println("descriptors left open:", after-before)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// descriptors counts what this process has open, 0 where there is no /proc.
+func descriptors() int {
+	names, _ := os.ReadDir("/proc/self/fd")
+	return len(names)
+}
+
+// settled counts again until the count is back, or a while has passed.
+func settled(before int) int {
+	after := descriptors()
+	for end := time.Now().Add(5 * time.Second); after > before && time.Now().Before(end); after = descriptors() {
+		time.Sleep(time.Millisecond)
+	}
+	return after
+}
+
+// leakCheck fails the test if it leaves goroutines or descriptors behind.
+func leakCheck(t testing.TB) {
+	goroutines, fds := runtime.NumGoroutine(), descriptors()
+	t.Cleanup(func() {
+		require.LessOrEqual(t, settled(fds), fds, "descriptors left open")
+		end := time.Now().Add(5 * time.Second)
+		for runtime.NumGoroutine() > goroutines && time.Now().Before(end) {
+			time.Sleep(time.Millisecond)
+		}
+		if runtime.NumGoroutine() > goroutines {
+			buf := make([]byte, 1<<20)
+			t.Errorf("goroutines left running:\n%s", buf[:runtime.Stack(buf, true)])
+		}
+	})
+}
+
+// startLoop runs a loop until the test ends.
+func startLoop(t testing.TB, config ioloop.Config) *ioloop.Loop {
+	t.Helper()
+	leakCheck(t)
+	if config.Logger == nil {
+		config.Logger = slog.New(slog.DiscardHandler)
+	}
+	l, err := ioloop.New(config)
+	require.NoError(t, err)
+	ended := make(chan error, 1)
+	go func() { ended <- l.Run(context.Background()) }()
+	t.Cleanup(func() {
+		require.NoError(t, l.Close())
+		require.NoError(t, <-ended)
+	})
+	onLoop(t, l, func() {})
+	return l
+}
+
+// onLoop calls fn on the loop and waits for it.
+func onLoop(t testing.TB, l *ioloop.Loop, fn func()) {
+	t.Helper()
+	done := make(chan struct{})
+	require.NoError(t, l.Post(func() { fn(); close(done) }))
+	receive(t, done)
+}
+
+// quiet returns when what has happened on the loop has had its consequences.
+func quiet(t testing.TB, l *ioloop.Loop) {
+	t.Helper()
+	for range 10 {
+		onLoop(t, l, func() {})
+	}
+}
+
+func receive[T any](t testing.TB, c <-chan T) (value T) {
+	t.Helper()
+	select {
+	case value = <-c:
+	case <-time.After(patience):
+		buf := make([]byte, 1<<20)
+		t.Fatalf("nothing came; goroutines:\n%s", buf[:runtime.Stack(buf, true)])
+	}
+	return value
+}
+
+func patient(t testing.TB) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// networks are what the tests on real sockets run over.
+var networks = []string{"tcp", "unix"}
+
+func eachNetwork(t *testing.T, run func(t *testing.T, network string)) {
+	for _, network := range networks {
+		t.Run(network, func(t *testing.T) { run(t, network) })
+	}
+}
+
+// rawPair returns two connected sockets: one for a stream, one for the test.
+func rawPair(t testing.TB, network string) (fd int, peer net.Conn) {
+	t.Helper()
+	address := "127.0.0.1:0"
+	if network == "unix" {
+		address = filepath.Join(t.TempDir(), "s")
+	}
+	listener, err := net.Listen(network, address)
+	require.NoError(t, err)
+	defer listener.Close()
+	peer, err = net.Dial(network, listener.Addr().String())
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = peer.Close() })
+	conn, err := listener.Accept()
+	require.NoError(t, err)
+	defer conn.Close()
+	raw, err := conn.(syscall.Conn).SyscallConn()
+	require.NoError(t, err)
+	require.NoError(t, raw.Control(func(n uintptr) {
+		fd, err = unix.FcntlInt(n, unix.F_DUPFD_CLOEXEC, 0)
+	}))
+	require.NoError(t, err)
+	return fd, peer
+}
+
+// pair returns a stream on l and its peer.
+func pair(t testing.TB, l *ioloop.Loop, network string, config *iostream.Config) (*iostream.Stream, net.Conn) {
+	t.Helper()
+	fd, peer := rawPair(t, network)
+	s, err := iostream.NewSocket(l, fd, config)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = s.Close() })
+	return s, peer
+}
+
+// awaitRead returns when a read is pending.
+func awaitRead(t testing.TB, s *iostream.Stream) {
+	for end := time.Now().Add(patience); !s.Reading(); runtime.Gosched() {
+		require.True(t, time.Now().Before(end), "no read has begun")
+	}
+}
+
+// send has the peer write, in pieces that arrive one by one.
+func send(t testing.TB, peer net.Conn, pieces ...string) {
+	t.Helper()
+	for _, piece := range pieces {
+		_, err := io.WriteString(peer, piece)
+		require.NoError(t, err)
+	}
+}
+
+// expect has the peer read exactly what is wanted.
+func expect(t testing.TB, peer net.Conn, want string) {
+	t.Helper()
+	require.NoError(t, peer.SetReadDeadline(time.Now().Add(patience)))
+	got := make([]byte, len(want))
+	_, err := io.ReadFull(peer, got)
+	require.NoError(t, err)
+	require.Equal(t, want, string(got))
+}
+
+// reset has the peer close with a reset instead of a FIN.
+func reset(t testing.TB, peer net.Conn) {
+	t.Helper()
+	require.NoError(t, peer.(*net.TCPConn).SetLinger(0))
+	require.NoError(t, peer.Close())
+}
+
+func closeWrite(t testing.TB, peer net.Conn) {
+	t.Helper()
+	require.NoError(t, peer.(interface{ CloseWrite() error }).CloseWrite())
+}
+
+// result is what an operation came to.
+type result struct {
+	data string
+	n    int
+	err  error
+}
+
+// face is one of the ways to do an operation.
+type face struct {
+	name string
+	// read does op on s, and returns where the result will be.
+	read func(t testing.TB, s *iostream.Stream, op operation) <-chan result
+}
+
+// operation is a read in its waiting form and its callback form.
+type operation struct {
+	name string
+	wait func(ctx context.Context, s *iostream.Stream) result
+	call func(s *iostream.Stream, done func(result)) error
+}
+
+var faces = []face{
+	{"goroutine", func(t testing.TB, s *iostream.Stream, op operation) <-chan result {
+		c := make(chan result, 1)
+		go func() { c <- op.wait(context.Background(), s) }()
+		return c
+	}},
+	{"task", func(t testing.TB, s *iostream.Stream, op operation) <-chan result {
+		c := make(chan result, 1)
+		require.NoError(t, s.Loop().Go(func(task *ioloop.Task) { c <- op.wait(task, s) }))
+		return c
+	}},
+	{"callback", func(t testing.TB, s *iostream.Stream, op operation) <-chan result {
+		c := make(chan result, 1)
+		if err := op.call(s, func(r result) { c <- r }); err != nil {
+			c <- result{err: err}
+		}
+		return c
+	}},
+}
+
+func eachFace(t *testing.T, run func(t *testing.T, f face)) {
+	for _, f := range faces {
+		t.Run(f.name, func(t *testing.T) { run(t, f) })
+	}
+}
+
+func bytesResult(b []byte, err error) result { return result{data: string(b), n: len(b), err: err} }
+
+func requireIs(t testing.TB, err, want error) {
+	t.Helper()
+	if want == nil {
+		require.NoError(t, err)
+		return
+	}
+	require.ErrorIs(t, err, want)
+	var e *iostream.Error
+	require.ErrorAs(t, err, &e, "every error is an *Error")
+	require.True(t, strings.HasPrefix(err.Error(), "iostream: "), err.Error())
+}
+
+var errPlayed = errors.New("played by the test")

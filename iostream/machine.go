@@ -1,0 +1,243 @@
+package iostream
+
+import (
+	"io"
+
+	"github.com/eddyloop/eddy/poller"
+)
+
+// Budgets of one pump, so that one busy stream does not hold the loop from the
+// others. Whatever is left goes on in the next turn.
+const (
+	maxDeliveries = 1024    // callbacks
+	maxFills      = 4       // reads from the transport
+	maxFlush      = 1 << 20 // bytes written
+)
+
+// pump is the stream's share of a turn, on the loop: it takes in what has
+// become ready, calls callbacks as long as there is something for them, sends what
+// they wrote, and says what to listen for next. It is the only place that
+// reads, arms and closes the transport.
+func (s *Stream) pump(ready poller.Interest, hints poller.Hint) {
+	s.mu.Lock()
+	s.scheduled = false
+	s.pumping = true
+	s.attach()
+	s.notice(ready)
+	budget := maxDeliveries
+	for budget > 0 && s.progress() {
+		budget--
+	}
+	s.in.own()
+	s.in.release()
+	s.arm()
+	s.pumping = false
+	if budget == 0 || s.closed && !s.finished || s.reading() && s.transport.Buffered() {
+		s.poke()
+	}
+	s.mu.Unlock()
+}
+
+// progress does the next thing there is to do, if any.
+func (s *Stream) progress() bool {
+	if s.deliver() {
+		return true
+	}
+	s.flush(nil)
+	return s.advance() || s.deliver()
+}
+
+// poke has the loop call pump, if it does not do so anyway.
+func (s *Stream) poke() {
+	if s.pumping || s.scheduled {
+		return
+	}
+	s.scheduled = s.loop.Schedule((*work)(s)) == nil
+}
+
+func (s *Stream) attach() {
+	if s.attached || s.closed {
+		return
+	}
+	if err := s.transport.Attach(s.loop, (*work)(s)); err != nil {
+		s.closeLocked(err)
+		return
+	}
+	s.attached = true
+}
+
+// notice takes in what the transport is ready for.
+func (s *Stream) notice(ready poller.Interest) {
+	if s.finished || !s.attached {
+		return
+	}
+	read, write := s.transport.Want()
+	if s.blocked && ready&write != 0 {
+		s.blocked = false
+		s.flush(nil)
+	}
+	switch {
+	case s.reading():
+		if ready&(read|poller.PeerClosed) != 0 || s.transport.Buffered() {
+			s.fill()
+		}
+	case s.closing:
+		s.discard(ready & (read | poller.PeerClosed))
+	case ready&poller.PeerClosed != 0:
+		s.probe()
+	case ready&poller.Readable != 0:
+		s.unwanted = true
+	}
+}
+
+// reading reports whether a read waits for input.
+func (s *Stream) reading() bool {
+	return s.op.kind != readNone && !s.readEnded && !s.closed && !s.paused()
+}
+
+// paused reports whether a repeating read holds back because too much waits to
+// be sent. It goes on at the low-water mark, so that it does not flutter.
+func (s *Stream) paused() bool {
+	if s.op.each == nil || s.out == nil || s.closed {
+		return false
+	}
+	backlog := s.backlog()
+	if backlog > s.config.highWaterMark() {
+		s.op.held = true
+	} else if backlog <= s.config.lowWaterMark() {
+		s.op.held = false
+	}
+	return s.op.held
+}
+
+// fill reads until a read came up short or the pending read is satisfied.
+func (s *Stream) fill() {
+	for range maxFills {
+		full, err := s.readOnce()
+		if err != nil {
+			s.readFailed(err)
+			return
+		}
+		s.touch()
+		if !full && !s.transport.Buffered() || s.satisfied() {
+			return
+		}
+	}
+}
+
+// readFailed takes in why the transport has nothing more.
+func (s *Stream) readFailed(err error) {
+	switch err {
+	case ErrWouldBlock:
+	case io.EOF:
+		s.endReading(io.EOF)
+	default:
+		s.closeLocked(err)
+	}
+}
+
+// satisfied reports whether the pending read needs no more input.
+func (s *Stream) satisfied() bool {
+	if s.op.isInto() {
+		return s.op.fillInto(&s.in)
+	}
+	n, err := s.op.match(s.in.bytes())
+	return n >= 0 || err != nil
+}
+
+// readOnce reads once: into the caller's buffer if it asked for that, into the
+// loop's scratch buffer if little is expected, or else behind what there is.
+func (s *Stream) readOnce() (full bool, err error) {
+	n, room := 0, s.readRoom()
+	if room == nil {
+		s.in.own() // an earlier read of this pump may have left bytes there
+		room = s.loop.Scratch()
+		if n, err = s.transport.Read(room); n > 0 && s.in.len() == 0 {
+			s.in.release()
+			s.in.borrow(room[:n])
+		} else if n > 0 {
+			s.in.append(room[:n])
+		}
+		return n == len(room), err
+	}
+	if n, err = s.transport.Read(room); n > 0 {
+		if s.op.isInto() {
+			s.op.wait.filled += n
+		} else {
+			s.in.data = s.in.data[:len(s.in.data)+n]
+		}
+	}
+	return n >= min(len(room), maxRead), err
+}
+
+// maxRead is what one read of a transport brings at most.
+const maxRead = 64 << 10
+
+// readRoom returns where to read to directly; nil is the scratch buffer.
+func (s *Stream) readRoom() []byte {
+	if s.op.isInto() && s.in.len() == 0 {
+		return s.op.wait.into[s.op.wait.filled:]
+	}
+	if s.in.borrowed {
+		return nil
+	}
+	have := s.in.len()
+	if have >= maxRead {
+		// Much has come, much will: what a peer announces is believed when a
+		// sixteenth of it is here.
+		if missing := s.op.size - have; s.op.kind == readBytes && have >= s.op.size/16 && missing > 0 {
+			s.in.exactly(missing)
+		} else {
+			s.in.reserve(maxRead)
+		}
+	}
+	if room := s.in.room(); len(room) >= largeRoom {
+		return room
+	}
+	return nil
+}
+
+// probe finds out what the close watch has seen.
+func (s *Stream) probe() {
+	switch err := s.transport.Probe(); err {
+	case nil: // the end is behind bytes that nobody has asked for yet
+		s.readClosed = true
+	case io.EOF:
+		s.endReading(io.EOF)
+	default:
+		s.closeLocked(err)
+	}
+}
+
+// arm tells the transport what to listen for. Reading stays armed between
+// reads, so that the steady state has no calls for it; only when input comes
+// that nobody wants does the close watch take its place.
+func (s *Stream) arm() {
+	if s.closed || !s.attached {
+		return
+	}
+	read, write := s.transport.Want()
+	var want poller.Interest
+	switch {
+	case s.readEnded:
+	case s.reading() || s.closing:
+		s.unwanted = false
+		want = read
+	case !s.unwanted:
+		want = s.armed & poller.Readable
+	}
+	if want&poller.Readable == 0 {
+		want |= poller.PeerClosed
+	}
+	if s.blocked {
+		want |= write
+	}
+	if want == s.armed {
+		return
+	}
+	if err := s.transport.Arm(want); err != nil {
+		s.closeLocked(err)
+		return
+	}
+	s.armed = want
+}

@@ -1,0 +1,135 @@
+package iostream
+
+import "sync"
+
+// output is what a stream has accepted for writing and not yet handed to its
+// transport: a queue of chunks in which small writes share one, and the
+// waiters for write indexes. An idle stream has none.
+type output struct {
+	chunks  [][]byte
+	head    int          // bytes of chunks[0] that are handed on already
+	size    int          // bytes left
+	waiters []sentWaiter // from first on, by index
+	first   int
+	vector  [][]byte // scratch for what goes to Transport.Write
+}
+
+// sentWaiter waits until the bytes up to a write index are out: a waiting call
+// or a callback.
+type sentWaiter struct {
+	index int64
+	op    string
+	wait  *waitOp
+	fn    func(error)
+}
+
+// chunkSize is how large a chunk grows before the next is begun.
+const chunkSize = 64 << 10
+
+var outputs = sync.Pool{New: func() any { return new(output) }}
+
+// append queues a copy of p.
+func (q *output) append(p []byte) {
+	q.size += len(p)
+	if last := len(q.chunks) - 1; last >= 0 {
+		c := q.chunks[last]
+		if len(c)+len(p) <= chunkSize {
+			q.chunks[last] = extend(c, p)
+			return
+		}
+	}
+	q.chunks = append(q.chunks, append(getBuffer(len(p)), p...))
+}
+
+// extend appends p to c, moving c to a pooled buffer of at least twice the size
+// when it is full.
+func extend(c, p []byte) []byte {
+	if cap(c)-len(c) < len(p) {
+		grown := append(getBuffer(max(2*cap(c), len(c)+len(p))), c...)
+		putBuffer(c)
+		c = grown
+	}
+	return append(c, p...)
+}
+
+// slices returns what is queued, and p behind it, for one Transport.Write.
+func (q *output) slices(p []byte) [][]byte {
+	v := q.vector[:0]
+	for i, c := range q.chunks {
+		if i == 0 {
+			c = c[q.head:]
+		}
+		v = append(v, c)
+	}
+	if len(p) > 0 {
+		v = append(v, p)
+	}
+	q.vector = v
+	return v
+}
+
+// consume drops n bytes from the front, and returns by how many n exceeds what
+// is queued.
+func (q *output) consume(n int) (excess int) {
+	clear(q.vector)
+	done := 0
+	for done < len(q.chunks) {
+		left := len(q.chunks[done]) - q.head
+		if n < left {
+			break
+		}
+		n -= left
+		q.size -= left
+		q.head = 0
+		putBuffer(q.chunks[done])
+		q.chunks[done] = nil
+		done++
+	}
+	if done < len(q.chunks) {
+		q.head += n
+		q.size -= n
+		n = 0
+	}
+	q.chunks = q.chunks[:copy(q.chunks, q.chunks[done:])]
+	return n
+}
+
+// drop forgets all bytes.
+func (q *output) drop() { q.consume(q.size) }
+
+// wait adds a waiter, in the order of the indexes and behind its equals.
+func (q *output) wait(w sentWaiter) {
+	q.waiters = append(q.waiters, w)
+	for i := len(q.waiters) - 1; i > q.first && q.waiters[i-1].index > w.index; i-- {
+		q.waiters[i-1], q.waiters[i] = w, q.waiters[i-1]
+	}
+}
+
+// withdraw removes the waiter of a waiting call.
+func (q *output) withdraw(op *waitOp) {
+	for i, w := range q.waiters {
+		if w.wait == op {
+			q.waiters = append(q.waiters[:i], q.waiters[i+1:]...)
+			return
+		}
+	}
+}
+
+// next returns the first waiter, nil if there is none.
+func (q *output) next() *sentWaiter {
+	if q.first == len(q.waiters) {
+		return nil
+	}
+	return &q.waiters[q.first]
+}
+
+// pop removes the first waiter.
+func (q *output) pop() {
+	q.waiters[q.first] = sentWaiter{}
+	q.first++
+	if q.first == len(q.waiters) {
+		q.waiters, q.first = q.waiters[:0], 0
+	}
+}
+
+func (q *output) idle() bool { return q.size == 0 && q.first == len(q.waiters) }

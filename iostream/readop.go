@@ -1,0 +1,135 @@
+package iostream
+
+import (
+	"strings"
+	"sync"
+	"unsafe"
+
+	"github.com/eddyloop/eddy/internal/regexscan"
+	"github.com/eddyloop/eddy/ioloop"
+)
+
+// readKind says what a read is waiting for.
+type readKind uint8
+
+const (
+	readNone       readKind = iota
+	readUntil               // a delimiter
+	readRegexp              // a match of a regular expression
+	readBytes               // exactly size bytes
+	readSome                // 1 to size bytes
+	readInto                // the caller's buffer, filled
+	readSomeInto            // the caller's buffer, with something in it
+	readUntilClose          // everything up to the end of the stream
+)
+
+var readNames = [...]string{"", "read until", "read until regexp", "read bytes",
+	"read some", "read into", "read some into", "read until close"}
+
+// readOp is the pending-read slot: what is waited for, and who is told. It is
+// assigned whole when a read begins and whole again when it ends, whichever way.
+type readOp struct {
+	kind    readKind
+	running bool // the callback of a repeating read is in progress
+	held    bool // a repeating read holds back: too much waits to be sent
+	delim   string
+	scan    *regexscan.Scanner
+	size    int // exact or greatest number of bytes
+	scanned int // bytes of the input that were searched in vain
+	fn      func([]byte, error)
+	each    func([]byte, error) bool
+	wait    *waitOp
+}
+
+// waitOp is a waiting call, or a read into a caller's buffer: what it waits
+// with and where its outcome goes.
+type waitOp struct {
+	ioloop.Waiter
+	done   bool
+	data   []byte
+	err    error
+	into   []byte
+	filled int              // bytes of into
+	intoFn func(int, error) // nobody waits: this is called
+}
+
+var waitOps = sync.Pool{New: func() any { return new(waitOp) }}
+
+func (op *waitOp) release() {
+	op.done, op.data, op.err = false, nil, nil
+	op.into, op.filled, op.intoFn = nil, 0, nil
+	waitOps.Put(op)
+}
+
+// match looks whether b, the unread input, satisfies the read. It returns how
+// many bytes the result has, or -1; err is ErrTooLong if no further input can
+// make it good.
+func (op *readOp) match(b []byte) (int, error) {
+	switch op.kind {
+	case readUntil:
+		return op.matchDelimiter(b)
+	case readRegexp:
+		return op.matchRegexp(b)
+	case readBytes:
+		if len(b) >= op.size {
+			return op.size, nil
+		}
+	case readSome:
+		if len(b) > 0 {
+			return min(len(b), op.size), nil
+		}
+	case readUntilClose:
+		return -1, op.limit(b)
+	}
+	return -1, nil
+}
+
+// limit returns ErrTooLong once b has more bytes than may be searched.
+func (op *readOp) limit(b []byte) error {
+	if len(b) > op.size {
+		return ErrTooLong
+	}
+	return nil
+}
+
+func (op *readOp) within(end int) (int, error) {
+	if end > op.size {
+		return -1, ErrTooLong
+	}
+	return end, nil
+}
+
+// matchDelimiter goes on where the last search ended, less what could be the
+// start of a delimiter, so that every byte is looked at once.
+func (op *readOp) matchDelimiter(b []byte) (int, error) {
+	from := max(0, op.scanned-len(op.delim)+1)
+	i := strings.Index(unsafe.String(unsafe.SliceData(b), len(b))[from:], op.delim)
+	if i >= 0 {
+		return op.within(from + i + len(op.delim))
+	}
+	op.scanned = len(b)
+	return -1, op.limit(b)
+}
+
+func (op *readOp) matchRegexp(b []byte) (int, error) {
+	if len(b) == op.scanned {
+		return -1, nil // nothing has arrived since; an empty input is not searched
+	}
+	op.scanned = len(b)
+	if end := op.scan.Scan(b); end >= 0 {
+		return op.within(end)
+	}
+	return -1, op.limit(b)
+}
+
+// fillInto moves what it can from in to the caller's buffer, and reports
+// whether that completes the read.
+func (op *readOp) fillInto(in *input) bool {
+	w := op.wait
+	n := min(in.len(), len(w.into)-w.filled)
+	copy(w.into[w.filled:], in.take(n))
+	w.filled += n
+	return w.filled == len(w.into) || op.kind == readSomeInto && w.filled > 0
+}
+
+func (op *readOp) isInto() bool { return op.kind == readInto || op.kind == readSomeInto }

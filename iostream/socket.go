@@ -1,0 +1,126 @@
+//go:build unix
+
+package iostream
+
+import (
+	"io"
+	"net"
+	"os"
+
+	"github.com/eddyloop/eddy/internal/socket"
+	"github.com/eddyloop/eddy/ioloop"
+	"github.com/eddyloop/eddy/poller"
+	"golang.org/x/sys/unix"
+)
+
+// NewSocket makes a stream of a connected stream socket, TCP or Unix, on l. The
+// descriptor becomes the stream's, which makes it non-blocking, unless an error
+// is returned. It returns ErrInvalid, ioloop.ErrClosed, or the errno that
+// tells why fd is not such a socket.
+func NewSocket(l *ioloop.Loop, fd int, config *Config) (*Stream, error) {
+	if err := socket.IsStream(fd); err != nil {
+		return nil, opError("new", os.NewSyscallError("getsockopt", err))
+	}
+	if err := unix.SetNonblock(fd, true); err != nil {
+		return nil, opError("new", os.NewSyscallError("fcntl", err))
+	}
+	unix.CloseOnExec(fd)
+	return newSocket(l, fd, config)
+}
+
+// newSocket puts a stream and its transport into one allocation.
+func newSocket(l *ioloop.Loop, fd int, config *Config) (*Stream, error) {
+	both := &struct {
+		Stream
+		socketTransport
+	}{}
+	both.fd = int32(fd)
+	if err := both.Stream.start(l, &both.socketTransport, config); err != nil {
+		return nil, err
+	}
+	return &both.Stream, nil
+}
+
+// socketTransport is a stream socket as it is.
+type socketTransport struct {
+	fd           int32
+	attached     bool
+	registration ioloop.Registration
+	loop         *ioloop.Loop
+}
+
+func (t *socketTransport) Attach(l *ioloop.Loop, h ioloop.Handler) (err error) {
+	t.loop = l
+	t.registration, err = l.Handle(int(t.fd), 0, h)
+	t.attached = err == nil
+	return err
+}
+
+func (t *socketTransport) Arm(interest poller.Interest) error {
+	return t.loop.Update(t.registration, interest)
+}
+
+func (t *socketTransport) Read(p []byte) (int, error) {
+	n, err := socket.Read(int(t.fd), p)
+	switch {
+	case n > 0:
+		return n, nil
+	case err == nil:
+		return 0, io.EOF
+	}
+	return 0, callError("read", err)
+}
+
+func (t *socketTransport) Write(bufs [][]byte) (int, error) {
+	n, err := socket.SendVector(int(t.fd), bufs)
+	if err != nil {
+		return 0, callError("write", err)
+	}
+	if n < socket.Attempt(bufs) {
+		return n, ErrWouldBlock // a further call would only say so
+	}
+	return n, nil
+}
+
+func (t *socketTransport) Flush() error   { return nil }
+func (t *socketTransport) Unsent() int    { return 0 }
+func (t *socketTransport) Buffered() bool { return false }
+
+func (t *socketTransport) Want() (read, write poller.Interest) {
+	return poller.Readable, poller.Writable
+}
+
+func (t *socketTransport) Probe() error {
+	n, err := socket.Peek(int(t.fd))
+	switch {
+	case err != nil && socket.WouldBlock(err):
+		return nil
+	case err != nil:
+		return callError("recv", err)
+	case n == 0:
+		return io.EOF
+	}
+	return nil
+}
+
+func (t *socketTransport) CloseWrite() error {
+	return os.NewSyscallError("shutdown", socket.CloseWrite(int(t.fd)))
+}
+
+func (t *socketTransport) Close() error {
+	if t.attached {
+		_ = t.loop.Remove(t.registration)
+	}
+	return os.NewSyscallError("close", socket.Close(int(t.fd)))
+}
+
+func (t *socketTransport) LocalAddr() net.Addr      { return socket.LocalAddr(int(t.fd)) }
+func (t *socketTransport) RemoteAddr() net.Addr     { return socket.PeerAddr(int(t.fd)) }
+func (t *socketTransport) SetNoDelay(on bool) error { return socket.SetNoDelay(int(t.fd), on) }
+
+func callError(call string, err error) error {
+	if socket.WouldBlock(err) {
+		return ErrWouldBlock
+	}
+	return os.NewSyscallError(call, err)
+}

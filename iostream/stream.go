@@ -1,0 +1,239 @@
+// Package iostream provides Stream: a non-blocking byte stream on an event
+// loop that is read by meaning (until a delimiter, until a regular expression,
+// exactly n bytes, until close) and takes any number of writes at once, each of
+// which can be waited for.
+//
+// Every operation has up to three forms. A waiting form takes a context: with
+// an *ioloop.Task it suspends the task, with any other context it blocks the
+// calling goroutine. A Func form calls a function on the loop. A Handle form
+// calls it for one message after another. A stream has one read at a time, in
+// whichever form, and any number of writes.
+//
+// # Bytes
+//
+// The bytes of a result belong to the stream. A callback may use them until it
+// returns, the caller of a waiting method until the next read on the
+// stream. Write is done with its argument when it returns.
+//
+// # Goroutines
+//
+// The methods of a Stream may be called from any goroutine. Callbacks run on
+// the stream's loop, never inside a call of one of its methods.
+package iostream
+
+import (
+	"fmt"
+	"iter"
+	"net"
+	"sync"
+
+	"github.com/eddyloop/eddy/ioloop"
+	"github.com/eddyloop/eddy/poller"
+)
+
+// Stream is a byte stream on a loop. It is made by [New] or [NewSocket].
+type Stream struct {
+	mu        sync.Mutex
+	loop      *ioloop.Loop
+	transport Transport
+	config    *Config
+	in        input
+	op        readOp
+	out       *output // nil: nothing waits to be sent, and nobody for that
+	accepted  int64   // bytes that Write has taken, ever
+	onClosed  func(error)
+	more      *rare
+
+	armed      poller.Interest // what the transport was last told
+	attached   bool            // the transport is connected to the loop
+	pumping    bool            // the loop is in pump, which will see every change of state
+	scheduled  bool            // the loop will call pump
+	dirty      bool            // the loop will call flushLate at the end of this turn
+	blocked    bool            // the transport takes no more until it is writable
+	unwanted   bool            // input was announced that no read was there for
+	readEnded  bool            // more.readErr says why
+	writeEnded bool            // more.writeErr says why
+	readClosed bool            // the peer's end of stream is known of
+	finWanted  bool            // CloseWrite was called
+	finSent    bool            // and is done
+	closing    bool            // CloseAfterFlush was called
+	draining   bool            // CloseWhenIdle was called
+	closed     bool            // more.err says why
+	finished   bool            // the transport is closed
+	told       bool            // Config.Closed was called
+}
+
+// rare is what most streams do without until they end.
+type rare struct {
+	err          error // why the stream is closed
+	readErr      error // what reads return once the input is used up
+	writeErr     error // what writes return
+	sent         int64 // bytes that had gone out when writing ended
+	user         any
+	onReadClosed func()
+	closeWaiters []*waitOp
+	idle         idleTimer
+	linger       *ioloop.Timer
+	remote       net.Addr
+}
+
+func (s *Stream) extra() *rare {
+	if s.more == nil {
+		s.more = new(rare)
+	}
+	return s.more
+}
+
+// New makes a stream of a transport, which becomes the stream's unless an error
+// is returned: that of config.Check, or ioloop.ErrClosed.
+func New(l *ioloop.Loop, t Transport, config *Config) (*Stream, error) {
+	if l == nil || t == nil {
+		return nil, opError("new", ErrInvalid)
+	}
+	s := new(Stream)
+	if err := s.start(l, t, config); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Stream) start(l *ioloop.Loop, t Transport, config *Config) error {
+	if config == nil {
+		config = defaultConfig
+	}
+	if err := config.Check(); err != nil {
+		return opError("new", err)
+	}
+	s.loop, s.transport, s.config = l, t, config
+	s.scheduled = true
+	return opError("new", l.Schedule((*work)(s)))
+}
+
+// work is a Stream as the loop sees it.
+type work Stream
+
+// Run is called when something was done to the stream off the loop's path.
+func (w *work) Run() { (*Stream)(w).pump(0, 0) }
+
+// HandleEvent is called when the transport is ready.
+func (w *work) HandleEvent(ready poller.Interest, hints poller.Hint) {
+	(*Stream)(w).pump(ready, hints)
+}
+
+// Fail is called when a callback of the stream has panicked or called Goexit,
+// and when the loop closes.
+func (w *work) Fail(err error) {
+	s := (*Stream)(w)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pumping = false
+	if s.in.pinned {
+		s.in.pinned, s.in.lent = false, true // whoever failed may have kept them
+	}
+	if s.op.running {
+		s.op = readOp{}
+	}
+	s.closeLocked(err)
+	s.poke()
+}
+
+// lateFlush is a Stream whose corked writes the loop sends at the end of a turn.
+type lateFlush Stream
+
+func (f *lateFlush) Run() {
+	s := (*Stream)(f)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dirty = false
+	s.flush(nil)
+	s.afterFlush()
+}
+
+// Streams returns an iterator over the open streams of a loop, for callbacks
+// and tasks of that loop.
+func Streams(l *ioloop.Loop) iter.Seq[*Stream] {
+	return func(yield func(*Stream) bool) {
+		for h := range l.Handlers() {
+			if w, ok := h.(*work); ok && !yield((*Stream)(w)) {
+				return
+			}
+		}
+	}
+}
+
+// Loop returns the loop that the stream lives on.
+func (s *Stream) Loop() *ioloop.Loop { return s.loop }
+
+// Config returns what the stream was made with, never nil.
+func (s *Stream) Config() *Config { return s.config }
+
+// SetUser attaches a value to the stream.
+func (s *Stream) SetUser(value any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.extra().user = value
+}
+
+// User returns the value last given to SetUser.
+func (s *Stream) User() any {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.more == nil {
+		return nil
+	}
+	return s.more.user
+}
+
+// LocalAddr returns this side's address, nil if it has none or the stream is closed.
+func (s *Stream) LocalAddr() net.Addr {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if a, ok := s.transport.(Addresser); ok && !s.finished {
+		return a.LocalAddr()
+	}
+	return nil
+}
+
+// RemoteAddr returns the peer's address, nil if it has none. It is asked of the
+// kernel at the first call and remembered; after the stream has closed only
+// the remembered one is left.
+func (s *Stream) RemoteAddr() net.Addr {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.more != nil && s.more.remote != nil {
+		return s.more.remote
+	}
+	a, ok := s.transport.(Addresser)
+	if !ok || s.finished {
+		return nil
+	}
+	remote := a.RemoteAddr()
+	s.extra().remote = remote
+	return remote
+}
+
+// SetNoDelay turns Nagle's algorithm off or on. On a closed stream, and where
+// there is no such thing, it does nothing. Streams send small writes together,
+// so package tcp turns it off.
+func (s *Stream) SetNoDelay(on bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t, ok := s.transport.(NoDelayer); ok && !s.finished {
+		return opError("set no delay", t.SetNoDelay(on))
+	}
+	return nil
+}
+
+// String tells the state of the stream, for debugging.
+func (s *Stream) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	state := "open"
+	switch {
+	case s.closed:
+		state = fmt.Sprintf("closed (%v)", s.more.err)
+	case s.readEnded:
+		state = fmt.Sprintf("read side closed (%v)", s.more.readErr)
+	}
+	return fmt.Sprintf("stream %s, %d bytes to read, %d to send", state, s.in.len(), s.backlog())
+}

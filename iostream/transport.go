@@ -1,0 +1,70 @@
+package iostream
+
+import (
+	"net"
+
+	"github.com/eddyloop/eddy/ioloop"
+	"github.com/eddyloop/eddy/poller"
+)
+
+// Transport is what a Stream moves its bytes through: a socket, TLS over one,
+// or a simulation in a test. A Stream calls it under its own lock, so a
+// Transport needs none; Attach, Arm, Read, Probe and Close are called on the
+// loop only, the others from any goroutine. None may block.
+type Transport interface {
+	// Attach connects the transport to the loop: from now on h is called on
+	// the loop when something of what Arm asked for is ready.
+	Attach(l *ioloop.Loop, h ioloop.Handler) error
+
+	// Arm says which readiness is wanted from now on, level-triggered, as for a
+	// Poller. It is told again at the least what has become ready since.
+	Arm(interest poller.Interest) error
+
+	// Read reads up to len(p) > 0 bytes. It returns n > 0 and nil, or 0 and
+	// ErrWouldBlock, io.EOF at the end of the stream, or what failed.
+	Read(p []byte) (int, error)
+
+	// Write takes bytes from bufs in order and returns how many, with
+	// ErrWouldBlock if it can take no more now, or what failed. Fewer than all
+	// and nil means that it may take more in a further call. It does not keep
+	// the slices.
+	Write(bufs [][]byte) (int, error)
+
+	// Flush hands on what the transport itself holds for the peer: bytes taken
+	// by Write and, as in TLS, messages of its own. It returns ErrWouldBlock
+	// if some are left.
+	Flush() error
+
+	// Unsent returns how many of the bytes that Write took cannot be counted as
+	// sent yet, because the kernel has not got all that they turned into.
+	Unsent() int
+
+	// Buffered reports whether Read has bytes that no readiness announces.
+	Buffered() bool
+
+	// Want returns the readiness that a Read waits for after ErrWouldBlock,
+	// and that a Write or Flush does. A socket wants Readable and Writable;
+	// TLS may have to write in order to read, or the reverse.
+	Want() (read, write poller.Interest)
+
+	// Probe says what the next Read would come to, consuming nothing: nil if
+	// there are bytes or nothing yet, io.EOF, or what failed.
+	Probe() error
+
+	// CloseWrite ends the writing direction behind what was flushed.
+	CloseWrite() error
+
+	// Close releases the transport. It is called once, also if Attach was not.
+	Close() error
+}
+
+// Addresser is implemented by transports that have addresses.
+type Addresser interface {
+	LocalAddr() net.Addr
+	RemoteAddr() net.Addr
+}
+
+// NoDelayer is implemented by transports that can turn Nagle's algorithm off.
+type NoDelayer interface {
+	SetNoDelay(on bool) error
+}

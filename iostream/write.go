@@ -1,0 +1,323 @@
+package iostream
+
+import (
+	"context"
+	"net"
+
+	"github.com/eddyloop/eddy/ioloop"
+)
+
+// corkLimit is how much a stream puts off to the end of the turn. A write that
+// goes beyond leaves at once, together with what was put off, and uncopied.
+const corkLimit = 16 << 10
+
+// Write takes all of p to be sent, in order with other writes, and returns at
+// once; p is the caller's again. Small writes of one turn of the loop leave
+// together at its end, so nothing has to be flushed for them to go out. To
+// learn when they have, see WaitSent and Flush.
+//
+// If more than Config.WriteLimit bytes would wait to be sent, none of p is
+// taken and the error is ErrBufferFull. If the stream can no longer be written,
+// the error says why.
+func (s *Stream) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.writeEnd(); err != nil {
+		return 0, opError("write", err)
+	}
+	if len(p) > s.config.writeLimit()-s.backlog() {
+		return 0, opError("write", ErrBufferFull)
+	}
+	if len(p) == 0 {
+		return 0, nil
+	}
+	s.accepted += int64(len(p))
+	if s.cork(len(p)) {
+		s.output().append(p)
+		return len(p), nil
+	}
+	s.flush(p)
+	s.afterFlush()
+	if err := s.writeEnd(); err != nil {
+		return 0, opError("write", err)
+	}
+	return len(p), nil
+}
+
+// cork reports whether n bytes can be put off, because somebody is sure to
+// flush them.
+func (s *Stream) cork(n int) bool {
+	switch {
+	case s.blocked || !s.attached:
+		return true // pump does when the transport is writable, or attached
+	case s.out != nil && s.out.size+n > corkLimit || n > corkLimit:
+		return false
+	case s.pumping:
+		return true
+	}
+	s.dirty = s.dirty || s.loop.AtTurnEnd((*lateFlush)(s))
+	return s.dirty
+}
+
+func (s *Stream) output() *output {
+	if s.out == nil {
+		s.out = outputs.Get().(*output)
+	}
+	return s.out
+}
+
+// backlog returns how many of the accepted bytes are not out.
+func (s *Stream) backlog() int {
+	switch {
+	case s.writeEnded || s.closed:
+		return 0
+	case s.out == nil:
+		return s.transport.Unsent()
+	}
+	return s.out.size + s.transport.Unsent()
+}
+
+// sent returns how many bytes are out, ever.
+func (s *Stream) sent() int64 {
+	if s.writeEnded || s.closed {
+		return s.more.sent
+	}
+	return s.accepted - int64(s.backlog())
+}
+
+// writeEnd returns why Write takes nothing any more, nil if it does.
+func (s *Stream) writeEnd() error {
+	if s.finWanted && !s.closed {
+		return net.ErrClosed
+	}
+	return s.sendEnd()
+}
+
+// sendEnd returns why nothing that was accepted is sent any more, nil if it is.
+func (s *Stream) sendEnd() error {
+	switch {
+	case s.closed:
+		return s.more.err
+	case s.writeEnded:
+		return s.more.writeErr
+	}
+	return nil
+}
+
+// flush hands what is queued, and p behind it, to the transport, as far as that
+// takes it, and completes the waiting calls that this fulfils.
+func (s *Stream) flush(p []byte) {
+	if s.closed || s.writeEnded || !s.attached {
+		return
+	}
+	if s.out != nil || len(p) > 0 {
+		if err := s.writeQueue(p); err != nil {
+			s.endWriting(err)
+			return
+		}
+	}
+	switch err := s.transport.Flush(); err {
+	case nil:
+	case ErrWouldBlock:
+		s.blocked = true
+	default:
+		s.endWriting(err)
+		return
+	}
+	s.wakeSent()
+	if s.out != nil && s.out.idle() {
+		outputs.Put(s.out)
+		s.out = nil
+	}
+}
+
+// writeQueue writes until all is out, the transport blocks, or the budget is
+// used up, which counts as blocked: the next turn goes on.
+func (s *Stream) writeQueue(p []byte) error {
+	q := s.output()
+	for budget := maxFlush; !s.blocked && q.size+len(p) > 0; {
+		n, err := s.transport.Write(q.slices(p))
+		p = p[q.consume(n):]
+		if n > 0 {
+			s.touch()
+		}
+		budget -= n
+		if err != nil && err != ErrWouldBlock {
+			return err
+		}
+		s.blocked = err == ErrWouldBlock || budget <= 0
+	}
+	if len(p) > 0 {
+		q.append(p)
+	}
+	return nil
+}
+
+// endWriting drops what is queued and fails who waits for it.
+func (s *Stream) endWriting(err error) {
+	if s.writeEnded || s.closed {
+		return
+	}
+	sent := s.sent()
+	m := s.extra()
+	m.sent, m.writeErr = sent, err
+	s.writeEnded, s.blocked = true, false
+	if s.out != nil {
+		s.out.drop()
+	}
+	s.wakeSent()
+}
+
+// afterFlush has the loop look at what a flush outside of pump has changed.
+func (s *Stream) afterFlush() {
+	_, write := s.transport.Want()
+	waiting := s.out != nil && s.out.next() != nil && s.out.next().fn != nil
+	if waiting || s.blocked && s.armed&write == 0 || s.op.held ||
+		s.writeEnded || s.readEnded || s.finWanted || s.draining {
+		s.poke()
+	}
+}
+
+// Mark returns the write index: the number of bytes that Write has taken so
+// far.
+func (s *Stream) Mark() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.accepted
+}
+
+// Backlog returns how many bytes wait to be sent.
+func (s *Stream) Backlog() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.backlog()
+}
+
+// WaitSent waits until all bytes up to mark, a value of Mark, are with the
+// kernel. It returns nil exactly if they got there, also when the stream has
+// closed since; else why they did not, or the context's error. Many may wait at
+// once.
+func (s *Stream) WaitSent(ctx context.Context, mark int64) error {
+	return s.waitSent(ctx, "wait sent", mark)
+}
+
+// Flush waits until everything that was written is with the kernel: WaitSent of
+// Mark.
+func (s *Stream) Flush(ctx context.Context) error { return s.waitSent(ctx, "flush", s.Mark()) }
+
+// Room waits until at most Config.HighWaterMark bytes wait to be sent; if there
+// are more, until half of that is left. It is what a producer waits for in
+// order not to outrun the peer.
+func (s *Stream) Room(ctx context.Context) error {
+	for {
+		s.mu.Lock()
+		err := s.writeEnd()
+		index := s.roomIndex()
+		s.mu.Unlock()
+		if err != nil {
+			return opError("room", err)
+		}
+		if err := s.waitSent(ctx, "room", index); err != nil || index == 0 {
+			return err
+		}
+	}
+}
+
+// roomIndex returns what has to be out for there to be room, 0 if there is.
+func (s *Stream) roomIndex() int64 {
+	if s.backlog() <= s.config.highWaterMark() {
+		return 0
+	}
+	return s.accepted - int64(s.config.lowWaterMark())
+}
+
+func (s *Stream) waitSent(ctx context.Context, name string, index int64) error {
+	if err := ioloop.CheckContext(ctx); err != nil {
+		return opError(name, err)
+	}
+	s.mu.Lock()
+	if done, err := s.trySent(name, index); done {
+		s.mu.Unlock()
+		return err
+	}
+	w := waitOps.Get().(*waitOp)
+	if err := w.Begin(ctx); err != nil {
+		s.mu.Unlock()
+		return opError(name, err)
+	}
+	s.output().wait(sentWaiter{index: index, op: name, wait: w})
+	s.mu.Unlock()
+	err := s.await(name, w)
+	w.release()
+	return err
+}
+
+// trySent reports whether the outcome of waiting for index is known already,
+// having sent what it can.
+func (s *Stream) trySent(name string, index int64) (bool, error) {
+	if index < 0 || index > s.accepted {
+		return true, opError(name, ErrInvalid)
+	}
+	if index > s.sent() && !s.blocked {
+		s.flush(nil)
+		s.afterFlush()
+	}
+	if index <= s.sent() {
+		return true, nil
+	}
+	err := s.sendEnd()
+	return err != nil, opError(name, err)
+}
+
+// await waits for w to be completed. If the context comes first, w is
+// withdrawn; when both come at once, completion wins. It is deferred because a
+// task whose loop stops may be unwound from inside of Wait.
+func (s *Stream) await(name string, w *waitOp) (err error) {
+	defer func() {
+		s.mu.Lock()
+		if !w.done {
+			s.withdraw(w)
+		} else {
+			err = w.err
+		}
+		s.mu.Unlock()
+	}()
+	return opError(name, w.Wait())
+}
+
+func (s *Stream) withdraw(w *waitOp) {
+	if s.op.wait == w {
+		s.op = readOp{}
+	}
+	if s.out != nil {
+		s.out.withdraw(w)
+	}
+	if s.more != nil {
+		s.more.closeWaiters = remove(s.more.closeWaiters, w)
+	}
+}
+
+// SentFunc has fn called on the loop with what WaitSent would return for mark.
+// It returns ErrInvalid, and does nothing, if fn is nil or mark is no value of Mark.
+func (s *Stream) SentFunc(mark int64, fn func(error)) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if fn == nil || mark < 0 || mark > s.accepted {
+		return opError("sent func", ErrInvalid)
+	}
+	s.output().wait(sentWaiter{index: mark, op: "sent func", fn: fn})
+	s.poke()
+	return nil
+}
+
+// RoomFunc has fn called on the loop when Room would return nil, or with the
+// error that it would return.
+func (s *Stream) RoomFunc(fn func(error)) error {
+	s.mu.Lock()
+	index := s.roomIndex()
+	if s.closed || s.writeEnded {
+		index = s.accepted
+	}
+	s.mu.Unlock()
+	return s.SentFunc(index, fn)
+}

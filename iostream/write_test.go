@@ -1,0 +1,367 @@
+package iostream_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"github.com/eddyloop/eddy/ioloop"
+	"github.com/eddyloop/eddy/iostream"
+	"github.com/stretchr/testify/require"
+)
+
+func newSim(t testing.TB, config *iostream.Config, m *sim) *iostream.Stream {
+	t.Helper()
+	s, err := iostream.New(startLoop(t, ioloop.Config{}), m, config)
+	require.NoError(t, err)
+	quiet(t, s.Loop())
+	return s
+}
+
+func write(t testing.TB, s *iostream.Stream, text string) int64 {
+	t.Helper()
+	n, err := s.Write([]byte(text))
+	require.NoError(t, err)
+	require.Equal(t, len(text), n)
+	return s.Mark()
+}
+
+// waitSent starts to wait for a mark.
+func waitSent(s *iostream.Stream, mark int64) <-chan error {
+	c := make(chan error, 1)
+	go func() { c <- s.WaitSent(context.Background(), mark) }()
+	return c
+}
+
+func TestWritesCompleteByIndex(t *testing.T) {
+	for _, pulse := range []bool{false, true} {
+		t.Run(fmt.Sprintf("pulse=%v", pulse), func(t *testing.T) {
+			m := &sim{pulse: pulse}
+			s := newSim(t, nil, m)
+			first, second, third := write(t, s, "aaaa"), write(t, s, "bbbb"), write(t, s, "cccc")
+			order := make(chan string, 3)
+			require.NoError(t, s.SentFunc(third, func(err error) { order <- fmt.Sprint("third ", err) }))
+			require.NoError(t, s.SentFunc(first, func(err error) { order <- fmt.Sprint("first ", err) }))
+			waited := waitSent(s, second)
+			m.open(3)
+			quiet(t, s.Loop())
+			require.Empty(t, order)
+			m.open(1)
+			require.Equal(t, "first <nil>", receive(t, order))
+			require.Equal(t, 8, s.Backlog())
+			m.open(4)
+			require.NoError(t, receive(t, waited))
+			m.open(100)
+			require.Equal(t, "third <nil>", receive(t, order))
+			require.Equal(t, "aaaabbbbcccc", m.sent())
+		})
+	}
+}
+
+func TestFlushIsABarrier(t *testing.T) {
+	m := &sim{}
+	s := newSim(t, nil, m)
+	require.NoError(t, s.Flush(patient(t)), "with nothing written")
+	write(t, s, "data")
+	_, err := s.Write(nil)
+	require.NoError(t, err)
+	flushed := make(chan error, 1)
+	go func() { flushed <- s.Flush(context.Background()) }()
+	quiet(t, s.Loop())
+	require.Empty(t, flushed)
+	m.open(4)
+	require.NoError(t, receive(t, flushed))
+}
+
+func TestWriteBufferFull(t *testing.T) {
+	m := &sim{}
+	s := newSim(t, &iostream.Config{WriteLimit: 10}, m)
+	_, err := s.Write(make([]byte, 11))
+	requireIs(t, err, iostream.ErrBufferFull)
+	write(t, s, "0123456")
+	n, err := s.Write([]byte("abcd"))
+	requireIs(t, err, iostream.ErrBufferFull)
+	require.Zero(t, n)
+	write(t, s, "789")
+	m.open(100)
+	require.NoError(t, s.Flush(patient(t)))
+	require.Equal(t, "0123456789", m.sent())
+}
+
+func TestConfigIsChecked(t *testing.T) {
+	l := startLoop(t, ioloop.Config{})
+	for _, c := range []iostream.Config{{ReadLimit: -1}, {WriteLimit: -1}, {HighWaterMark: -1},
+		{WriteLimit: 10, HighWaterMark: 11}, {ReadLimit: iostream.MaxReadLimit + 1}} {
+		_, err := iostream.New(l, &sim{}, &c)
+		requireIs(t, err, iostream.ErrInvalid)
+	}
+	_, err := iostream.New(nil, &sim{}, nil)
+	requireIs(t, err, iostream.ErrInvalid)
+	_, err = iostream.NewSocket(l, -1, nil)
+	requireIs(t, err, syscall.EBADF)
+}
+
+func TestArgumentOfWriteIsFreeAfterwards(t *testing.T) {
+	m := &sim{}
+	s := newSim(t, nil, m)
+	p := []byte(strings.Repeat("a", 100_000))
+	_, err := s.Write(p)
+	require.NoError(t, err)
+	clear(p)
+	m.open(1 << 20)
+	require.NoError(t, s.Flush(patient(t)))
+	require.Equal(t, strings.Repeat("a", 100_000), m.sent())
+}
+
+func TestCancelledWaitDoesNotTakeBytesBack(t *testing.T) {
+	m := &sim{}
+	s := newSim(t, nil, m)
+	ctx, cancel := context.WithCancel(context.Background())
+	mark := write(t, s, "data")
+	waited := make(chan error, 1)
+	go func() { waited <- s.WaitSent(ctx, mark) }()
+	other := waitSent(s, mark)
+	cancel()
+	requireIs(t, receive(t, waited), context.Canceled)
+	m.open(10)
+	require.NoError(t, receive(t, other))
+	require.Equal(t, "data", m.sent())
+}
+
+func TestWaitSentAfterClose(t *testing.T) {
+	m := &sim{window: 4}
+	s := newSim(t, nil, m)
+	out := write(t, s, "gone")
+	require.NoError(t, s.Flush(patient(t)))
+	lost := write(t, s, "lost")
+	pending := waitSent(s, lost)
+	called := make(chan error, 1)
+	require.NoError(t, s.SentFunc(lost, func(err error) { called <- err }))
+	require.NoError(t, s.Close())
+	requireIs(t, receive(t, pending), net.ErrClosed)
+	requireIs(t, receive(t, called), net.ErrClosed)
+	require.NoError(t, s.WaitSent(patient(t), out))
+	requireIs(t, s.WaitSent(patient(t), lost), net.ErrClosed)
+	_, err := s.Write([]byte("x"))
+	requireIs(t, err, net.ErrClosed)
+	_, err = s.Write(nil)
+	requireIs(t, err, net.ErrClosed)
+	requireIs(t, s.Room(patient(t)), net.ErrClosed)
+	require.NoError(t, s.RoomFunc(func(err error) { called <- err }))
+	requireIs(t, receive(t, called), net.ErrClosed)
+	require.NoError(t, s.SentFunc(out, func(err error) { called <- err }))
+	require.NoError(t, receive(t, called))
+}
+
+func TestRoom(t *testing.T) {
+	m := &sim{}
+	s := newSim(t, &iostream.Config{WriteLimit: 100, HighWaterMark: 10}, m)
+	write(t, s, "0123456789")
+	require.NoError(t, s.Room(patient(t)), "not above the mark")
+	write(t, s, "x")
+	room := make(chan error, 2)
+	require.NoError(t, s.Loop().Go(func(task *ioloop.Task) { room <- s.Room(task) }))
+	require.NoError(t, s.RoomFunc(func(err error) { room <- err }))
+	quiet(t, s.Loop())
+	m.open(5)
+	quiet(t, s.Loop())
+	require.Empty(t, room)
+	m.open(1)
+	require.NoError(t, receive(t, room))
+	require.NoError(t, receive(t, room))
+	require.Equal(t, 5, s.Backlog())
+}
+
+func TestHandlersHoldBackAboveTheHighWaterMark(t *testing.T) {
+	m := &sim{}
+	s := newSim(t, &iostream.Config{WriteLimit: 100, HighWaterMark: 10}, m)
+	var seen atomic.Int32
+	require.NoError(t, s.HandleUntil("\n", 0, func(line []byte, err error) bool {
+		if err == nil {
+			seen.Add(1)
+			_, err = s.Write(line)
+		}
+		return err == nil
+	}))
+	m.arrive(strings.Repeat("abc\n", 20))
+	quiet(t, s.Loop())
+	require.EqualValues(t, 3, seen.Load(), "12 bytes of echo are above the mark of 10")
+	m.open(7)
+	quiet(t, s.Loop())
+	require.Greater(t, seen.Load(), int32(3))
+	m.open(1000)
+	require.NoError(t, s.Flush(patient(t)))
+	for len(m.sent()) < 80 {
+		onLoop(t, s.Loop(), func() {})
+	}
+	require.Equal(t, strings.Repeat("abc\n", 20), m.sent())
+}
+
+// TestPipelinedLinesLeaveTogether: 16 lines in one arrival are answered with
+// one write, in every style.
+func TestPipelinedLinesLeaveTogether(t *testing.T) {
+	lines := strings.Repeat("line\n", 16)
+	styles := map[string]func(t *testing.T, s *iostream.Stream){
+		"callback": func(t *testing.T, s *iostream.Stream) {
+			require.NoError(t, s.HandleUntil("\n", 0, func(line []byte, err error) bool {
+				_, _ = s.Write(line)
+				return err == nil
+			}))
+		},
+		"one callback after the other": func(t *testing.T, s *iostream.Stream) {
+			var next func(line []byte, err error)
+			next = func(line []byte, err error) {
+				if err == nil {
+					_, _ = s.Write(line)
+					_ = s.ReadUntilFunc("\n", 0, next)
+				}
+			}
+			require.NoError(t, s.ReadUntilFunc("\n", 0, next))
+		},
+		"task": func(t *testing.T, s *iostream.Stream) {
+			require.NoError(t, s.Loop().Go(func(task *ioloop.Task) {
+				for line, err := range s.Messages(task, "\n", 0) {
+					if err != nil || s.Room(task) != nil {
+						return
+					}
+					_, _ = s.Write(line)
+				}
+			}))
+		},
+	}
+	for name, echo := range styles {
+		t.Run(name, func(t *testing.T) {
+			m := &sim{window: 1 << 20}
+			s := newSim(t, nil, m)
+			echo(t, s)
+			quiet(t, s.Loop())
+			for round := 1; round <= 3; round++ {
+				m.arrive(lines)
+				for len(m.sent()) < round*len(lines) {
+					onLoop(t, s.Loop(), func() {})
+				}
+				require.Equal(t, round, look(m, func() int { return m.writes }))
+			}
+			require.NoError(t, s.Close())
+		})
+	}
+}
+
+// TestOneWriteThenSilence: whatever is put off is sent although nothing else
+// happens.
+func TestOneWriteThenSilence(t *testing.T) {
+	s, peer := pair(t, startLoop(t, ioloop.Config{}), "tcp", nil)
+	for i := range 300 {
+		switch i % 3 {
+		case 0:
+			write(t, s, "x")
+		case 1:
+			require.NoError(t, s.Loop().Post(func() { _, _ = s.Write([]byte("x")) }))
+		case 2:
+			require.NoError(t, s.Loop().Go(func(*ioloop.Task) { _, _ = s.Write([]byte("x")) }))
+		}
+		expect(t, peer, "x")
+	}
+}
+
+func TestConcurrentWriters(t *testing.T) {
+	eachNetwork(t, func(t *testing.T, network string) {
+		s, peer := pair(t, startLoop(t, ioloop.Config{}), network, nil)
+		const writers, writes, size = 10, 200, 1000
+		var wg sync.WaitGroup
+		for w := range writers {
+			line := append([]byte(strings.Repeat(string(rune('a'+w)), size-1)), '\n')
+			wg.Go(func() {
+				for range writes {
+					for s.Room(context.Background()) == nil {
+						if _, err := s.Write(line); err == nil {
+							break
+						}
+					}
+					if err := s.WaitSent(context.Background(), s.Mark()); err != nil {
+						t.Error(err)
+						return
+					}
+				}
+			})
+		}
+		counts := map[byte]int{}
+		buf := make([]byte, size)
+		for range writers * writes {
+			_, err := io.ReadFull(peer, buf)
+			require.NoError(t, err)
+			require.Equal(t, strings.Repeat(string(buf[0]), size-1)+"\n", string(buf), "lines are whole")
+			counts[buf[0]]++
+		}
+		wg.Wait()
+		require.Len(t, counts, writers)
+		for _, n := range counts {
+			require.Equal(t, writes, n)
+		}
+		require.Equal(t, int64(writers*writes*size), s.Mark())
+		require.Zero(t, s.Backlog())
+	})
+}
+
+func TestLargeWrites(t *testing.T) {
+	eachNetwork(t, func(t *testing.T, network string) {
+		s, peer := pair(t, startLoop(t, ioloop.Config{}), network, nil)
+		data := pattern(4 << 20)
+		var marks []<-chan error
+		for range 3 {
+			_, err := s.Write(data)
+			require.NoError(t, err)
+			marks = append(marks, waitSent(s, s.Mark()))
+		}
+		got := make([]byte, len(data))
+		for range 3 {
+			_, err := io.ReadFull(peer, got)
+			require.NoError(t, err)
+			require.Equal(t, string(data), string(got))
+		}
+		for _, m := range marks {
+			require.NoError(t, receive(t, m))
+		}
+	})
+}
+
+func TestWriteErrorKeepsWhatWasReceived(t *testing.T) {
+	m := &sim{}
+	s := newSim(t, nil, m)
+	m.arrive("final words\n")
+	pending := waitSent(s, write(t, s, "request"))
+	m.play(func() { m.outErr = syscall.EPIPE })
+	requireIs(t, receive(t, pending), syscall.EPIPE)
+	_, err := s.Write([]byte("more"))
+	requireIs(t, err, syscall.EPIPE)
+	require.False(t, s.Closed())
+	line, err := s.ReadUntil(patient(t), "\n", 0)
+	require.NoError(t, err)
+	require.Equal(t, "final words\n", string(line))
+	m.eof()
+	require.NoError(t, s.WaitClosed(patient(t)))
+	require.ErrorIs(t, s.Err(), syscall.EPIPE)
+}
+
+// TestAnswersOfTheTransportItselfGoOut: the transport owes its peer a message
+// after a read, though the stream has nothing to write.
+func TestAnswersOfTheTransportItselfGoOut(t *testing.T) {
+	m := &sim{pulse: true}
+	s := newSim(t, nil, m)
+	pending := faces[0].read(t, s, exactly(10))
+	m.arrive("12345")
+	for look(m, func() int { return len(m.records) }) == 0 {
+		onLoop(t, s.Loop(), func() {})
+	}
+	m.arrive("67890") // cannot be read before the answer is out
+	quiet(t, s.Loop())
+	require.Empty(t, pending)
+	m.open(1)
+	require.Equal(t, "1234567890", receive(t, pending).data)
+}
