@@ -1,0 +1,215 @@
+//go:build darwin || dragonfly || freebsd || linux || netbsd || openbsd
+
+package pollertest
+
+import (
+	"os"
+	"runtime"
+	"slices"
+	"strconv"
+	"syscall"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// openFDs lists the open descriptors where the system can.
+func openFDs() []string {
+	if runtime.GOOS != "linux" {
+		return nil
+	}
+	dir, err := os.Open("/proc/self/fd")
+	if err != nil {
+		return nil
+	}
+	defer dir.Close()
+	names, _ := dir.Readdirnames(-1)
+	slices.Sort(names)
+	own := strconv.Itoa(int(dir.Fd()))
+	return slices.DeleteFunc(names, func(name string) bool { return name == own })
+}
+
+// own has fds closed in the end.
+func (h *harness) own(fds ...int) {
+	for _, fd := range fds {
+		h.fds[fd] = true
+	}
+}
+
+// close closes fd now.
+func (h *harness) close(fd int) {
+	delete(h.fds, fd)
+	require.NoError(h.T, unix.Close(fd))
+}
+
+// open sets up what a system call has opened.
+func (h *harness) open(fd int, err error) int {
+	h.Helper()
+	require.NoError(h.T, err)
+	unix.CloseOnExec(fd)
+	require.NoError(h.T, unix.SetNonblock(fd, true))
+	h.own(fd)
+	return fd
+}
+
+// dup duplicates fd.
+func (h *harness) dup(fd int) int {
+	h.Helper()
+	return h.open(unix.Dup(fd))
+}
+
+// move puts the file of fd at number to, which must be closed, and closes fd.
+func (h *harness) move(fd, to int) {
+	h.Helper()
+	if fd == to {
+		return
+	}
+	require.NoError(h.T, dup2(fd, to))
+	unix.CloseOnExec(to)
+	h.own(to)
+	h.close(fd)
+}
+
+// pipe returns the ends of a pipe.
+func (h *harness) pipe() (rd, wr int) {
+	h.Helper()
+	var fds [2]int
+	err := unix.Pipe(fds[:])
+	return h.open(fds[0], err), h.open(fds[1], err)
+}
+
+// pair returns connected Unix sockets.
+func (h *harness) pair() (a, b int) {
+	h.Helper()
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	return h.open(fds[0], err), h.open(fds[1], err)
+}
+
+// listen returns a TCP listener and its address.
+func (h *harness) listen(backlog int) (int, unix.Sockaddr) {
+	h.Helper()
+	l := h.open(unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0))
+	require.NoError(h.T, unix.Bind(l, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
+	require.NoError(h.T, unix.Listen(l, backlog))
+	addr, err := unix.Getsockname(l)
+	require.NoError(h.T, err)
+	return l, addr
+}
+
+// dial begins to connect.
+func (h *harness) dial(addr unix.Sockaddr) int {
+	h.Helper()
+	fd := h.open(unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0))
+	if err := unix.Connect(fd, addr); err != unix.EINPROGRESS {
+		require.NoError(h.T, err)
+	}
+	return fd
+}
+
+// accept waits for a connection.
+func (h *harness) accept(l int) int {
+	h.Helper()
+	awaitPoll(l, unix.POLLIN)
+	fd, _, err := unix.Accept(l)
+	return h.open(fd, err)
+}
+
+// tcp returns connected TCP sockets.
+func (h *harness) tcp() (a, b int) {
+	h.Helper()
+	l, addr := h.listen(1)
+	a = h.dial(addr)
+	b = h.accept(l)
+	awaitPoll(a, unix.POLLOUT)
+	h.close(l)
+	for _, fd := range []int{a, b} {
+		require.NoError(h.T, unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1))
+	}
+	return a, b
+}
+
+// awaitPoll waits with poll(2) and returns what it says.
+func awaitPoll(fd int, events int16) int16 {
+	fds := []unix.PollFd{{Fd: int32(fd), Events: events}}
+	for {
+		_, err := unix.Poll(fds, int(patience.Milliseconds()))
+		if err != unix.EINTR {
+			return fds[0].Revents
+		}
+	}
+}
+
+func (h *harness) write(fd int, s string) {
+	h.Helper()
+	n, err := unix.Write(fd, []byte(s))
+	require.NoError(h.T, err)
+	require.Equal(h.T, len(s), n)
+}
+
+// drain reads until there's no more and returns what there was, and io.EOF's
+// stand-in: nil, EAGAIN or the error.
+func drain(fd int) (data []byte, err error) {
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := unix.Read(fd, buf)
+		switch {
+		case err == unix.EINTR:
+		case err != nil:
+			return data, err
+		case n == 0:
+			return data, nil
+		default:
+			data = append(data, buf[:n]...)
+		}
+	}
+}
+
+// drained reads until the descriptor is empty.
+func (h *harness) drained(fd int) string {
+	h.Helper()
+	data, err := drain(fd)
+	require.ErrorIs(h.T, err, unix.EAGAIN)
+	return string(data)
+}
+
+// atEnd reads to the end of the stream.
+func (h *harness) atEnd(fd int) string {
+	h.Helper()
+	data, err := drain(fd)
+	require.NoError(h.T, err)
+	return string(data)
+}
+
+// fill writes until there's no room and returns how much went in.
+func fill(fd int) int {
+	total := 0
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := unix.Write(fd, buf)
+		switch {
+		case err == unix.EINTR:
+		case err != nil && len(buf) == 1:
+			return total
+		case err != nil:
+			buf = buf[:len(buf)/2]
+		default:
+			total += n
+		}
+	}
+}
+
+// resetClose closes a TCP socket with a reset.
+func (h *harness) resetClose(fd int) {
+	h.Helper()
+	require.NoError(h.T, unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}))
+	h.close(fd)
+}
+
+// errno of the socket, which is thereby taken.
+func socketError(fd int) error {
+	n, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
+	if err != nil || n == 0 {
+		return err
+	}
+	return syscall.Errno(n)
+}
