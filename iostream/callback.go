@@ -96,7 +96,7 @@ func (s *Stream) submit(op readOp, invalid bool, err error) error {
 		return err
 	}
 	if s.in.len() > 0 || s.readEnd() != nil || op.size == 0 {
-		s.poke()
+		s.poke() // it may be satisfied already
 	}
 	s.listen()
 	return nil
@@ -105,7 +105,7 @@ func (s *Stream) submit(op readOp, invalid bool, err error) error {
 func (s *Stream) submitInto(kind readKind, p []byte, fn func(int, error)) error {
 	w := waitOps.Get().(*waitOp)
 	w.into, w.intoFn = p, fn
-	err := s.submit(readOp{kind: kind, size: len(p), wait: w}, fn == nil, nil)
+	err := s.submit(readOp{kind: kind, size: int32(min(len(p), 1)), wait: w}, fn == nil, nil)
 	if err != nil {
 		w.release()
 	}

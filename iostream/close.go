@@ -41,10 +41,10 @@ func (s *Stream) CloseAfterFlush(timeout time.Duration) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed || s.closing {
+	if s.is(closed | closing) {
 		return nil
 	}
-	s.closing, s.finWanted = true, true
+	s.set(closing | finWanted)
 	if s.op.wait != nil && s.op.wait.intoFn == nil {
 		if data, err, ok := s.outcome(); ok {
 			s.completeRead(data, err)
@@ -61,7 +61,7 @@ func (s *Stream) CloseAfterFlush(timeout time.Duration) error {
 func (s *Stream) CloseWhenIdle() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.draining = true
+	s.set(draining)
 	s.poke()
 }
 
@@ -74,7 +74,7 @@ func (s *Stream) CloseWrite() error {
 	if err := s.writeEnd(); err != nil {
 		return opError("close write", err)
 	}
-	s.finWanted = true
+	s.set(finWanted)
 	s.poke()
 	return nil
 }
@@ -82,32 +82,32 @@ func (s *Stream) CloseWrite() error {
 // advance takes the stream further towards its end, and reports whether it
 // did.
 func (s *Stream) advance() bool {
-	if s.closed {
+	if s.is(closed) {
 		return false
 	}
-	out := s.backlog() == 0 && s.attached
-	if s.finWanted && !s.finSent && out {
+	out := s.backlog() == 0 && s.is(attached)
+	if s.is(finWanted) && !s.is(finSent) && out {
 		s.sendFin()
 	}
 	switch {
-	case s.closing:
-		if s.readEnded && s.writeEnded {
+	case s.is(closing):
+		if s.is(readEnded) && s.is(writeEnded) {
 			s.closeLocked(net.ErrClosed)
 		}
-	case s.readEnded && s.writeEnded && !s.finSent:
+	case s.is(readEnded) && s.is(writeEnded) && !s.is(finSent):
 		s.closeLocked(s.more.writeErr)
-	case s.readEnded && (s.finSent || out && !s.config.AllowHalfClose):
+	case s.is(readEnded) && (s.is(finSent) || out && !s.config.AllowHalfClose):
 		s.closeLocked(s.more.readErr)
-	case s.draining && out && s.reading() && s.in.len() == 0:
+	case s.is(draining) && out && s.reading() && s.in.len() == 0:
 		s.closeLocked(net.ErrClosed)
 	}
-	return s.closed
+	return s.is(closed)
 }
 
 func (s *Stream) sendFin() {
-	s.finSent = true
+	s.set(finSent)
 	err := s.transport.CloseWrite()
-	if err == nil && !s.writeEnded {
+	if err == nil && !s.is(writeEnded) {
 		err = net.ErrClosed
 	}
 	s.endWriting(err)
@@ -132,26 +132,26 @@ func (s *Stream) discard(ready poller.Interest) {
 
 // endReading latches the end of the input.
 func (s *Stream) endReading(err error) {
-	if s.readEnded {
+	if s.is(readEnded) {
 		return
 	}
-	s.readEnded, s.readClosed = true, true
+	s.set(readEnded | readClosed)
 	s.extra().readErr = err
 }
 
 // closeLocked marks the stream closed and fails the waiting calls. Everything
 // else follows on the loop.
 func (s *Stream) closeLocked(reason error) {
-	if s.closed {
+	if s.is(closed) {
 		return
 	}
-	if s.closing {
+	if s.is(closing) {
 		reason = net.ErrClosed // it was this side's wish, however it went
 	}
 	sent := s.sent()
 	m := s.extra()
 	m.sent, m.err = sent, reason
-	s.closed, s.readClosed = true, true
+	s.set(closed | readClosed)
 	if s.out != nil {
 		s.out.drop()
 	}
@@ -166,13 +166,13 @@ func (s *Stream) closeLocked(reason error) {
 
 // finish releases what a closed stream holds, on the loop.
 func (s *Stream) finish() {
-	s.finished = true
+	s.set(finished)
 	m := s.more
 	m.idle.stop()
 	if m.linger != nil {
 		m.linger.Stop()
 	}
-	_ = s.transport.Close() // the kernel has let go of it, whatever it says
+	_ = s.transport.Close(s.loop) // the kernel has let go of it, whatever it says
 	for _, w := range m.closeWaiters {
 		w.done = true
 		s.loop.WakeWaiter(&w.Waiter)
@@ -188,7 +188,7 @@ func (s *Stream) finish() {
 func (s *Stream) Closed() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.closed
+	return s.is(closed)
 }
 
 // ReadClosed reports whether the peer is known to have finished writing.
@@ -196,7 +196,7 @@ func (s *Stream) Closed() bool {
 func (s *Stream) ReadClosed() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.readClosed
+	return s.is(readClosed)
 }
 
 // Err returns why the stream is closed: io.EOF if the peer ended it in good
@@ -205,7 +205,7 @@ func (s *Stream) ReadClosed() bool {
 func (s *Stream) Err() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.closed {
+	if !s.is(closed) {
 		return nil
 	}
 	return s.more.err
@@ -218,7 +218,7 @@ func (s *Stream) OnClosed(fn func(error)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.onClosed = fn
-	if s.closed {
+	if s.is(closed) {
 		s.poke()
 	}
 }
@@ -239,7 +239,7 @@ func (s *Stream) WaitClosed(ctx context.Context) error {
 		return opError("wait closed", err)
 	}
 	s.mu.Lock()
-	if s.finished {
+	if s.is(finished) {
 		s.mu.Unlock()
 		return nil
 	}

@@ -66,11 +66,11 @@ func (s *Stream) outcome() (data []byte, err error, ok bool) {
 // readEnd returns why no more input will come, nil if some may.
 func (s *Stream) readEnd() error {
 	switch {
-	case s.closed:
+	case s.is(closed):
 		return s.more.err
-	case s.closing:
+	case s.is(closing):
 		return net.ErrClosed
-	case s.readEnded:
+	case s.is(readEnded):
 		return s.more.readErr
 	}
 	return nil
@@ -168,7 +168,7 @@ func (s *Stream) nextSent() (w sentWaiter, err error, due bool) {
 }
 
 func (s *Stream) deliverReadClosed() bool {
-	if !s.readClosed || s.more == nil || s.more.onReadClosed == nil {
+	if !s.is(readClosed) || s.more == nil || s.more.onReadClosed == nil {
 		return false
 	}
 	fn := s.more.onReadClosed
@@ -183,9 +183,9 @@ func (s *Stream) deliverReadClosed() bool {
 // the close: first the stream's own callback, then that of its Config.
 func (s *Stream) deliverClosed() bool {
 	switch {
-	case !s.closed:
+	case !s.is(closed):
 		return false
-	case !s.finished:
+	case !s.is(finished):
 		s.finish()
 	case s.onClosed != nil:
 		fn, err := s.onClosed, s.more.err
@@ -193,8 +193,8 @@ func (s *Stream) deliverClosed() bool {
 		s.mu.Unlock()
 		fn(err)
 		s.mu.Lock()
-	case !s.told && s.config.Closed != nil:
-		s.told = true
+	case !s.is(told) && s.config.Closed != nil:
+		s.set(told)
 		s.mu.Unlock()
 		s.config.Closed(s, s.more.err)
 		s.mu.Lock()

@@ -29,7 +29,7 @@ func (s *Stream) SetIdleTimeout(d time.Duration) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed {
+	if s.is(closed) {
 		return opError("set idle timeout", s.more.err)
 	}
 	t := &s.extra().idle
@@ -53,7 +53,7 @@ func (s *Stream) checkIdle() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t := &s.more.idle
-	if s.closed || t.timeout == 0 {
+	if s.is(closed) || t.timeout == 0 {
 		return
 	}
 	if left := t.last + t.timeout - s.loop.Now(); left > 0 {

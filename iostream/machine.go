@@ -20,8 +20,8 @@ const (
 // reads, arms and closes the transport.
 func (s *Stream) pump(ready poller.Interest, hints poller.Hint) {
 	s.mu.Lock()
-	s.scheduled = false
-	s.pumping = true
+	s.unset(scheduled)
+	s.set(pumping)
 	s.attach()
 	s.notice(ready)
 	budget := maxDeliveries
@@ -31,8 +31,8 @@ func (s *Stream) pump(ready poller.Interest, hints poller.Hint) {
 	s.in.own()
 	s.in.release()
 	s.arm()
-	s.pumping = false
-	if budget == 0 || s.closed && !s.finished || s.reading() && s.transport.Buffered() {
+	s.unset(pumping)
+	if budget == 0 || s.is(closed) && !s.is(finished) || s.reading() && s.transport.Buffered() {
 		s.poke()
 	}
 	s.mu.Unlock()
@@ -49,31 +49,33 @@ func (s *Stream) progress() bool {
 
 // poke has the loop call pump, if it does not do so anyway.
 func (s *Stream) poke() {
-	if s.pumping || s.scheduled {
+	if s.is(pumping | scheduled) {
 		return
 	}
-	s.scheduled = s.loop.Schedule((*work)(s)) == nil
+	if s.loop.Schedule((*work)(s)) == nil {
+		s.set(scheduled)
+	}
 }
 
 func (s *Stream) attach() {
-	if s.attached || s.closed {
+	if s.is(attached | closed) {
 		return
 	}
 	if err := s.transport.Attach(s.loop, (*work)(s)); err != nil {
 		s.closeLocked(err)
 		return
 	}
-	s.attached = true
+	s.set(attached)
 }
 
 // notice takes in what the transport is ready for.
 func (s *Stream) notice(ready poller.Interest) {
-	if s.finished || !s.attached {
+	if s.is(finished) || !s.is(attached) {
 		return
 	}
 	read, write := s.transport.Want()
-	if s.blocked && ready&write != 0 {
-		s.blocked = false
+	if s.is(blocked) && ready&write != 0 {
+		s.unset(blocked)
 		s.flush(nil)
 	}
 	switch {
@@ -81,24 +83,24 @@ func (s *Stream) notice(ready poller.Interest) {
 		if ready&(read|poller.PeerClosed) != 0 || s.transport.Buffered() {
 			s.fill()
 		}
-	case s.closing:
+	case s.is(closing):
 		s.discard(ready & (read | poller.PeerClosed))
 	case ready&poller.PeerClosed != 0:
 		s.probe()
 	case ready&poller.Readable != 0:
-		s.unwanted = true
+		s.set(unwanted)
 	}
 }
 
 // reading reports whether a read waits for input.
 func (s *Stream) reading() bool {
-	return s.op.kind != readNone && !s.readEnded && !s.closed && !s.paused()
+	return s.op.kind != readNone && !s.is(readEnded) && !s.is(closed) && !s.paused()
 }
 
 // paused reports whether a repeating read holds back because too much waits to
 // be sent. It goes on at the low-water mark, so that it does not flutter.
 func (s *Stream) paused() bool {
-	if s.op.each == nil || s.out == nil || s.closed {
+	if s.op.each == nil || s.out == nil || s.is(closed) {
 		return false
 	}
 	backlog := s.backlog()
@@ -185,7 +187,7 @@ func (s *Stream) readRoom() []byte {
 	if have >= maxRead {
 		// Much has come, much will: what a peer announces is believed when a
 		// sixteenth of it is here.
-		if missing := s.op.size - have; s.op.kind == readBytes && have >= s.op.size/16 && missing > 0 {
+		if missing := int(s.op.size) - have; s.op.kind == readBytes && have >= int(s.op.size)/16 && missing > 0 {
 			s.in.exactly(missing)
 		} else {
 			s.in.reserve(maxRead)
@@ -201,7 +203,7 @@ func (s *Stream) readRoom() []byte {
 func (s *Stream) probe() {
 	switch err := s.transport.Probe(); err {
 	case nil: // the end is behind bytes that nobody has asked for yet
-		s.readClosed = true
+		s.set(readClosed)
 	case io.EOF:
 		s.endReading(io.EOF)
 	default:
@@ -213,29 +215,29 @@ func (s *Stream) probe() {
 // reads, so that the steady state has no calls for it; only when input comes
 // that nobody wants does the close watch take its place.
 func (s *Stream) arm() {
-	if s.closed || !s.attached {
+	if s.is(closed) || !s.is(attached) {
 		return
 	}
 	read, write := s.transport.Want()
 	var want poller.Interest
 	switch {
-	case s.readEnded:
-	case s.reading() || s.closing:
-		s.unwanted = false
+	case s.is(readEnded):
+	case s.reading() || s.is(closing):
+		s.unset(unwanted)
 		want = read
-	case !s.unwanted:
+	case !s.is(unwanted):
 		want = s.armed & poller.Readable
 	}
 	if want&poller.Readable == 0 {
 		want |= poller.PeerClosed
 	}
-	if s.blocked {
+	if s.is(blocked) {
 		want |= write
 	}
 	if want == s.armed {
 		return
 	}
-	if err := s.transport.Arm(want); err != nil {
+	if err := s.transport.Arm(s.loop, want); err != nil {
 		s.closeLocked(err)
 		return
 	}

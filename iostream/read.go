@@ -143,19 +143,20 @@ func (s *Stream) regexpOp(re *regexp.Regexp, max int) (readOp, error) {
 func (s *Stream) limitOp(kind readKind, max int) (readOp, error) {
 	op, err := s.sizeOp(kind, max)
 	if max == 0 {
-		op.size = s.config.readLimit()
+		op.size = int32(s.config.readLimit())
 	}
 	return op, err
 }
 
 func (s *Stream) sizeOp(kind readKind, n int) (readOp, error) {
-	op := readOp{kind: kind, size: n}
+	op := readOp{kind: kind}
 	switch {
 	case n < 0:
 		return op, opError(readNames[kind], ErrInvalid)
 	case n > s.config.readLimit():
 		return op, opError(readNames[kind], ErrTooLong)
 	}
+	op.size = int32(n)
 	return op, nil
 }
 
@@ -227,7 +228,7 @@ func (s *Stream) readInto(ctx context.Context, kind readKind, p []byte) (int, er
 		return 0, opError(name, err)
 	}
 	s.mu.Lock()
-	err := s.begin(readOp{kind: kind, size: len(p)})
+	err := s.begin(readOp{kind: kind})
 	if err != nil {
 		s.mu.Unlock()
 		return 0, err

@@ -30,12 +30,12 @@ var readNames = [...]string{"", "read until", "read until regexp", "read bytes",
 // assigned whole when a read begins and whole again when it ends, whichever way.
 type readOp struct {
 	kind    readKind
-	running bool // the callback of a repeating read is in progress
-	held    bool // a repeating read holds back: too much waits to be sent
+	running bool  // the callback of a repeating read is in progress
+	held    bool  // a repeating read holds back: too much waits to be sent
+	size    int32 // exact or greatest number of bytes, within MaxReadLimit
+	scanned int32 // bytes of the input that were searched in vain
 	delim   string
 	scan    *regexscan.Scanner
-	size    int // exact or greatest number of bytes
-	scanned int // bytes of the input that were searched in vain
 	fn      func([]byte, error)
 	each    func([]byte, error) bool
 	wait    *waitOp
@@ -71,12 +71,12 @@ func (op *readOp) match(b []byte) (int, error) {
 	case readRegexp:
 		return op.matchRegexp(b)
 	case readBytes:
-		if len(b) >= op.size {
-			return op.size, nil
+		if len(b) >= int(op.size) {
+			return int(op.size), nil
 		}
 	case readSome:
 		if len(b) > 0 {
-			return min(len(b), op.size), nil
+			return min(len(b), int(op.size)), nil
 		}
 	case readUntilClose:
 		return -1, op.limit(b)
@@ -86,14 +86,14 @@ func (op *readOp) match(b []byte) (int, error) {
 
 // limit returns ErrTooLong once b has more bytes than may be searched.
 func (op *readOp) limit(b []byte) error {
-	if len(b) > op.size {
+	if len(b) > int(op.size) {
 		return ErrTooLong
 	}
 	return nil
 }
 
 func (op *readOp) within(end int) (int, error) {
-	if end > op.size {
+	if end > int(op.size) {
 		return -1, ErrTooLong
 	}
 	return end, nil
@@ -102,20 +102,20 @@ func (op *readOp) within(end int) (int, error) {
 // matchDelimiter goes on where the last search ended, less what could be the
 // start of a delimiter, so that every byte is looked at once.
 func (op *readOp) matchDelimiter(b []byte) (int, error) {
-	from := max(0, op.scanned-len(op.delim)+1)
+	from := max(0, int(op.scanned)-len(op.delim)+1)
 	i := strings.Index(unsafe.String(unsafe.SliceData(b), len(b))[from:], op.delim)
 	if i >= 0 {
 		return op.within(from + i + len(op.delim))
 	}
-	op.scanned = len(b)
+	op.scanned = int32(len(b))
 	return -1, op.limit(b)
 }
 
 func (op *readOp) matchRegexp(b []byte) (int, error) {
-	if len(b) == op.scanned {
+	if len(b) == int(op.scanned) {
 		return -1, nil // nothing has arrived since; an empty input is not searched
 	}
-	op.scanned = len(b)
+	op.scanned = int32(len(b))
 	if end := op.scan.Scan(b); end >= 0 {
 		return op.within(end)
 	}

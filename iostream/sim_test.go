@@ -43,7 +43,7 @@ func (m *sim) Attach(l *ioloop.Loop, h ioloop.Handler) error {
 	return nil
 }
 
-func (m *sim) Arm(interest poller.Interest) error {
+func (m *sim) Arm(_ *ioloop.Loop, interest poller.Interest) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.armed = interest
@@ -196,7 +196,7 @@ func (m *sim) CloseWrite() error {
 	return nil
 }
 
-func (m *sim) Close() error {
+func (m *sim) Close(*ioloop.Loop) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.closed++

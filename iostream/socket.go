@@ -44,20 +44,16 @@ func newSocket(l *ioloop.Loop, fd int, config *Config) (*Stream, error) {
 // socketTransport is a stream socket as it is.
 type socketTransport struct {
 	fd           int32
-	attached     bool
-	registration ioloop.Registration
-	loop         *ioloop.Loop
+	registration ioloop.Registration // zero: not attached
 }
 
 func (t *socketTransport) Attach(l *ioloop.Loop, h ioloop.Handler) (err error) {
-	t.loop = l
 	t.registration, err = l.Handle(int(t.fd), 0, h)
-	t.attached = err == nil
 	return err
 }
 
-func (t *socketTransport) Arm(interest poller.Interest) error {
-	return t.loop.Update(t.registration, interest)
+func (t *socketTransport) Arm(l *ioloop.Loop, interest poller.Interest) error {
+	return l.Update(t.registration, interest)
 }
 
 func (t *socketTransport) Read(p []byte) (int, error) {
@@ -107,9 +103,9 @@ func (t *socketTransport) CloseWrite() error {
 	return os.NewSyscallError("shutdown", socket.CloseWrite(int(t.fd)))
 }
 
-func (t *socketTransport) Close() error {
-	if t.attached {
-		_ = t.loop.Remove(t.registration)
+func (t *socketTransport) Close(l *ioloop.Loop) error {
+	if t.registration != (ioloop.Registration{}) {
+		_ = l.Remove(t.registration)
 	}
 	return os.NewSyscallError("close", socket.Close(int(t.fd)))
 }

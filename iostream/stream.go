@@ -44,24 +44,39 @@ type Stream struct {
 	onClosed  func(error)
 	more      *rare
 
-	armed      poller.Interest // what the transport was last told
-	attached   bool            // the transport is connected to the loop
-	pumping    bool            // the loop is in pump, which will see every change of state
-	scheduled  bool            // the loop will call pump
-	dirty      bool            // the loop will call flushLate at the end of this turn
-	blocked    bool            // the transport takes no more until it is writable
-	unwanted   bool            // input was announced that no read was there for
-	readEnded  bool            // more.readErr says why
-	writeEnded bool            // more.writeErr says why
-	readClosed bool            // the peer's end of stream is known of
-	finWanted  bool            // CloseWrite was called
-	finSent    bool            // and is done
-	closing    bool            // CloseAfterFlush was called
-	draining   bool            // CloseWhenIdle was called
-	closed     bool            // more.err says why
-	finished   bool            // the transport is closed
-	told       bool            // Config.Closed was called
+	state state
+	armed poller.Interest // what the transport was last told
 }
+
+// state is a set of facts about a stream. They are bits because a quiet stream
+// is small enough for bools to weigh.
+type state uint16
+
+const (
+	attached   state = 1 << iota // the transport is connected to the loop
+	pumping                      // the loop is in pump, which will see every change of state
+	scheduled                    // the loop will call pump
+	dirty                        // the loop will flush at the end of this turn
+	blocked                      // the transport takes no more until it is writable
+	unwanted                     // input was announced that no read was there for
+	readClosed                   // the peer's end of stream is known of
+	readEnded                    // nothing more will be received: rare.readErr says why
+	writeEnded                   // nothing more will be sent: rare.writeErr says why
+	finWanted                    // CloseWrite was called
+	finSent                      // and is done
+	closing                      // CloseAfterFlush was called
+	draining                     // CloseWhenIdle was called
+	closed                       // rare.err says why
+	finished                     // the transport is closed
+	told                         // Config.Closed was called
+)
+
+// is reports whether any of the facts holds.
+func (s *Stream) is(facts state) bool { return s.state&facts != 0 }
+
+func (s *Stream) set(facts state) { s.state |= facts }
+
+func (s *Stream) unset(facts state) { s.state &^= facts }
 
 // rare is what most streams do without until they end.
 type rare struct {
@@ -105,7 +120,7 @@ func (s *Stream) start(l *ioloop.Loop, t Transport, config *Config) error {
 		return opError("new", err)
 	}
 	s.loop, s.transport, s.config = l, t, config
-	s.scheduled = true
+	s.set(scheduled)
 	return opError("new", l.Schedule((*work)(s)))
 }
 
@@ -126,7 +141,7 @@ func (w *work) Fail(err error) {
 	s := (*Stream)(w)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.pumping = false
+	s.unset(pumping)
 	if s.in.pinned {
 		s.in.pinned, s.in.lent = false, true // whoever failed may have kept them
 	}
@@ -144,7 +159,7 @@ func (f *lateFlush) Run() {
 	s := (*Stream)(f)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.dirty = false
+	s.unset(dirty)
 	s.flush(nil)
 	s.afterFlush()
 }
@@ -188,7 +203,7 @@ func (s *Stream) User() any {
 func (s *Stream) LocalAddr() net.Addr {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if a, ok := s.transport.(Addresser); ok && !s.finished {
+	if a, ok := s.transport.(Addresser); ok && !s.is(finished) {
 		return a.LocalAddr()
 	}
 	return nil
@@ -204,7 +219,7 @@ func (s *Stream) RemoteAddr() net.Addr {
 		return s.more.remote
 	}
 	a, ok := s.transport.(Addresser)
-	if !ok || s.finished {
+	if !ok || s.is(finished) {
 		return nil
 	}
 	remote := a.RemoteAddr()
@@ -218,7 +233,7 @@ func (s *Stream) RemoteAddr() net.Addr {
 func (s *Stream) SetNoDelay(on bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if t, ok := s.transport.(NoDelayer); ok && !s.finished {
+	if t, ok := s.transport.(NoDelayer); ok && !s.is(finished) {
 		return opError("set no delay", t.SetNoDelay(on))
 	}
 	return nil
@@ -230,9 +245,9 @@ func (s *Stream) String() string {
 	defer s.mu.Unlock()
 	state := "open"
 	switch {
-	case s.closed:
+	case s.is(closed):
 		state = fmt.Sprintf("closed (%v)", s.more.err)
-	case s.readEnded:
+	case s.is(readEnded):
 		state = fmt.Sprintf("read side closed (%v)", s.more.readErr)
 	}
 	return fmt.Sprintf("stream %s, %d bytes to read, %d to send", state, s.in.len(), s.backlog())

@@ -10,7 +10,8 @@ import (
 // Transport is what a Stream moves its bytes through: a socket, TLS over one,
 // or a simulation in a test. A Stream calls it under its own lock, so a
 // Transport needs none; Attach, Arm, Read, Probe and Close are called on the
-// loop only, the others from any goroutine. None may block.
+// loop only, the others from any goroutine. None may block. The loop is passed
+// to those that need it, so that a quiet stream does not hold it twice.
 type Transport interface {
 	// Attach connects the transport to the loop: from now on h is called on
 	// the loop when something of what Arm asked for is ready.
@@ -18,7 +19,7 @@ type Transport interface {
 
 	// Arm says which readiness is wanted from now on, level-triggered, as for a
 	// Poller. It is told again at the least what has become ready since.
-	Arm(interest poller.Interest) error
+	Arm(l *ioloop.Loop, interest poller.Interest) error
 
 	// Read reads up to len(p) > 0 bytes. It returns n > 0 and nil, or 0 and
 	// ErrWouldBlock, io.EOF at the end of the stream, or what failed.
@@ -55,7 +56,7 @@ type Transport interface {
 	CloseWrite() error
 
 	// Close releases the transport. It is called once, also if Attach was not.
-	Close() error
+	Close(l *ioloop.Loop) error
 }
 
 // Addresser is implemented by transports that have addresses.

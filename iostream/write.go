@@ -48,15 +48,17 @@ func (s *Stream) Write(p []byte) (int, error) {
 // flush them.
 func (s *Stream) cork(n int) bool {
 	switch {
-	case s.blocked || !s.attached:
+	case s.is(blocked) || !s.is(attached):
 		return true // pump does when the transport is writable, or attached
 	case s.out != nil && s.out.size+n > corkLimit || n > corkLimit:
 		return false
-	case s.pumping:
+	case s.is(pumping):
 		return true
 	}
-	s.dirty = s.dirty || s.loop.AtTurnEnd((*lateFlush)(s))
-	return s.dirty
+	if !s.is(dirty) && s.loop.AtTurnEnd((*lateFlush)(s)) {
+		s.set(dirty)
+	}
+	return s.is(dirty)
 }
 
 func (s *Stream) output() *output {
@@ -69,7 +71,7 @@ func (s *Stream) output() *output {
 // backlog returns how many of the accepted bytes are not out.
 func (s *Stream) backlog() int {
 	switch {
-	case s.writeEnded || s.closed:
+	case s.is(writeEnded | closed):
 		return 0
 	case s.out == nil:
 		return s.transport.Unsent()
@@ -79,7 +81,7 @@ func (s *Stream) backlog() int {
 
 // sent returns how many bytes are out, ever.
 func (s *Stream) sent() int64 {
-	if s.writeEnded || s.closed {
+	if s.is(writeEnded | closed) {
 		return s.more.sent
 	}
 	return s.accepted - int64(s.backlog())
@@ -87,7 +89,7 @@ func (s *Stream) sent() int64 {
 
 // writeEnd returns why Write takes nothing any more, nil if it does.
 func (s *Stream) writeEnd() error {
-	if s.finWanted && !s.closed {
+	if s.is(finWanted) && !s.is(closed) {
 		return net.ErrClosed
 	}
 	return s.sendEnd()
@@ -96,9 +98,9 @@ func (s *Stream) writeEnd() error {
 // sendEnd returns why nothing that was accepted is sent any more, nil if it is.
 func (s *Stream) sendEnd() error {
 	switch {
-	case s.closed:
+	case s.is(closed):
 		return s.more.err
-	case s.writeEnded:
+	case s.is(writeEnded):
 		return s.more.writeErr
 	}
 	return nil
@@ -107,7 +109,7 @@ func (s *Stream) sendEnd() error {
 // flush hands what is queued, and p behind it, to the transport, as far as that
 // takes it, and completes the waiting calls that this fulfils.
 func (s *Stream) flush(p []byte) {
-	if s.closed || s.writeEnded || !s.attached {
+	if s.is(closed|writeEnded) || !s.is(attached) {
 		return
 	}
 	if s.out != nil || len(p) > 0 {
@@ -119,7 +121,7 @@ func (s *Stream) flush(p []byte) {
 	switch err := s.transport.Flush(); err {
 	case nil:
 	case ErrWouldBlock:
-		s.blocked = true
+		s.set(blocked)
 	default:
 		s.endWriting(err)
 		return
@@ -135,7 +137,7 @@ func (s *Stream) flush(p []byte) {
 // used up, which counts as blocked: the next turn goes on.
 func (s *Stream) writeQueue(p []byte) error {
 	q := s.output()
-	for budget := maxFlush; !s.blocked && q.size+len(p) > 0; {
+	for budget := maxFlush; !s.is(blocked) && q.size+len(p) > 0; {
 		n, err := s.transport.Write(q.slices(p))
 		p = p[q.consume(n):]
 		if n > 0 {
@@ -145,7 +147,9 @@ func (s *Stream) writeQueue(p []byte) error {
 		if err != nil && err != ErrWouldBlock {
 			return err
 		}
-		s.blocked = err == ErrWouldBlock || budget <= 0
+		if err == ErrWouldBlock || budget <= 0 {
+			s.set(blocked)
+		}
 	}
 	if len(p) > 0 {
 		q.append(p)
@@ -155,13 +159,14 @@ func (s *Stream) writeQueue(p []byte) error {
 
 // endWriting drops what is queued and fails who waits for it.
 func (s *Stream) endWriting(err error) {
-	if s.writeEnded || s.closed {
+	if s.is(writeEnded | closed) {
 		return
 	}
 	sent := s.sent()
 	m := s.extra()
 	m.sent, m.writeErr = sent, err
-	s.writeEnded, s.blocked = true, false
+	s.set(writeEnded)
+	s.unset(blocked)
 	if s.out != nil {
 		s.out.drop()
 	}
@@ -172,8 +177,8 @@ func (s *Stream) endWriting(err error) {
 func (s *Stream) afterFlush() {
 	_, write := s.transport.Want()
 	waiting := s.out != nil && s.out.next() != nil && s.out.next().fn != nil
-	if waiting || s.blocked && s.armed&write == 0 || s.op.held ||
-		s.writeEnded || s.readEnded || s.finWanted || s.draining {
+	if waiting || s.is(blocked) && s.armed&write == 0 || s.op.held ||
+		s.is(writeEnded|readEnded) || s.is(finWanted|draining) {
 		s.poke()
 	}
 }
@@ -258,7 +263,7 @@ func (s *Stream) trySent(name string, index int64) (bool, error) {
 	if index < 0 || index > s.accepted {
 		return true, opError(name, ErrInvalid)
 	}
-	if index > s.sent() && !s.blocked {
+	if index > s.sent() && !s.is(blocked) {
 		s.flush(nil)
 		s.afterFlush()
 	}
@@ -315,7 +320,7 @@ func (s *Stream) SentFunc(mark int64, fn func(error)) error {
 func (s *Stream) RoomFunc(fn func(error)) error {
 	s.mu.Lock()
 	index := s.roomIndex()
-	if s.closed || s.writeEnded {
+	if s.is(closed | writeEnded) {
 		index = s.accepted
 	}
 	s.mu.Unlock()
