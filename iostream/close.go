@@ -107,7 +107,7 @@ func (s *Stream) advance() bool {
 func (s *Stream) sendFin() {
 	s.set(finSent)
 	err := s.transport.CloseWrite()
-	if err == nil && !s.is(writeEnded) {
+	if err == nil {
 		err = net.ErrClosed
 	}
 	s.endWriting(err)

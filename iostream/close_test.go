@@ -289,6 +289,24 @@ func TestCloseAfterFlush(t *testing.T) {
 	})
 }
 
+func TestCloseAfterFlushWaitsForThePeer(t *testing.T) {
+	m := &sim{}
+	s := newSim(t, nil, m)
+	write(t, s, "last words")
+	require.NoError(t, s.CloseAfterFlush(patience))
+	m.arrive("discarded")
+	quiet(t, s.Loop())
+	require.Zero(t, look(m, func() int { return m.finSent }), "it is not out")
+	m.open(100)
+	quiet(t, s.Loop())
+	require.Equal(t, 1, look(m, func() int { return m.finSent }))
+	require.Zero(t, look(m, func() int { return m.closed + len(m.in) }))
+	require.False(t, s.Closed())
+	m.eof()
+	require.NoError(t, s.WaitClosed(patient(t)))
+	require.Equal(t, "last words", m.sent())
+}
+
 func TestCloseAfterFlushGivesUp(t *testing.T) {
 	clock := new(ioloop.ManualClock)
 	l := startLoop(t, ioloop.Config{Clock: clock})
@@ -371,8 +389,10 @@ func TestPanicInACallbackClosesTheStream(t *testing.T) {
 			} else {
 				require.ErrorIs(t, s.Err(), ioloop.ErrGoexit)
 			}
+			_, err := s.ReadBytes(patient(t), 100)
+			requireIs(t, err, s.Err()) // the slot is free
 			send(t, otherPeer, "fine\n")
-			_, err := other.ReadUntil(patient(t), "\n", 0)
+			_, err = other.ReadUntil(patient(t), "\n", 0)
 			require.NoError(t, err)
 		})
 	}

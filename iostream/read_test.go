@@ -223,7 +223,8 @@ func TestNilArguments(t *testing.T) {
 	requireIs(t, s.SentFunc(0, nil), fs.ErrInvalid)
 	requireIs(t, s.SentFunc(1, func(error) {}), fs.ErrInvalid)
 	requireIs(t, s.WaitSent(ctx, -1), fs.ErrInvalid)
-	_, err = s.ReadBytes(nil, 1) //nolint:staticcheck // the misuse is the point
+	//lint:ignore SA1012 the misuse is the point
+	_, err = s.ReadBytes(nil, 1)
 	requireIs(t, err, fs.ErrInvalid)
 	requireIs(t, s.SetIdleTimeout(-1), fs.ErrInvalid)
 }

@@ -174,11 +174,12 @@ func (s *Stream) endWriting(err error) {
 }
 
 // afterFlush has the loop look at what a flush outside of pump has changed.
+// Callbacks for what was sent need no look: SentFunc has asked for one, and
+// from then on only pump unblocks the transport.
 func (s *Stream) afterFlush() {
 	_, write := s.transport.Want()
-	waiting := s.out != nil && s.out.next() != nil && s.out.next().fn != nil
-	if waiting || s.is(blocked) && s.armed&write == 0 || s.op.held ||
-		s.is(writeEnded|readEnded) || s.is(finWanted|draining) {
+	if s.is(blocked) && s.armed&write == 0 || s.op.held ||
+		s.is(writeEnded|readEnded|finWanted|draining) {
 		s.poke()
 	}
 }
