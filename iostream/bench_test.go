@@ -56,8 +56,8 @@ var echoes = []struct {
 	}},
 }
 
-// BenchmarkEcho is one 64-byte line there and back over a Unix socket pair,
-// the client's two system calls included.
+// BenchmarkEcho is one 64-byte line there and back over a Unix socket pair, the
+// client's two system calls included.
 func BenchmarkEcho(b *testing.B) {
 	for _, echo := range echoes {
 		b.Run(echo.name, func(b *testing.B) {

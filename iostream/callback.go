@@ -3,10 +3,9 @@ package iostream
 import "regexp"
 
 // The Func forms of the reads call fn once, on the loop, with what the waiting
-// form would return; the bytes are fn's until it returns. They return an
-// error, and fn is not called, only where the call itself is wrong:
-// ErrInvalid, ErrTooLong or ErrReadPending. When fn runs, the next read can
-// begin.
+// form would return; the bytes are fn's until it returns. They return an error,
+// and fn is not called, only where the call itself is wrong: ErrInvalid,
+// ErrTooLong or ErrReadPending. When fn runs, the next read can begin.
 //
 // The Handle forms call fn for one result after another until it returns false
 // or has been given an error. The read stays pending meanwhile. While more than

@@ -12,8 +12,8 @@ import (
 
 // Close closes the stream at once. Operations in progress fail with
 // net.ErrClosed, except a read that buffered bytes satisfy, and what was
-// written but is not with the kernel is dropped. Buffered bytes stay readable. Closing a closed
-// stream does nothing.
+// written but is not with the kernel is dropped. Buffered bytes stay readable.
+// Closing a closed stream does nothing.
 func (s *Stream) Close() error { return s.CloseWithError(net.ErrClosed) }
 
 // CloseWithError is Close with a reason of the caller's, which operations and
@@ -30,11 +30,11 @@ func (s *Stream) CloseWithError(reason error) error {
 }
 
 // CloseAfterFlush closes the stream in good order: it takes no more reads and
-// writes, sends what was written, ends the stream for the peer, and discards what
-// still comes until the peer has ended its side too; then it is closed. Closing
-// earlier could make the kernel reset the connection and the peer lose what was sent last.
-// After timeout the stream is closed wherever it is. A timeout of 0 or less is
-// Close.
+// writes, sends what was written, ends the stream for the peer, and discards
+// what still comes until the peer has ended its side too; then it is closed.
+// Closing earlier could make the kernel reset the connection and the peer lose
+// what was sent last. After timeout the stream is closed wherever it is. A
+// timeout of 0 or less is Close.
 func (s *Stream) CloseAfterFlush(timeout time.Duration) error {
 	if timeout <= 0 {
 		return s.Close()
@@ -79,8 +79,7 @@ func (s *Stream) CloseWrite() error {
 	return nil
 }
 
-// advance takes the stream further towards its end, and reports whether it
-// did.
+// advance takes the stream further towards its end, and reports whether it did.
 func (s *Stream) advance() bool {
 	if s.is(closed) {
 		return false
@@ -191,8 +190,8 @@ func (s *Stream) Closed() bool {
 	return s.is(closed)
 }
 
-// ReadClosed reports whether the peer is known to have finished writing.
-// Before the bytes that it had sent are read to their end, reads still succeed.
+// ReadClosed reports whether the peer is known to have finished writing. Before
+// the bytes that it had sent are read to their end, reads still succeed.
 func (s *Stream) ReadClosed() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -212,8 +211,8 @@ func (s *Stream) Err() error {
 }
 
 // OnClosed has fn called on the loop, once, when the stream has closed and its
-// operations have been told, with what Err returns. On a closed stream it is called
-// soon. A second call replaces fn.
+// operations have been told, with what Err returns. On a closed stream it is
+// called soon. A second call replaces fn.
 func (s *Stream) OnClosed(fn func(error)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

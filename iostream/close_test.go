@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/eddyloop/eddy/internal/leaktest"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
 	"github.com/stretchr/testify/require"
@@ -399,7 +400,7 @@ func TestPanicInACallbackClosesTheStream(t *testing.T) {
 }
 
 func TestLoopCloseFailsItsStreams(t *testing.T) {
-	leakCheck(t)
+	leaktest.Check(t)
 	l, err := ioloop.New(ioloop.Config{})
 	require.NoError(t, err)
 	ended := make(chan error, 1)
@@ -427,7 +428,7 @@ func TestLoopCloseFailsItsStreams(t *testing.T) {
 // TestStoppedTaskFreesTheSlot: a task that is unwound in the middle of a read
 // leaves the stream usable.
 func TestStoppedTaskFreesTheSlot(t *testing.T) {
-	leakCheck(t)
+	leaktest.Check(t)
 	l, err := ioloop.New(ioloop.Config{})
 	require.NoError(t, err)
 	s, peer := pair(t, l, "tcp", nil)

@@ -24,15 +24,15 @@ type Config struct {
 	// exceed it takes nothing and returns ErrBufferFull.
 	WriteLimit int
 
-	// HighWaterMark is how many bytes may wait to be sent before Room waits
-	// and repeating reads (HandleUntil and the like) pause. Both go on when
-	// half of it is left. At most WriteLimit.
+	// HighWaterMark is how many bytes may wait to be sent before Room waits and
+	// repeating reads (HandleUntil and the like) pause. Both go on when half of
+	// it is left. At most WriteLimit.
 	HighWaterMark int
 
 	// AllowHalfClose leaves the stream open for writing after the peer has
 	// finished writing, until it is closed. Without it, the peer's FIN closes
-	// the stream as soon as what was written is out; what was received
-	// before stays readable.
+	// the stream as soon as what was written is out; what was received before
+	// stays readable.
 	AllowHalfClose bool
 
 	// Closed, if not nil, is called on the loop when a stream has closed, after

@@ -85,8 +85,8 @@ func (s *Stream) completeRead(data []byte, err error) {
 	s.loop.WakeWaiter(&w.Waiter)
 }
 
-// callReader calls the callback of the pending read. A repeating read keeps
-// the slot meanwhile, any other has given it up.
+// callReader calls the callback of the pending read. A repeating read keeps the
+// slot meanwhile, any other has given it up.
 func (s *Stream) callReader(data []byte, err error) {
 	fn, each, wait := s.op.fn, s.op.each, s.op.wait
 	if each == nil || err != nil {
@@ -116,7 +116,8 @@ func (s *Stream) callReader(data []byte, err error) {
 	}
 }
 
-// deliverSent tells the first of those who wait for writes, if its time has come.
+// deliverSent tells the first of those who wait for writes, if its time has
+// come.
 func (s *Stream) deliverSent() bool {
 	w, err, due := s.nextSent()
 	if !due {
@@ -151,8 +152,8 @@ func (s *Stream) completeSent(w *waitOp, err error) {
 	s.loop.WakeWaiter(&w.Waiter)
 }
 
-// nextSent returns the first of those who wait for writes, and whether there
-// is something to tell it.
+// nextSent returns the first of those who wait for writes, and whether there is
+// something to tell it.
 func (s *Stream) nextSent() (w sentWaiter, err error, due bool) {
 	if s.out == nil || s.out.next() == nil {
 		return sentWaiter{}, nil, false

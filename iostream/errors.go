@@ -9,9 +9,9 @@ import (
 )
 
 // Causes that a stream's operations fail with, found by errors.Is in the
-// *[Error] that they return. Others are io.EOF (the peer has finished
-// writing), net.ErrClosed (the stream was closed on this side), the errno of a
-// system call, and the error of the context that an operation waited with.
+// *[Error] that they return. Others are io.EOF (the peer has finished writing),
+// net.ErrClosed (the stream was closed on this side), the errno of a system
+// call, and the error of the context that an operation waited with.
 var (
 	// ErrReadPending: the stream has a read already, which goes on unharmed.
 	ErrReadPending = errors.New("another read is pending")
@@ -38,8 +38,8 @@ var (
 
 // Error is the error of a stream's operation: what was tried, and why it
 // failed. Every error that a Stream's methods return, and every one that they
-// pass to callbacks of an operation, is an *Error, whether the operation failed at
-// once or later.
+// pass to callbacks of an operation, is an *Error, whether the operation failed
+// at once or later.
 type Error struct {
 	Op  string // "read until", "write", ...
 	Err error  // the cause

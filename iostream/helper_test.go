@@ -6,7 +6,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -14,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/eddyloop/eddy/internal/leaktest"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
 	"github.com/stretchr/testify/require"
@@ -24,54 +24,12 @@ import (
 // long when all is well.
 const patience = 20 * time.Second
 
-func TestMain(m *testing.M) {
-	if l, err := net.Listen("tcp", "127.0.0.1:0"); err == nil {
-		_ = l.Close() // the runtime's own poller stays open from here on
-	}
-	before := descriptors()
-	code := m.Run()
-	if after := settled(before); code == 0 && after > before {
-		println("descriptors left open:", after-before)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-// descriptors counts what this process has open, 0 where there is no /proc.
-func descriptors() int {
-	names, _ := os.ReadDir("/proc/self/fd")
-	return len(names)
-}
-
-// settled counts again until the count is back, or a while has passed.
-func settled(before int) int {
-	after := descriptors()
-	for end := time.Now().Add(5 * time.Second); after > before && time.Now().Before(end); after = descriptors() {
-		time.Sleep(time.Millisecond)
-	}
-	return after
-}
-
-// leakCheck fails the test if it leaves goroutines or descriptors behind.
-func leakCheck(t testing.TB) {
-	goroutines, fds := runtime.NumGoroutine(), descriptors()
-	t.Cleanup(func() {
-		require.LessOrEqual(t, settled(fds), fds, "descriptors left open")
-		end := time.Now().Add(5 * time.Second)
-		for runtime.NumGoroutine() > goroutines && time.Now().Before(end) {
-			time.Sleep(time.Millisecond)
-		}
-		if runtime.NumGoroutine() > goroutines {
-			buf := make([]byte, 1<<20)
-			t.Errorf("goroutines left running:\n%s", buf[:runtime.Stack(buf, true)])
-		}
-	})
-}
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 // startLoop runs a loop until the test ends.
 func startLoop(t testing.TB, config ioloop.Config) *ioloop.Loop {
 	t.Helper()
-	leakCheck(t)
+	leaktest.Check(t)
 	if config.Logger == nil {
 		config.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -6,8 +6,8 @@ import (
 	"github.com/eddyloop/eddy/ioloop"
 )
 
-// idleTimer closes a stream on which nothing moves. Moving bytes only notes
-// the time; the timer, when it fires too early, sets itself again.
+// idleTimer closes a stream on which nothing moves. Moving bytes only notes the
+// time; the timer, when it fires too early, sets itself again.
 type idleTimer struct {
 	timeout time.Duration // 0: none
 	last    time.Duration // when a byte moved, on the loop's clock

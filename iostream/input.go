@@ -1,11 +1,11 @@
 package iostream
 
-// input is what a stream has received and not yet given to a reader:
-// contiguous bytes with a head offset. A stream that has none owns no memory.
+// input is what a stream has received and not yet given to a reader: contiguous
+// bytes with a head offset. A stream that has none owns no memory.
 //
 // During a pump the bytes may be borrowed: they stand in the loop's scratch
-// buffer and must be moved to a buffer of the stream's own before anything
-// else reads into that.
+// buffer and must be moved to a buffer of the stream's own before anything else
+// reads into that.
 type input struct {
 	data     []byte // unread from head on
 	head     int32  // Config.Check keeps limits below 2 GiB

@@ -15,8 +15,8 @@ const (
 )
 
 // pump is the stream's share of a turn, on the loop: it takes in what has
-// become ready, calls callbacks as long as there is something for them, sends what
-// they wrote, and says what to listen for next. It is the only place that
+// become ready, calls callbacks as long as there is something for them, sends
+// what they wrote, and says what to listen for next. It is the only place that
 // reads, arms and closes the transport.
 func (s *Stream) pump(ready poller.Interest, hints poller.Hint) {
 	s.mu.Lock()

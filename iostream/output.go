@@ -3,8 +3,8 @@ package iostream
 import "sync"
 
 // output is what a stream has accepted for writing and not yet handed to its
-// transport: a queue of chunks in which small writes share one, and the
-// waiters for write indexes. An idle stream has none.
+// transport: a queue of chunks in which small writes share one, and the waiters
+// for write indexes. An idle stream has none.
 type output struct {
 	chunks  [][]byte
 	head    int          // bytes of chunks[0] that are handed on already

@@ -15,12 +15,12 @@ import (
 // has at most max bytes; if the stream has more than that without delim, the
 // error is ErrTooLong and the bytes stay. A max of 0 is Config.ReadLimit.
 //
-// What all reads have in common: invalid arguments (here an empty delim, or a max below 0 or
-// above Config.ReadLimit) return ErrInvalid or ErrTooLong and change nothing.
-// If another read is pending, the error is ErrReadPending. A read that the buffered bytes
-// satisfy succeeds also on a closed stream. At the end of the
-// stream the error is io.EOF, or why it was closed; when ctx is done first,
-// the context's error. Bytes that were not returned stay buffered.
+// What all reads have in common: invalid arguments (here an empty delim, or a
+// max below 0 or above Config.ReadLimit) return ErrInvalid or ErrTooLong and
+// change nothing. If another read is pending, the error is ErrReadPending. A
+// read that the buffered bytes satisfy succeeds also on a closed stream. At the
+// end of the stream the error is io.EOF, or why it was closed; when ctx is done
+// first, the context's error. Bytes that were not returned stay buffered.
 func (s *Stream) ReadUntil(ctx context.Context, delim string, max int) ([]byte, error) {
 	op, err := s.untilOp(delim, max)
 	if err != nil {
@@ -31,8 +31,8 @@ func (s *Stream) ReadUntil(ctx context.Context, delim string, max int) ([]byte, 
 
 // ReadUntilRegexp reads up to the end of the first match of re. It gives what
 // running re on all buffered bytes after each arrival gives: where a match can
-// go on (`ab+`), and for `$`, the result depends on how the bytes arrive. A match of no
-// bytes returns none once there is input. For max see ReadUntil.
+// go on (`ab+`), and for `$`, the result depends on how the bytes arrive. A
+// match of no bytes returns none once there is input. For max see ReadUntil.
 func (s *Stream) ReadUntilRegexp(ctx context.Context, re *regexp.Regexp, max int) ([]byte, error) {
 	op, err := s.regexpOp(re, max)
 	if err != nil {
@@ -62,7 +62,8 @@ func (s *Stream) ReadSome(ctx context.Context, max int) ([]byte, error) {
 }
 
 // ReadInto fills p and returns len(p), or how many bytes it has placed in p and
-// the error. The stream uses p until ReadInto returns. Config.ReadLimit does not count.
+// the error. The stream uses p until ReadInto returns. Config.ReadLimit does
+// not count.
 func (s *Stream) ReadInto(ctx context.Context, p []byte) (int, error) {
 	return s.readInto(ctx, readInto, p)
 }

@@ -27,7 +27,8 @@ var readNames = [...]string{"", "read until", "read until regexp", "read bytes",
 	"read some", "read into", "read some into", "read until close"}
 
 // readOp is the pending-read slot: what is waited for, and who is told. It is
-// assigned whole when a read begins and whole again when it ends, whichever way.
+// assigned whole when a read begins and whole again when it ends, whichever
+// way.
 type readOp struct {
 	kind    readKind
 	running bool  // the callback of a repeating read is in progress

@@ -15,8 +15,8 @@ import (
 
 // NewSocket makes a stream of a connected stream socket, TCP or Unix, on l. The
 // descriptor becomes the stream's, which makes it non-blocking, unless an error
-// is returned. It returns ErrInvalid, ioloop.ErrClosed, or the errno that
-// tells why fd is not such a socket.
+// is returned. It returns ErrInvalid, ioloop.ErrClosed, or the errno that tells
+// why fd is not such a socket.
 func NewSocket(l *ioloop.Loop, fd int, config *Config) (*Stream, error) {
 	if err := socket.IsStream(fd); err != nil {
 		return nil, opError("new", os.NewSyscallError("getsockopt", err))

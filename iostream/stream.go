@@ -1,5 +1,5 @@
-// Package iostream provides Stream: a non-blocking byte stream on an event
-// loop that is read by meaning (until a delimiter, until a regular expression,
+// Package iostream provides Stream: a non-blocking byte stream on an event loop
+// that is read by meaning (until a delimiter, until a regular expression,
 // exactly n bytes, until close) and takes any number of writes at once, each of
 // which can be waited for.
 //
@@ -12,8 +12,8 @@
 // # Bytes
 //
 // The bytes of a result belong to the stream. A callback may use them until it
-// returns, the caller of a waiting method until the next read on the
-// stream. Write is done with its argument when it returns.
+// returns, the caller of a waiting method until the next read on the stream.
+// Write is done with its argument when it returns.
 //
 // # Goroutines
 //
@@ -152,7 +152,8 @@ func (w *work) Fail(err error) {
 	s.poke()
 }
 
-// lateFlush is a Stream whose corked writes the loop sends at the end of a turn.
+// lateFlush is a Stream whose corked writes the loop sends at the end of a
+// turn.
 type lateFlush Stream
 
 func (f *lateFlush) Run() {
@@ -199,7 +200,8 @@ func (s *Stream) User() any {
 	return s.more.user
 }
 
-// LocalAddr returns this side's address, nil if it has none or the stream is closed.
+// LocalAddr returns this side's address, nil if it has none or the stream is
+// closed.
 func (s *Stream) LocalAddr() net.Addr {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -210,8 +212,8 @@ func (s *Stream) LocalAddr() net.Addr {
 }
 
 // RemoteAddr returns the peer's address, nil if it has none. It is asked of the
-// kernel at the first call and remembered; after the stream has closed only
-// the remembered one is left.
+// kernel at the first call and remembered; after the stream has closed only the
+// remembered one is left.
 func (s *Stream) RemoteAddr() net.Addr {
 	s.mu.Lock()
 	defer s.mu.Unlock()

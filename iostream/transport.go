@@ -13,8 +13,8 @@ import (
 // loop only, the others from any goroutine. None may block. The loop is passed
 // to those that need it, so that a quiet stream does not hold it twice.
 type Transport interface {
-	// Attach connects the transport to the loop: from now on h is called on
-	// the loop when something of what Arm asked for is ready.
+	// Attach connects the transport to the loop: from now on h is called on the
+	// loop when something of what Arm asked for is ready.
 	Attach(l *ioloop.Loop, h ioloop.Handler) error
 
 	// Arm says which readiness is wanted from now on, level-triggered, as for a
@@ -32,8 +32,8 @@ type Transport interface {
 	Write(bufs [][]byte) (int, error)
 
 	// Flush hands on what the transport itself holds for the peer: bytes taken
-	// by Write and, as in TLS, messages of its own. It returns ErrWouldBlock
-	// if some are left.
+	// by Write and, as in TLS, messages of its own. It returns ErrWouldBlock if
+	// some are left.
 	Flush() error
 
 	// Unsent returns how many of the bytes that Write took cannot be counted as
@@ -43,9 +43,9 @@ type Transport interface {
 	// Buffered reports whether Read has bytes that no readiness announces.
 	Buffered() bool
 
-	// Want returns the readiness that a Read waits for after ErrWouldBlock,
-	// and that a Write or Flush does. A socket wants Readable and Writable;
-	// TLS may have to write in order to read, or the reverse.
+	// Want returns the readiness that a Read waits for after ErrWouldBlock, and
+	// that a Write or Flush does. A socket wants Readable and Writable; TLS may
+	// have to write in order to read, or the reverse.
 	Want() (read, write poller.Interest)
 
 	// Probe says what the next Read would come to, consuming nothing: nil if

@@ -304,7 +304,8 @@ func (s *Stream) withdraw(w *waitOp) {
 }
 
 // SentFunc has fn called on the loop with what WaitSent would return for mark.
-// It returns ErrInvalid, and does nothing, if fn is nil or mark is no value of Mark.
+// It returns ErrInvalid, and does nothing, if fn is nil or mark is no value of
+// Mark.
 func (s *Stream) SentFunc(mark int64, fn func(error)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
