@@ -17,6 +17,9 @@ func (s *Stream) deliverRead() bool {
 	if op.kind == readNone || op.running || s.paused() {
 		return false
 	}
+	if s.in.len() == 0 && op.size > 0 && !op.isInto() && s.readEnd() == nil {
+		return false // nothing to look at
+	}
 	waiting := op.wait != nil && op.wait.intoFn == nil
 	if waiting {
 		s.in.own() // the caller keeps the bytes for longer than the scratch buffer does

@@ -12,7 +12,11 @@ type output struct {
 	waiters []sentWaiter // from first on, by index
 	first   int
 	vector  [][]byte // scratch for what goes to Transport.Write
+	spare   []byte   // a chunk that is used again and again
 }
+
+// maxSpare is the largest chunk that is kept as a spare.
+const maxSpare = 4 << 10
 
 // sentWaiter waits until the bytes up to a write index are out: a waiting call
 // or a callback.
@@ -38,7 +42,22 @@ func (q *output) append(p []byte) {
 			return
 		}
 	}
-	q.chunks = append(q.chunks, append(getBuffer(len(p)), p...))
+	c := q.spare
+	q.spare = nil
+	if cap(c) < len(p) {
+		putBuffer(c)
+		c = getBuffer(len(p))
+	}
+	q.chunks = append(q.chunks, append(c, p...))
+}
+
+// recycle keeps the chunk as the spare or puts it back into its pool.
+func (q *output) recycle(c []byte) {
+	if q.spare == nil && cap(c) <= maxSpare {
+		q.spare = c[:0]
+		return
+	}
+	putBuffer(c)
 }
 
 // extend appends p to c, moving c to a pooled buffer of at least twice the size
@@ -81,7 +100,7 @@ func (q *output) consume(n int) (excess int) {
 		n -= left
 		q.size -= left
 		q.head = 0
-		putBuffer(q.chunks[done])
+		q.recycle(q.chunks[done])
 		q.chunks[done] = nil
 		done++
 	}
