@@ -20,6 +20,7 @@ type PanicError struct {
 	Stack []byte // of the goroutine that panicked
 }
 
+// Error tells the value, without the stack.
 func (e *PanicError) Error() string { return fmt.Sprintf("ioloop: panic: %v", e.Value) }
 
 // Unwrap returns the panic's value if that is an error.

@@ -13,6 +13,7 @@ import (
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/poller"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 // pipe opens a pipe, both ends non-blocking, that is closed when the test is over.
@@ -157,7 +158,10 @@ func TestNumberReusedInSameBatch(t *testing.T) {
 			}
 			other := fd[1-i]
 			require.NoError(t, l.Remove(reg[1-i]))
-			require.NoError(t, syscall.Dup2(quietEnd, other))
+			require.NoError(t, unix.Close(other))
+			number, err := unix.FcntlInt(uintptr(quietEnd), unix.F_DUPFD_CLOEXEC, other)
+			require.NoError(t, err)
+			require.Equal(t, other, number)
 			handle(t, l, other, poller.Readable, fresh)
 		}
 	}

@@ -341,3 +341,76 @@ func TestPutOffWhileStopping(t *testing.T) {
 	require.True(t, done)
 	require.False(t, l.AtTurnEnd(runnerFunc(func() {})), "not running")
 }
+
+// intruder is a Poller that has something happen between the end of a turn and the
+// decision to sleep, where nobody wakes the loop.
+type intruder struct {
+	poller.Poller
+	intrude func()
+}
+
+func (p *intruder) Wait(events []poller.Event, timeout time.Duration) (int, error) {
+	n, err := p.Poller.Wait(events, timeout)
+	if intrude := p.intrude; timeout == 0 && n == 0 && intrude != nil {
+		p.intrude = nil
+		intrude()
+	}
+	return n, err
+}
+
+func TestNothingIsLostBeforeSleep(t *testing.T) {
+	for name, intrude := range map[string]func(l *ioloop.Loop){
+		"stop":     (*ioloop.Loop).Stop,
+		"close":    func(l *ioloop.Loop) { _ = l.Close() },
+		"post":     func(l *ioloop.Loop) { _ = l.Post(l.Stop) },
+		"turn end": func(l *ioloop.Loop) { l.AtTurnEnd(runnerFunc(l.Stop)) },
+		"timer":    func(l *ioloop.Loop) { l.AfterFunc(0, l.Stop) },
+		"task":     func(l *ioloop.Loop) { _ = l.Go(func(*ioloop.Task) { l.Stop() }) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			noLeaks(t)
+			p, err := poller.New()
+			require.NoError(t, err)
+			hooked := &intruder{Poller: p}
+			l := newLoop(t, ioloop.Config{Poller: hooked})
+			hooked.intrude = func() { intrude(l) }
+			run(t, l)
+		})
+	}
+}
+
+// Other goroutines wake tasks while Close ends them.
+func TestCloseUnderLoad(t *testing.T) {
+	noLeaks(t)
+	for i := range scaled(1000) {
+		l, err := ioloop.New(ioloop.Config{})
+		require.NoError(t, err)
+		const tasks = 5
+		var ops [tasks]op
+		ended := 0
+		for i := range ops {
+			_ = l.Go(func(tk *ioloop.Task) {
+				defer func() { ended++ }()
+				for ops[i].wait(tk) == nil {
+				}
+			})
+		}
+		done := goRun(l, context.Background())
+		on(t, l, func() {})
+		var wg sync.WaitGroup
+		for i := range ops {
+			wg.Go(func() {
+				for range 20 {
+					ops[i].complete()
+				}
+			})
+		}
+		for range i % 10 {
+			runtime.Gosched()
+		}
+		require.NoError(t, l.Close())
+		require.NoError(t, receive(t, done))
+		require.Equal(t, tasks, ended)
+		wg.Wait()
+	}
+}

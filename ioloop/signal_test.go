@@ -33,3 +33,17 @@ func TestSignal(t *testing.T) {
 	require.NoError(t, syscall.Kill(os.Getpid(), syscall.SIGUSR1)) // to a closed loop
 	stopOther()
 }
+
+// Ended on the loop, it ends for what has arrived already.
+func TestSignalStopOnLoopIsAtOnce(t *testing.T) {
+	l := startNew(t)
+	called := false
+	stop := l.Signal(func(os.Signal) { called = true }, syscall.SIGUSR1)
+	on(t, l, func() {
+		_ = syscall.Kill(os.Getpid(), syscall.SIGUSR1)
+		until(t, func() bool { return l.Stats().Queue > 0 })
+		stop()
+	})
+	turns(t, l)
+	require.False(t, called)
+}

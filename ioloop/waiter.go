@@ -84,11 +84,12 @@ func (w *Waiter) suspend() error {
 	co := w.task.co
 	for {
 		co.look()
+		ended := w.task.ended.Load() // before woken: if Wake came first, it counts
 		if w.woken.Load() {
 			return nil
 		}
-		if err := co.check(w.task); err != nil {
-			return err
+		if ended {
+			return co.check(w.task)
 		}
 		co.park()
 	}

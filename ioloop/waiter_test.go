@@ -57,6 +57,86 @@ func TestWaiterWakeWins(t *testing.T) {
 	})
 }
 
+// lateContext has something happen when Wait looks at it, and is done then.
+type lateContext struct {
+	context.Context
+	happen func()
+}
+
+func (c lateContext) Done() <-chan struct{} {
+	c.happen()
+	return c.Context.Done()
+}
+
+func (c lateContext) Err() error { return nil } // not yet done for Begin
+
+// The waiter has seen that it is not woken; then Wake is called, then the context
+// ends.
+func TestWaiterWakeWinsLate(t *testing.T) {
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
+	for range 100 { // select chooses at random
+		var w ioloop.Waiter
+		ctx := lateContext{ended, w.Wake}
+		require.NoError(t, w.Begin(ctx))
+		require.NoError(t, w.Wait())
+	}
+}
+
+// The same for a task, which nothing can be slipped under: a goroutine wakes and
+// cancels at all moments around its look.
+func TestWaiterWakeWinsRace(t *testing.T) {
+	l := startNew(t)
+	task(t, l, func(tk *ioloop.Task) {
+		type round struct {
+			w      *ioloop.Waiter
+			cancel func()
+			spin   int
+		}
+		var next atomic.Pointer[round]
+		var wakers sync.WaitGroup
+		wakers.Go(func() {
+			for {
+				r := next.Load()
+				if r == nil {
+					runtime.Gosched()
+					continue
+				}
+				if r.w == nil {
+					return
+				}
+				for range r.spin {
+					_ = next.Load()
+				}
+				r.w.Wake()
+				next.Store(nil)
+				r.cancel()
+			}
+		})
+		end := time.Now().Add(time.Second) // switching is slow with one processor
+		for i := 0; i < scaled(100_000) && time.Now().Before(end); i++ {
+			view, cancel := tk.WithTimeout(time.Hour)
+			w := new(ioloop.Waiter)
+			if err := w.Begin(view); err != nil {
+				t.Error(err)
+			}
+			for next.Load() != nil {
+				runtime.Gosched()
+			}
+			next.Store(&round{w, cancel, i % 200})
+			if err := w.Wait(); err != nil {
+				t.Error("cancelled, though woken before:", err)
+				break
+			}
+		}
+		for next.Load() != nil {
+			runtime.Gosched()
+		}
+		next.Store(&round{})
+		wakers.Wait()
+	})
+}
+
 func TestWaiterCancelledThenReused(t *testing.T) {
 	inBothStyles(t, func(t *testing.T, cancellable func() (context.Context, func())) {
 		var w ioloop.Waiter
@@ -104,7 +184,7 @@ func TestWaiterCompletionRacesCancel(t *testing.T) {
 		var w ioloop.Waiter
 		var o op
 		completed, cancelled := 0, 0
-		for i := range scaled(20_000) {
+		for i := range scaled(8_000) {
 			ctx, cancel := cancellable()
 			var wg sync.WaitGroup
 			wg.Go(func() {
@@ -128,7 +208,7 @@ func TestWaiterCompletionRacesCancel(t *testing.T) {
 				completed++
 			}
 		}
-		require.Equal(t, scaled(20_000), completed)
+		require.Equal(t, scaled(8_000), completed)
 		require.Zero(t, cancelled)
 	})
 }
