@@ -16,6 +16,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// replace closes a descriptor and makes its number a duplicate of another: dup2,
+// which not every system has.
+func replace(t testing.TB, fd, by int) {
+	t.Helper()
+	require.NoError(t, unix.Close(fd))
+	number, err := unix.FcntlInt(uintptr(by), unix.F_DUPFD_CLOEXEC, fd)
+	require.NoError(t, err)
+	require.Equal(t, fd, number)
+}
+
 // pipe opens a pipe, both ends non-blocking, that is closed when the test is over.
 func pipe(t testing.TB) (r, w int) {
 	t.Helper()
@@ -158,10 +168,7 @@ func TestNumberReusedInSameBatch(t *testing.T) {
 			}
 			other := fd[1-i]
 			require.NoError(t, l.Remove(reg[1-i]))
-			require.NoError(t, unix.Close(other))
-			number, err := unix.FcntlInt(uintptr(quietEnd), unix.F_DUPFD_CLOEXEC, other)
-			require.NoError(t, err)
-			require.Equal(t, other, number)
+			replace(t, other, quietEnd)
 			handle(t, l, other, poller.Readable, fresh)
 		}
 	}
@@ -234,7 +241,7 @@ func TestInterestNone(t *testing.T) {
 	var h listener
 	reg := handle(t, l, r, 0, &h)
 	write(t, w, "x")
-	require.NoError(t, syscall.Dup2(r, w)) // hangs up
+	replace(t, w, r) // hangs up
 	polled(t, l)
 	require.Empty(t, h.ready)
 	h.then = func() { require.NoError(t, l.Update(reg, 0)) }
@@ -250,7 +257,7 @@ func TestHandlerGetsHints(t *testing.T) {
 	r, w := pipe(t)
 	var h listener
 	handle(t, l, r, poller.Readable, &h)
-	require.NoError(t, syscall.Dup2(r, w))
+	replace(t, w, r)
 	polled(t, l)
 	require.NotEmpty(t, h.hints)
 	require.Equal(t, poller.Hangup, h.hints[0]&poller.Hangup)
