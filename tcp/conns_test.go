@@ -260,9 +260,12 @@ func leaveFiles(n int) error {
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		return err
 	}
-	limit.Cur = uint64(highest + 1 + n - free)
+	set(&limit.Cur, highest+1+n-free)
 	return syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit)
 }
+
+// set stores n where the systems differ in the type.
+func set[T int64 | uint64](p *T, n int) { *p = T(n) }
 
 func processorTime() time.Duration {
 	var usage syscall.Rusage

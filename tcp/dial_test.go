@@ -35,13 +35,11 @@ func echoLine(ctx context.Context, s *iostream.Stream, line string) error {
 func both(t *testing.T, l *ioloop.Loop, fn func(t *testing.T, ctx context.Context)) {
 	t.Helper()
 	t.Run("goroutine", func(t *testing.T) {
-		leaktest.Check(t)
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		fn(t, ctx)
 	})
 	t.Run("task", func(t *testing.T) {
-		leaktest.Check(t)
 		done := make(chan struct{})
 		require.NoError(t, l.Go(func(task *ioloop.Task) {
 			defer close(done)
@@ -189,7 +187,6 @@ func TestDialCancelled(t *testing.T) {
 	eachFull(t, func(t *testing.T, addr net.Addr, _ int) {
 		l := newLoop(t)
 		t.Run("goroutine", func(t *testing.T) {
-			leaktest.Check(t)
 			ctx, cancel := context.WithCancel(context.Background())
 			result := goDial(l, ctx, addr)
 			for range 20 {
@@ -200,9 +197,9 @@ func TestDialCancelled(t *testing.T) {
 			err := receive(t, result)
 			requireOpError(t, err, "dial")
 			require.ErrorIs(t, err, context.Canceled)
+			eventually(t, func() bool { return l.Stats().Handlers == 0 })
 		})
 		t.Run("task", func(t *testing.T) {
-			leaktest.Check(t)
 			result := make(chan error, 1)
 			require.NoError(t, l.Go(func(task *ioloop.Task) {
 				ctx, cancel := task.WithTimeout(10 * time.Millisecond)
@@ -213,8 +210,30 @@ func TestDialCancelled(t *testing.T) {
 			err := receive(t, result)
 			requireOpError(t, err, "dial")
 			require.ErrorIs(t, err, context.DeadlineExceeded)
+			eventually(t, func() bool { return l.Stats().Handlers == 0 })
 		})
 	})
+}
+
+// A connection that is made at the moment of the cancellation is closed.
+func TestDialCancelledTooLate(t *testing.T) {
+	addr, _ := local(t, &tcp.Server{Handler: lines})
+	l := newLoop(t)
+	release := hold(t, l)
+	ctx, cancel := context.WithCancel(context.Background())
+	result := goDial(l, ctx, addr)
+	eventually(t, func() bool { return l.Stats().Queue == 1 })
+	began, resume := make(chan struct{}), make(chan struct{})
+	require.NoError(t, l.Post(func() { // right behind the start of the attempt
+		close(began)
+		<-resume
+	}))
+	release()
+	receive(t, began)
+	cancel()
+	require.ErrorIs(t, receive(t, result), context.Canceled)
+	close(resume)
+	eventually(t, func() bool { return l.Stats().Handlers == 0 })
 }
 
 func goDial(l *ioloop.Loop, ctx context.Context, addr net.Addr) <-chan error {
@@ -252,7 +271,6 @@ func TestDialUnixBacklog(t *testing.T) {
 func TestDialLoopEnds(t *testing.T) {
 	eachFull(t, func(t *testing.T, addr net.Addr, _ int) {
 		t.Run("task stopped", func(t *testing.T) {
-			leaktest.Check(t)
 			l, err := ioloop.New(ioloop.Config{Logger: quiet()})
 			require.NoError(t, err)
 			var result error
@@ -266,7 +284,6 @@ func TestDialLoopEnds(t *testing.T) {
 			require.NoError(t, l.Close())
 		})
 		t.Run("task unwound", func(t *testing.T) {
-			leaktest.Check(t)
 			l, err := ioloop.New(ioloop.Config{Logger: quiet()})
 			require.NoError(t, err)
 			require.NoError(t, l.Go(func(task *ioloop.Task) {

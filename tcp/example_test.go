@@ -38,12 +38,13 @@ func ExampleServer() {
 
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	fmt.Println(srv.Shutdown(ctx))
+	_, err = srv.Shutdown(ctx)
+	fmt.Println(err)
 	fmt.Println(<-served)
 	// Output:
 	// hi dude! that is all!
 	// whats up! that is all!
-	// {0 0} <nil>
+	// <nil>
 	// tcp: server closed
 }
 

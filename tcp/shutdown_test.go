@@ -170,6 +170,23 @@ func TestShutdownAnswersWhatHasArrived(t *testing.T) {
 	require.Equal(t, drained{Drain: tcp.Drain{Drained: 1}}, receive(t, result))
 }
 
+// Nothing is accepted once the server has ended, although its loop has not got
+// to closing the listening socket.
+func TestNoAcceptAfterEnd(t *testing.T) {
+	group := newGroup(t, 1, ioloop.Config{})
+	srv := &tcp.Server{Handler: lines, Group: group}
+	addr, done := local(t, srv)
+	dial(t, addr).echo("hello\n")
+	release := hold(t, group.Loops()[0])
+	defer release()
+	late := dial(t, addr)
+	require.NoError(t, srv.Close())
+	release()
+	require.ErrorIs(t, receive(t, done), tcp.ErrServerClosed)
+	late.expectEnd()
+	require.Equal(t, uint64(1), srv.Stats().Accepted)
+}
+
 type drained struct {
 	tcp.Drain
 	err error

@@ -44,7 +44,7 @@ func newServer(o *options, logger *slog.Logger) *tcp.Server {
 func (e *echo) begin(s *iostream.Stream) {
 	log := e.log
 	if e.verbose {
-		log = log.With(client(s))
+		log = log.With(clientOf(s))
 		log.Debug("connected")
 		s.OnClosed(func(err error) { log.Debug("closed", slog.Any("reason", err)) })
 	}
@@ -86,11 +86,11 @@ func (e *echo) failed(s *iostream.Stream, err error) {
 	switch {
 	case s.Closed() || errors.Is(err, io.EOF): // it closes by itself once the echo is out
 	case errors.Is(err, iostream.ErrTooLong):
-		e.log.Warn("message is too long", client(s), slog.Int("limit", e.maxMessage))
+		e.log.Warn("message is too long", clientOf(s), slog.Int("limit", e.maxMessage))
 		_ = s.CloseAfterFlush(goodbye) // what was echoed before shall arrive
 	default:
 		_ = s.CloseWithError(err)
 	}
 }
 
-func client(s *iostream.Stream) slog.Attr { return slog.String("client", fmt.Sprint(s.RemoteAddr())) }
+func clientOf(s *iostream.Stream) slog.Attr { return slog.String("client", fmt.Sprint(s.RemoteAddr())) }

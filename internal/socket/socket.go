@@ -250,12 +250,15 @@ func Connect(addr net.Addr) (fd int, done bool, err error) {
 	}
 	switch err = unix.Connect(fd, sa); err {
 	case nil, unix.EISCONN:
-		return fd, true, nil
+		err = Connected(fd)
 	case unix.EINPROGRESS, unix.EALREADY, unix.EINTR: // an interrupted connect goes on by itself
 		return fd, false, nil
 	}
-	_ = unix.Close(fd)
-	return -1, false, err
+	if err != nil {
+		_ = unix.Close(fd)
+		return -1, false, err
+	}
+	return fd, true, nil
 }
 
 // Connected returns the outcome of a connect whose socket has become writable,

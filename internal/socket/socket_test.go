@@ -1,0 +1,206 @@
+//go:build unix
+
+package socket_test
+
+import (
+	"bytes"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/eddyloop/eddy/internal/leaktest"
+	"github.com/eddyloop/eddy/internal/socket"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+func TestMain(m *testing.M) { leaktest.Main(m) }
+
+// pair returns two connected sockets as the package makes them.
+func pair(t *testing.T, addr net.Addr) (client, server int) {
+	t.Helper()
+	leaktest.Check(t)
+	listener, err := socket.Listen(addr, 1)
+	require.NoError(t, err)
+	defer socket.Close(listener)
+	requireFlags(t, listener)
+	_, err = socket.Accept(listener)
+	require.True(t, socket.WouldBlock(err))
+	client, done, err := socket.Connect(socket.LocalAddr(listener))
+	require.NoError(t, err)
+	t.Cleanup(func() { socket.Close(client) })
+	if !done {
+		poll(t, client, unix.POLLOUT)
+		require.NoError(t, socket.Connected(client))
+	}
+	poll(t, listener, unix.POLLIN)
+	server, err = socket.Accept(listener)
+	require.NoError(t, err)
+	t.Cleanup(func() { socket.Close(server) })
+	return client, server
+}
+
+func poll(t *testing.T, fd int, events int16) {
+	t.Helper()
+	for {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: events}}, 10_000)
+		if err == unix.EINTR {
+			continue
+		}
+		require.NoError(t, err)
+		require.Equal(t, 1, n)
+		return
+	}
+}
+
+func requireFlags(t *testing.T, fd int) {
+	t.Helper()
+	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+	require.NoError(t, err)
+	require.NotZero(t, flags&unix.FD_CLOEXEC)
+	flags, err = unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+	require.NoError(t, err)
+	require.NotZero(t, flags&unix.O_NONBLOCK)
+}
+
+func eachFamily(t *testing.T, fn func(t *testing.T, client, server int)) {
+	dir, err := os.MkdirTemp("", "eddy")
+	require.NoError(t, err)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	for name, addr := range map[string]net.Addr{
+		"tcp":  &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)},
+		"unix": &net.UnixAddr{Name: filepath.Join(dir, "s"), Net: "unix"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			client, server := pair(t, addr)
+			fn(t, client, server)
+		})
+	}
+}
+
+func TestPair(t *testing.T) {
+	eachFamily(t, func(t *testing.T, client, server int) {
+		for _, fd := range []int{client, server} {
+			requireFlags(t, fd)
+			require.NoError(t, socket.IsStream(fd))
+			require.NoError(t, socket.SetNoDelay(fd, true))
+			require.NoError(t, socket.SetNoDelay(fd, false))
+		}
+		require.Equal(t, socket.LocalAddr(server), socket.PeerAddr(client))
+		_, err := socket.Read(server, make([]byte, 1))
+		require.True(t, socket.WouldBlock(err))
+		_, err = socket.Peek(server)
+		require.True(t, socket.WouldBlock(err))
+		n, err := socket.Send(client, []byte("hello"))
+		require.NoError(t, err)
+		require.Equal(t, 5, n)
+		require.NoError(t, socket.CloseWrite(client))
+		n, err = socket.Peek(server)
+		require.NoError(t, err)
+		require.Equal(t, 1, n)
+		got := make([]byte, 10)
+		n, err = socket.Read(server, got)
+		require.NoError(t, err)
+		require.Equal(t, "hello", string(got[:n]))
+		for _, end := range []func(int) (int, error){socket.Peek, func(fd int) (int, error) { return socket.Read(fd, got) }} {
+			n, err = end(server)
+			require.NoError(t, err)
+			require.Zero(t, n)
+		}
+	})
+}
+
+// What SendVector says it has sent arrives in order, whatever the slices.
+func TestSendVector(t *testing.T) {
+	eachFamily(t, func(t *testing.T, client, server int) {
+		for _, sizes := range [][]int{{1}, {1, 2, 3}, {0, 5, 0}, {40_000, 40_000, 40_000}, {70_000, 1}, make([]int, 200), {65_536, 1}} {
+			var bufs [][]byte
+			var all []byte
+			for i, n := range sizes {
+				if len(sizes) == 200 {
+					n = 3
+				}
+				b := bytes.Repeat([]byte{byte('a' + i%26)}, n)
+				bufs, all = append(bufs, b), append(all, b...)
+			}
+			sent, err := socket.SendVector(client, bufs)
+			require.NoError(t, err)
+			require.Positive(t, sent)
+			require.LessOrEqual(t, sent, socket.Attempt(bufs))
+			var got []byte
+			buf := make([]byte, socket.MaxBytes)
+			for len(got) < sent {
+				poll(t, server, unix.POLLIN)
+				n, err := socket.Read(server, buf)
+				require.NoError(t, err)
+				got = append(got, buf[:n]...)
+			}
+			require.True(t, bytes.Equal(all[:sent], got))
+		}
+	})
+}
+
+// Writing to a peer that has gone is an error and no signal.
+func TestSendToClosedPeer(t *testing.T) {
+	client, server := pair(t, &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	require.NoError(t, unix.SetsockoptLinger(server, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}))
+	duplicate, err := unix.Dup(server)
+	require.NoError(t, err)
+	require.NoError(t, unix.Shutdown(duplicate, unix.SHUT_RDWR))
+	require.NoError(t, unix.Close(duplicate))
+	for err == nil {
+		_, err = socket.Send(client, make([]byte, 100))
+		poll(t, client, unix.POLLOUT)
+	}
+	require.True(t, err == unix.EPIPE || err == unix.ECONNRESET, err)
+}
+
+// A connect that the kernel has joined to itself is a refused one.
+func TestSelfConnect(t *testing.T) {
+	leaktest.Check(t)
+	fd, err := socket.Stream(unix.AF_INET)
+	require.NoError(t, err)
+	defer socket.Close(fd)
+	require.NoError(t, unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
+	self, err := unix.Getsockname(fd)
+	require.NoError(t, err)
+	if err := unix.Connect(fd, self); err != nil && err != unix.EINPROGRESS {
+		t.Skip("the system does not do that: ", err)
+	}
+	poll(t, fd, unix.POLLOUT)
+	require.Equal(t, unix.ECONNREFUSED, socket.Connected(fd))
+}
+
+func TestIsStream(t *testing.T) {
+	leaktest.Check(t)
+	datagram, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
+	require.NoError(t, err)
+	defer unix.Close(datagram)
+	require.Equal(t, unix.ESOCKTNOSUPPORT, socket.IsStream(datagram))
+	r, w, err := os.Pipe()
+	require.NoError(t, err)
+	defer r.Close()
+	defer w.Close()
+	require.Equal(t, unix.ENOTSOCK, socket.IsStream(int(r.Fd())))
+}
+
+func TestAddresses(t *testing.T) {
+	for _, addr := range []net.Addr{
+		&net.TCPAddr{IP: net.IP{127, 0, 0, 1}, Port: 80},
+		&net.TCPAddr{IP: net.ParseIP("2001:db8::1"), Port: 65535},
+		&net.UnixAddr{Name: "/tmp/x", Net: "unix"},
+		&net.UnixAddr{Name: "@x", Net: "unix"},
+	} {
+		sa, _, err := socket.Sockaddr(addr)
+		require.NoError(t, err)
+		require.Equal(t, addr, socket.Addr(sa))
+	}
+	for _, addr := range []net.Addr{nil, &net.UDPAddr{}, &net.UnixAddr{}, &net.TCPAddr{IP: net.IP{1, 2}}} {
+		_, _, err := socket.Sockaddr(addr)
+		require.Error(t, err)
+	}
+	sa, _, err := socket.Sockaddr(&net.TCPAddr{IP: net.ParseIP("fe80::1"), Zone: "7"})
+	require.NoError(t, err)
+	require.Equal(t, uint32(7), sa.(*unix.SockaddrInet6).ZoneId)
+}
