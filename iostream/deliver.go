@@ -122,6 +122,9 @@ func (s *Stream) callReader(data []byte, err error) {
 // deliverSent tells the first of those who wait for writes, if its time has
 // come.
 func (s *Stream) deliverSent() bool {
+	if s.out == nil || s.out.next() == nil {
+		return false
+	}
 	w, err, due := s.nextSent()
 	if !due {
 		return false

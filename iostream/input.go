@@ -56,7 +56,10 @@ func (in *input) own() {
 		return
 	}
 	rest := in.bytes()
-	*in = input{data: append(getBuffer(len(rest)), rest...), pinned: in.pinned}
+	*in = input{pinned: in.pinned}
+	if len(rest) > 0 {
+		in.data = append(getBuffer(len(rest)), rest...)
+	}
 }
 
 // append adds a copy of b.

@@ -9,6 +9,7 @@ type output struct {
 	chunks  [][]byte
 	head    int          // bytes of chunks[0] that are handed on already
 	size    int          // bytes left
+	unsent  int          // bytes that the transport has taken and not handed on: Transport.Unsent
 	waiters []sentWaiter // from first on, by index
 	first   int
 	vector  [][]byte // scratch for what goes to Transport.Write
@@ -114,7 +115,10 @@ func (q *output) consume(n int) (excess int) {
 }
 
 // drop forgets all bytes.
-func (q *output) drop() { q.consume(q.size) }
+func (q *output) drop() {
+	q.consume(q.size)
+	q.unsent = 0
+}
 
 // wait adds a waiter, in the order of the indexes and behind its equals.
 func (q *output) wait(w sentWaiter) {
@@ -151,4 +155,4 @@ func (q *output) pop() {
 	}
 }
 
-func (q *output) idle() bool { return q.size == 0 && q.first == len(q.waiters) }
+func (q *output) idle() bool { return q.size+q.unsent == 0 && q.first == len(q.waiters) }

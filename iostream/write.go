@@ -70,13 +70,10 @@ func (s *Stream) output() *output {
 
 // backlog returns how many of the accepted bytes are not out.
 func (s *Stream) backlog() int {
-	switch {
-	case s.is(writeEnded | closed):
+	if s.out == nil || s.is(writeEnded|closed) {
 		return 0
-	case s.out == nil:
-		return s.transport.Unsent()
 	}
-	return s.out.size + s.transport.Unsent()
+	return s.out.size + s.out.unsent
 }
 
 // sent returns how many bytes are out, ever.
@@ -126,8 +123,12 @@ func (s *Stream) flush(p []byte) {
 		s.endWriting(err)
 		return
 	}
+	if s.out == nil {
+		return
+	}
+	s.out.unsent = s.transport.Unsent()
 	s.wakeSent()
-	if s.out != nil && s.out.idle() {
+	if s.out.idle() {
 		outputs.Put(s.out)
 		s.out = nil
 	}

@@ -4,7 +4,8 @@ package socket
 
 import "golang.org/x/sys/unix"
 
-// Read reads up to len(p) and at most MaxBytes bytes; 0 is the end of the stream.
+// Read reads up to len(p) and at most MaxBytes bytes from a socket; 0 is the end
+// of the stream.
 func Read(fd int, p []byte) (int, error) {
 	p = p[:min(len(p), MaxBytes)]
 	for {

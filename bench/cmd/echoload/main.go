@@ -1,21 +1,24 @@
+//go:build linux
+
 // Command echoload keeps an echo server busy and tells what a message costs
 // it: messages a second, and the server's CPU time for each from the
 // kernel's accounting. Every echo is verified byte for byte.
 package main
 
 import (
-	"context"
+	"bytes"
 	"flag"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/eddyloop/eddy/ioloop"
-	"github.com/eddyloop/eddy/iostream"
-	"github.com/eddyloop/eddy/tcp"
+	"github.com/eddyloop/eddy/internal/socket"
+	"golang.org/x/sys/unix"
 )
 
 var (
@@ -36,80 +39,121 @@ func main() {
 	}
 }
 
-// load counts echoes; it belongs to the loop.
+// load keeps depth messages in flight on each connection. It is bare epoll and
+// not the library, so as to be cheaper than any server it drives: a server that
+// waits for its load spends CPU on going to sleep.
 type load struct {
-	loop   *ioloop.Loop
+	epoll  int
+	events []unix.EpollEvent
 	batch  []byte
+	buffer []byte
+	echoed []int // bytes of the present batch that are back, by descriptor
 	echoes int
-	failed error
 }
 
 func run() error {
-	loop, err := ioloop.New(ioloop.Config{})
-	if err != nil {
-		return err
-	}
-	defer loop.Close()
 	message := strings.Repeat("x", *size-1) + "\n"
-	l := &load{loop: loop, batch: []byte(strings.Repeat(message, *depth))}
-	if err := loop.Go(l.main); err != nil {
+	l := &load{
+		events: make([]unix.EpollEvent, 512),
+		batch:  []byte(strings.Repeat(message, *depth)),
+		buffer: make([]byte, socket.MaxBytes),
+	}
+	var err error
+	if l.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return err
 	}
-	if err := loop.Run(context.Background()); err != nil {
-		return err
-	}
-	return l.failed
-}
-
-func (l *load) main(t *ioloop.Task) {
-	defer l.loop.Stop()
 	for range *conns {
-		s, err := tcp.Dial(t, l.loop, "tcp", *address)
-		if err != nil {
-			l.failed = err
-			return
+		if err := l.connect(); err != nil {
+			return err
 		}
-		l.start(s)
 	}
-	if l.failed = t.Sleep(*warmup); l.failed != nil {
-		return
+	if err := l.run(*warmup); err != nil {
+		return err
 	}
-	echoes, cpu, start := l.echoes, cpuTime(*pid), time.Now()
-	if err := t.Sleep(*duration); err != nil {
-		l.failed = err
-		return
+	l.echoes = 0
+	cpu, start := cpuTime(*pid), time.Now()
+	if err := l.run(*duration); err != nil {
+		return err
 	}
-	n, used, took := l.echoes-echoes, cpuTime(*pid)-cpu, time.Since(start)
-	fmt.Printf("%.0f msg/s  %.3f us CPU/msg  %.2f CPUs\n", float64(n)/took.Seconds(),
-		float64(used.Nanoseconds())/1e3/float64(max(n, 1)), used.Seconds()/took.Seconds())
+	used, took := cpuTime(*pid)-cpu, time.Since(start)
+	fmt.Printf("%.0f msg/s  %.3f us CPU/msg  %.2f CPUs\n", float64(l.echoes)/took.Seconds(),
+		float64(used.Nanoseconds())/1e3/float64(max(l.echoes, 1)), used.Seconds()/took.Seconds())
+	return nil
 }
 
-// start keeps depth messages in flight on s: a new batch when one is back.
-func (l *load) start(s *iostream.Stream) {
-	err := s.HandleBytes(len(l.batch), func(b []byte, err error) bool {
-		if err == nil && string(b) != string(l.batch) {
-			err = fmt.Errorf("wrong echo: %q", b)
-		}
-		if err == nil {
-			l.echoes += *depth
-			_, err = s.Write(l.batch)
-		}
-		if err != nil {
-			l.fail(err)
-		}
-		return err == nil
-	})
-	if err == nil {
-		_, err = s.Write(l.batch)
-	}
+func (l *load) connect() error {
+	addr, err := net.ResolveTCPAddr("tcp", *address)
 	if err != nil {
-		l.fail(err)
+		return err
 	}
+	fd, err := socket.Stream(unix.AF_INET)
+	if err != nil {
+		return err
+	}
+	sa, _, err := socket.Sockaddr(addr)
+	if err != nil {
+		return err
+	}
+	if err := unix.SetNonblock(fd, false); err != nil {
+		return err
+	}
+	if err := unix.Connect(fd, sa); err != nil {
+		return err
+	}
+	if err := unix.SetNonblock(fd, true); err != nil {
+		return err
+	}
+	_ = socket.SetNoDelay(fd, true)
+	for len(l.echoed) <= fd {
+		l.echoed = append(l.echoed, 0)
+	}
+	event := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)}
+	if err := unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, fd, &event); err != nil {
+		return err
+	}
+	return l.send(fd)
 }
 
-func (l *load) fail(err error) {
-	l.failed = err
-	l.loop.Stop()
+func (l *load) send(fd int) error {
+	n, err := socket.Send(fd, l.batch)
+	if err == nil && n < len(l.batch) {
+		err = io.ErrShortWrite
+	}
+	return err
+}
+
+func (l *load) run(d time.Duration) error {
+	for end := time.Now().Add(d); time.Now().Before(end); {
+		n, err := unix.EpollWait(l.epoll, l.events, 100)
+		if err != nil && err != unix.EINTR {
+			return err
+		}
+		for _, event := range l.events[:max(n, 0)] {
+			if err := l.receive(int(event.Fd)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// receive verifies what has come back, and sends a new batch when all of one has.
+func (l *load) receive(fd int) error {
+	n, err := socket.Read(fd, l.buffer)
+	if n == 0 {
+		return fmt.Errorf("connection ended: %w", err)
+	}
+	from := l.echoed[fd]
+	if from+n > len(l.batch) || !bytes.Equal(l.buffer[:n], l.batch[from:from+n]) {
+		return fmt.Errorf("wrong echo: %q", l.buffer[:n])
+	}
+	l.echoed[fd] = from + n
+	if from+n < len(l.batch) {
+		return nil
+	}
+	l.echoed[fd] = 0
+	l.echoes += *depth
+	return l.send(fd)
 }
 
 // cpuTime returns the CPU time that a process has used, from Linux's
