@@ -297,7 +297,7 @@ func TestTimersMany(t *testing.T) {
 	n := scaled(1_000_000)
 	fired := 0
 	for i := range n {
-		l.AfterFunc(time.Duration((i*7919)%n), func() { fired++ })
+		l.AfterFunc(time.Duration(int64(i)*7919%int64(n)), func() { fired++ })
 	}
 	require.Equal(t, n, l.Stats().Timers)
 	clock.Advance(time.Duration(n / 2))

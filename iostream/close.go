@@ -45,11 +45,7 @@ func (s *Stream) CloseAfterFlush(timeout time.Duration) error {
 		return nil
 	}
 	s.set(closing | finWanted)
-	if s.op.wait != nil && s.op.wait.intoFn == nil {
-		if data, err, ok := s.outcome(); ok {
-			s.completeRead(data, err)
-		}
-	}
+	s.endWaitingRead()
 	s.extra().linger = s.loop.AfterFunc(timeout, func() { _ = s.Close() })
 	s.poke()
 	return nil
@@ -154,13 +150,20 @@ func (s *Stream) closeLocked(reason error) {
 	if s.out != nil {
 		s.out.drop()
 	}
-	if s.op.wait != nil && s.op.wait.intoFn == nil {
-		s.in.own()
-		if data, err, ok := s.outcome(); ok {
-			s.completeRead(data, err)
-		}
-	}
+	s.endWaitingRead()
 	s.wakeSent()
+}
+
+// endWaitingRead completes the read of a waiting call, now that nothing more
+// will be read.
+func (s *Stream) endWaitingRead() {
+	if s.op.wait == nil || s.op.wait.intoFn != nil {
+		return
+	}
+	s.in.own()
+	if data, err, ok := s.outcome(); ok {
+		s.completeRead(data, err)
+	}
 }
 
 // finish releases what a closed stream holds, on the loop.

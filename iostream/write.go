@@ -178,8 +178,8 @@ func (s *Stream) endWriting(err error) {
 // Callbacks for what was sent need no look: SentFunc has asked for one, and
 // from then on only pump unblocks the transport.
 func (s *Stream) afterFlush() {
-	_, write := s.transport.Want()
-	if s.is(blocked) && s.armed&write == 0 || s.op.held ||
+	read, write := s.transport.Want() // writing may have changed what reading waits for
+	if s.is(blocked) && s.armed&write == 0 || s.reading() && s.armed&read == 0 || s.op.held ||
 		s.is(writeEnded|readEnded|finWanted|draining) {
 		s.poke()
 	}
