@@ -112,8 +112,12 @@ func (s *Stream) paused() bool {
 	return s.op.held
 }
 
-// fill reads until a read came up short or the pending read is satisfied.
+// fill reads until a read came up short or the pending read is satisfied, which
+// it may be already: by no bytes at all, or by what a pump has not got round to.
 func (s *Stream) fill() {
+	if (s.in.len() > 0 || s.op.size == 0) && s.satisfied() {
+		return
+	}
 	for range maxFills {
 		full, err := s.readOnce()
 		if err != nil {

@@ -410,6 +410,45 @@ func TestCallbacksDoNotNest(t *testing.T) {
 	receive(t, done)
 }
 
+// TestManyTinyMessages: when a turn ends before all buffered messages have been
+// handled, no more is received on top of them.
+func TestManyTinyMessages(t *testing.T) {
+	m := &sim{window: 1 << 20, in: []byte(strings.Repeat("\n", 1<<20))}
+	s, err := iostream.New(startLoop(t, ioloop.Config{}), m, nil)
+	require.NoError(t, err)
+	seen, most := 0, 0
+	done := make(chan struct{})
+	require.NoError(t, s.HandleUntil("\n", 0, func(_ []byte, err error) bool {
+		if seen%512 == 0 {
+			most = max(most, s.Buffered())
+		}
+		if seen++; seen == 1<<20 {
+			close(done)
+		}
+		return err == nil
+	}))
+	receive(t, done)
+	require.LessOrEqual(t, most, 4*64<<10)
+}
+
+// TestReadOfNothingTouchesNothing: a read of no bytes is not mistaken for the
+// end of the stream when input arrives before it is looked at.
+func TestReadOfNothingTouchesNothing(t *testing.T) {
+	s, peer := pair(t, startLoop(t, ioloop.Config{}), "tcp", nil)
+	for range 200 {
+		pending := faces[2].read(t, s, exactly(1))
+		send(t, peer, "x")
+		receive(t, pending)
+		done := make(chan error, 1)
+		onLoop(t, s.Loop(), func() { // in one turn: input is there, and so is the read
+			_, _ = peer.Write([]byte("y"))
+			_ = s.ReadIntoFunc([]byte{}, func(_ int, err error) { done <- err })
+		})
+		require.NoError(t, receive(t, done))
+		require.Equal(t, "y", receive(t, faces[2].read(t, s, exactly(1))).data)
+	}
+}
+
 func TestNothingIsReadWithoutAReader(t *testing.T) {
 	m := &sim{window: 1 << 20}
 	s, err := iostream.New(startLoop(t, ioloop.Config{}), m, nil)
