@@ -112,14 +112,15 @@ func (op *readOp) matchDelimiter(b []byte) (int, error) {
 	return -1, op.limit(b)
 }
 
+// matchRegexp may be asked again about the same input, and must answer the same.
 func (op *readOp) matchRegexp(b []byte) (int, error) {
-	if len(b) == int(op.scanned) {
-		return -1, nil // nothing has arrived since; an empty input is not searched
+	if len(b) == int(op.scanned) { // in vain, or empty, which is not searched
+		return -1, op.limit(b)
 	}
-	op.scanned = int32(len(b))
 	if end := op.scan.Scan(b); end >= 0 {
 		return op.within(end)
 	}
+	op.scanned = int32(len(b))
 	return -1, op.limit(b)
 }
 
