@@ -1,9 +1,9 @@
-// Package poller tells which file descriptors are ready for reading or
-// writing: one interface, with epoll behind it on Linux and kqueue on macOS
-// and the BSDs.
+// Package poller tells which file descriptors are ready for reading or writing:
+// one interface, with epoll behind it on Linux and kqueue on macOS and the
+// BSDs.
 //
-// A Poller knows descriptors and nothing above them. It never reads, writes
-// or closes a descriptor that it watches; closing is the caller's, after
+// A Poller knows descriptors and nothing above them. It never reads, writes or
+// closes a descriptor that it watches; closing is the caller's, after
 // [Poller.Remove].
 package poller
 
@@ -18,26 +18,25 @@ import (
 // [Event]; the Poller gives it no meaning, so every value is allowed.
 type Token uint64
 
-// Interest is a set of conditions to watch for and, in an [Event], the set
-// that was found.
+// Interest is a set of conditions to watch for and, in an [Event], the set that
+// was found.
 type Interest uint8
 
 const (
-	// Readable: a read would not block. End of stream and a pending error
-	// are readable too.
+	// Readable: a read would not block. End of stream and a pending error are
+	// readable too.
 	Readable Interest = 1 << iota
 
-	// Writable: a write would not block. A descriptor that can never be
-	// written again is writable too: the write tells why.
+	// Writable: a write would not block. A descriptor that can never be written
+	// again is writable too: the write tells why.
 	Writable
 
-	// PeerClosed is the close watch: the peer of a stream socket has shut
-	// down its writing side, or the connection is gone. Unread data neither
-	// hides it nor wakes it, and it is told once for each arming, in every
-	// mode, and once more, with the hint Failed, if the connection breaks after
-	// that; together with Readable it may be told again with each Readable.
-	// Where the kernel has no such condition it is told when the stream has
-	// been drained.
+	// PeerClosed is the close watch: the peer of a stream socket has shut down
+	// its writing side, or the connection is gone. Unread data neither hides it
+	// nor wakes it, and it is told once for each arming, in every mode, and
+	// once more, with the hint Failed, if the connection breaks after that;
+	// together with Readable it may be told again with each Readable. Where the
+	// kernel has no such condition it is told when the stream has been drained.
 	PeerClosed
 )
 
@@ -53,8 +52,8 @@ const (
 	// condition that holds already is reported once more.
 	Edge
 
-	// OneShot reports one event and is then silent in both directions until
-	// the next Modify.
+	// OneShot reports one event and is then silent in both directions until the
+	// next Modify.
 	OneShot
 )
 
@@ -102,8 +101,8 @@ var (
 type Poller interface {
 	// Add starts watching fd. With interest 0 the descriptor is known but
 	// nothing at all is reported, not even errors. It returns ErrExists if fd
-	// is registered, ErrNotPollable for files without readiness, ErrInvalid
-	// for an unknown interest or mode, ErrClosed, or the kernel's error.
+	// is registered, ErrNotPollable for files without readiness, ErrInvalid for
+	// an unknown interest or mode, ErrClosed, or the kernel's error.
 	Add(fd int, token Token, interest Interest, mode Mode) error
 
 	// Modify replaces token, interest and mode, and re-arms: a condition that
@@ -112,20 +111,20 @@ type Poller interface {
 	Modify(fd int, token Token, interest Interest, mode Mode) error
 
 	// Remove stops watching fd. A Wait that returns after Remove has returned
-	// has no event for this registration, whatever was pending and whoever
-	// uses the number next. It returns ErrNotExist if fd is not registered; a
+	// has no event for this registration, whatever was pending and whoever uses
+	// the number next. It returns ErrNotExist if fd is not registered; a
 	// descriptor that has been closed already is removed without an error.
 	Remove(fd int) error
 
 	// Wait fills events from the front and returns how many it found: 0 when
 	// the timeout ran out, a signal arrived, or Wake was called. A negative
 	// timeout waits without end, 0 does not wait. Timeouts over a day may end
-	// early. Only one goroutine may wait: a second gets ErrBusy. An empty
-	// slice is ErrInvalid. After Close it returns ErrClosed.
+	// early. Only one goroutine may wait: a second gets ErrBusy. An empty slice
+	// is ErrInvalid. After Close it returns ErrClosed.
 	Wait(events []Event, timeout time.Duration) (int, error)
 
-	// Wake makes the Wait in progress, or else the next one, return. Any
-	// number of calls before that Wait returns are one wake-up.
+	// Wake makes the Wait in progress, or else the next one, return. Any number
+	// of calls before that Wait returns are one wake-up.
 	Wake() error
 
 	// FD returns the descriptor of the Poller itself, which is readable when

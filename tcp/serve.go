@@ -18,9 +18,9 @@ func (srv *Server) ListenAndServe(ctx context.Context, network, address string) 
 
 // Serve accepts connections on all addresses given to Listen until the server
 // is ended, and returns why: ErrServerClosed after Shutdown or Close,
-// context.Cause(ctx) once ctx is done, which closes everything at once, or
-// what failed. It never returns nil. A Server serves once; a second call
-// returns ErrInvalid and changes nothing.
+// context.Cause(ctx) once ctx is done, which closes everything at once, or what
+// failed. It never returns nil. A Server serves once; a second call returns
+// ErrInvalid and changes nothing.
 func (srv *Server) Serve(ctx context.Context) error {
 	if err := srv.begin(); err != nil {
 		return err

@@ -60,15 +60,16 @@ type Server struct {
 	// kernel's backlog. 0 is no limit.
 	MaxConns int
 
-	// IdleTimeout closes streams on which nothing moves for so long. 0 is never.
+	// IdleTimeout closes streams on which nothing moves for so long. 0 is
+	// never.
 	IdleTimeout time.Duration
 
 	// Linger is how long a stream whose Handler has returned nil may take to
 	// send what was written. 0 is DefaultLinger.
 	Linger time.Duration
 
-	// Logger hears of trouble with accepting (error, warn) and of handlers
-	// that return an error (debug). Nil is slog.Default().
+	// Logger hears of trouble with accepting (error, warn) and of handlers that
+	// return an error (debug). Nil is slog.Default().
 	Logger *slog.Logger
 
 	mu        sync.Mutex
@@ -110,8 +111,8 @@ func (srv *Server) Stats() Stats {
 // "tcp", "tcp4", "tcp6" or "unix". A TCP address is host:port; port 0 is a free
 // one, and with network "tcp" no host means all addresses of both families. A
 // Unix address is a path, whose file is taken over if nobody listens on it and
-// removed in the end; on Linux also @name. Connections are accepted while
-// Serve runs, which may have begun before. Errors are *net.OpError.
+// removed in the end; on Linux also @name. Connections are accepted while Serve
+// runs, which may have begun before. Errors are *net.OpError.
 func (srv *Server) Listen(network, address string) (net.Addr, error) {
 	l, err := listen(srv, network, address)
 	if err == nil {

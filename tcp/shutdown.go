@@ -35,8 +35,8 @@ func (srv *Server) Shutdown(ctx context.Context) (Drain, error) {
 	return srv.drain, err
 }
 
-// Close ends the server at once: it stops accepting and closes every stream.
-// It does not wait for that; Serve does. It always returns nil.
+// Close ends the server at once: it stops accepting and closes every stream. It
+// does not wait for that; Serve does. It always returns nil.
 func (srv *Server) Close() error {
 	srv.end(ErrServerClosed)
 	return nil

@@ -14,8 +14,8 @@ import (
 // held for long either. The race detector's build uses io_plain.go, whose calls
 // tell the detector of the memory they touch.
 
-// Read reads up to len(p) and at most MaxBytes bytes from a socket; 0 is the end
-// of the stream. It is recvfrom, which passes fewer layers than read.
+// Read reads up to len(p) and at most MaxBytes bytes from a socket; 0 is the
+// end of the stream. It is recvfrom, which passes fewer layers than read.
 func Read(fd int, p []byte) (int, error) {
 	p = p[:min(len(p), MaxBytes)]
 	return retry(unix.SYS_RECVFROM, fd, unsafe.Pointer(unsafe.SliceData(p)), len(p), 0)

@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Peek looks at the next byte of a socket without taking it: 1 if there is
-// one, 0 at the end of the stream, or an error.
+// Peek looks at the next byte of a socket without taking it: 1 if there is one,
+// 0 at the end of the stream, or an error.
 func Peek(fd int) (int, error) {
 	var b [1]byte
 	for {
@@ -32,8 +32,8 @@ const (
 	maxVector = 64 // IOV_MAX is 1,024, but a socket buffer is full long before
 )
 
-// Attempt returns how many bytes of bufs SendVector tries to write; fewer
-// means that the socket can take no more.
+// Attempt returns how many bytes of bufs SendVector tries to write; fewer means
+// that the socket can take no more.
 func Attempt(bufs [][]byte) int {
 	n := 0
 	for _, b := range bufs[:min(len(bufs), maxVector)] {
@@ -61,8 +61,8 @@ func TakeError(fd int) error {
 	return nil
 }
 
-// IsStream returns ENOTSOCK, or ESOCKTNOSUPPORT for a socket that is not a
-// byte stream.
+// IsStream returns ENOTSOCK, or ESOCKTNOSUPPORT for a socket that is not a byte
+// stream.
 func IsStream(fd int) error {
 	kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
 	if err == nil && kind != unix.SOCK_STREAM {
@@ -71,8 +71,8 @@ func IsStream(fd int) error {
 	return err
 }
 
-// SetNoDelay switches Nagle's algorithm off or on. On sockets that are not TCP it
-// does nothing.
+// SetNoDelay switches Nagle's algorithm off or on. On sockets that are not TCP
+// it does nothing.
 func SetNoDelay(fd int, on bool) error {
 	value := 0
 	if on {
@@ -86,8 +86,8 @@ func SetNoDelay(fd int, on bool) error {
 	}
 }
 
-// LocalAddr and PeerAddr return the socket's addresses as package net does,
-// nil if there is none.
+// LocalAddr and PeerAddr return the socket's addresses as package net does, nil
+// if there is none.
 func LocalAddr(fd int) net.Addr {
 	sa, err := unix.Getsockname(fd)
 	if err != nil {
@@ -292,8 +292,8 @@ func InProgress(err error) bool { return err == unix.EINPROGRESS }
 func WouldBlock(err error) bool { return err == unix.EAGAIN || err == unix.EWOULDBLOCK }
 
 // ConnectionLost reports whether accept failed for a reason of that one
-// connection, which ended before it was accepted. On Linux accept also passes on
-// pending network errors of the new socket.
+// connection, which ended before it was accepted. On Linux accept also passes
+// on pending network errors of the new socket.
 func ConnectionLost(err error) bool {
 	switch err {
 	case unix.ECONNABORTED, unix.EPROTO, unix.EINTR, unix.ENETDOWN, unix.ENOPROTOOPT, unix.EHOSTDOWN,
@@ -303,7 +303,8 @@ func ConnectionLost(err error) bool {
 	return false
 }
 
-// File returns the file of a Unix socket that listens on addr, nil if it has none.
+// File returns the file of a Unix socket that listens on addr, nil if it has
+// none.
 func File(addr net.Addr) os.FileInfo {
 	a, ok := addr.(*net.UnixAddr)
 	if !ok || a.Name == "" || a.Name[0] == '@' {
