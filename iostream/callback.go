@@ -33,6 +33,13 @@ func (s *Stream) ReadBytesFunc(n int, fn func([]byte, error)) error {
 	return s.submit(op, fn == nil, err)
 }
 
+// PeekFunc is Peek with a callback.
+func (s *Stream) PeekFunc(n int, fn func([]byte, error)) error {
+	op, err := s.sizeOp(readPeek, n)
+	op.fn = fn
+	return s.submit(op, fn == nil, err)
+}
+
 // ReadSomeFunc is ReadSome with a callback.
 func (s *Stream) ReadSomeFunc(max int, fn func([]byte, error)) error {
 	op, err := s.limitOp(readSome, max)

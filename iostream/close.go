@@ -91,7 +91,7 @@ func (s *Stream) advance() bool {
 		}
 	case s.is(readEnded) && s.is(writeEnded) && !s.is(finSent):
 		s.closeLocked(s.more.writeErr)
-	case s.is(readEnded) && (s.is(finSent) || out && !s.config.AllowHalfClose):
+	case s.is(readEnded) && (s.is(finSent) || out && !s.is(halfClose)):
 		s.closeLocked(s.more.readErr)
 	case s.is(draining) && out && s.reading() && s.in.len() == 0:
 		s.closeLocked(net.ErrClosed)
@@ -166,11 +166,17 @@ func (s *Stream) endWaitingRead() {
 	}
 }
 
+// mustFinish reports whether a closed stream's transport can be released. While
+// Control uses the descriptor it cannot; Control looks after that.
+func (s *Stream) mustFinish() bool {
+	return s.is(closed) && !s.is(finished) && s.more.controls == 0
+}
+
 // finish releases what a closed stream holds, on the loop.
 func (s *Stream) finish() {
 	s.set(finished)
 	m := s.more
-	m.idle.stop()
+	m.stopAlarms()
 	if m.linger != nil {
 		m.linger.Stop()
 	}

@@ -3,6 +3,7 @@ package iostream
 import (
 	"io"
 	"net"
+	"os"
 )
 
 // deliver calls the next callback that is due, or completes the next waiting
@@ -50,14 +51,14 @@ func (s *Stream) outcome() (data []byte, err error, ok bool) {
 			return nil, opError(readNames[op.kind], err), true
 		}
 		if n >= 0 {
-			return s.in.take(n), nil, true
+			return s.in.give(n, op.kind == readPeek), nil, true
 		}
 	}
 	end := s.readEnd()
 	if end == nil {
 		return nil, nil, false
 	}
-	if op.kind == readUntilClose {
+	if op.kind == readUntilClose && s.is(readEnded|closing|closed) {
 		data = s.in.take(s.in.len())
 		if end == io.EOF {
 			return data, nil, true
@@ -66,7 +67,7 @@ func (s *Stream) outcome() (data []byte, err error, ok bool) {
 	return data, opError(readNames[op.kind], end), true
 }
 
-// readEnd returns why no more input will come, nil if some may.
+// readEnd returns why a read does not wait for input, nil if it does.
 func (s *Stream) readEnd() error {
 	switch {
 	case s.is(closed):
@@ -75,6 +76,8 @@ func (s *Stream) readEnd() error {
 		return net.ErrClosed
 	case s.is(readEnded):
 		return s.more.readErr
+	case s.is(readExpired):
+		return os.ErrDeadlineExceeded
 	}
 	return nil
 }
@@ -168,7 +171,7 @@ func (s *Stream) nextSent() (w sentWaiter, err error, due bool) {
 	if w.index <= s.sent() {
 		return w, nil, true
 	}
-	if end := s.sendEnd(); end != nil {
+	if end := s.waitEnd(); end != nil {
 		return w, opError(w.op, end), true
 	}
 	return w, nil, false
@@ -192,8 +195,10 @@ func (s *Stream) deliverClosed() bool {
 	switch {
 	case !s.is(closed):
 		return false
-	case !s.is(finished):
+	case s.mustFinish():
 		s.finish()
+	case !s.is(finished):
+		return false // the descriptor is in use
 	case s.onClosed != nil:
 		fn, err := s.onClosed, s.more.err
 		s.onClosed = nil

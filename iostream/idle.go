@@ -1,24 +1,11 @@
 package iostream
 
-import (
-	"time"
+import "time"
 
-	"github.com/eddyloop/eddy/ioloop"
-)
-
-// idleTimer closes a stream on which nothing moves. Moving bytes only notes the
-// time; the timer, when it fires too early, sets itself again.
-type idleTimer struct {
-	timeout time.Duration // 0: none
-	last    time.Duration // when a byte moved, on the loop's clock
-	timer   *ioloop.Timer
-}
-
-func (t *idleTimer) stop() {
-	t.timeout = 0
-	if t.timer != nil {
-		t.timer.Stop()
-	}
+// idleTimeout closes a stream on which nothing moves.
+type idleTimeout struct {
+	alarm
+	after time.Duration
 }
 
 // SetIdleTimeout has the stream closed with ErrIdle when for d no byte has been
@@ -32,34 +19,30 @@ func (s *Stream) SetIdleTimeout(d time.Duration) error {
 	if s.is(closed) {
 		return opError("set idle timeout", s.more.err)
 	}
-	t := &s.extra().idle
-	t.stop()
-	t.timeout = d
+	m := s.extra()
+	if m.idle == nil {
+		m.idle = new(idleTimeout)
+	}
+	m.idle.after = d
+	m.idle.off()
 	if d > 0 {
-		t.last = s.loop.Now()
-		t.timer = s.loop.AfterFunc(d, s.checkIdle)
+		m.idle.ringAt(s.loop, s.loop.Now()+d, s.checkIdle)
 	}
 	return nil
 }
 
 // touch notes that bytes have moved.
 func (s *Stream) touch() {
-	if s.more != nil && s.more.idle.timeout > 0 {
-		s.more.idle.last = s.loop.Now()
+	if s.more != nil && s.more.idle != nil && s.more.idle.on {
+		s.more.idle.due = s.loop.Now() + s.more.idle.after
 	}
 }
 
 func (s *Stream) checkIdle() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	t := &s.more.idle
-	if s.is(closed) || t.timeout == 0 {
-		return
+	if s.more.idle.rings(s.loop) && !s.is(closed) {
+		s.closeLocked(ErrIdle)
+		s.poke()
 	}
-	if left := t.last + t.timeout - s.loop.Now(); left > 0 {
-		t.timer.Reset(left)
-		return
-	}
-	s.closeLocked(ErrIdle)
-	s.poke()
 }

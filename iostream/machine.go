@@ -32,7 +32,7 @@ func (s *Stream) pump(ready poller.Interest, hints poller.Hint) {
 	s.in.release()
 	s.arm()
 	s.unset(pumping)
-	if budget == 0 || s.is(closed) && !s.is(finished) || s.reading() && s.transport.Buffered() {
+	if budget == 0 || s.mustFinish() || s.reading() && s.transport.Buffered() {
 		s.poke()
 	}
 	s.mu.Unlock()
@@ -191,7 +191,7 @@ func (s *Stream) readRoom() []byte {
 	if have >= maxRead {
 		// Much has come, much will: what a peer announces is believed when a
 		// sixteenth of it is here.
-		if missing := int(s.op.size) - have; s.op.kind == readBytes && have >= int(s.op.size)/16 && missing > 0 {
+		if missing := int(s.op.size) - have; s.op.isExact() && have >= int(s.op.size)/16 && missing > 0 {
 			s.in.exactly(missing)
 		} else {
 			s.in.reserve(maxRead)

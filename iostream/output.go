@@ -114,6 +114,37 @@ func (q *output) consume(n int) (excess int) {
 	return n
 }
 
+// truncate drops n bytes, of those that are left, from the back.
+func (q *output) truncate(n int) {
+	q.size -= n
+	for last := len(q.chunks) - 1; n > 0; last-- {
+		c := q.chunks[last]
+		left := len(c)
+		if last == 0 {
+			left -= q.head
+		}
+		if n < left {
+			q.chunks[last] = c[:len(c)-n]
+			return
+		}
+		n -= left
+		q.recycle(c)
+		q.chunks[last] = nil
+		q.chunks = q.chunks[:last]
+	}
+	if len(q.chunks) == 0 {
+		q.head = 0
+	}
+}
+
+// queued returns how many bytes could be taken back.
+func (q *output) queued() int {
+	if q == nil {
+		return 0
+	}
+	return q.size
+}
+
 // drop forgets all bytes.
 func (q *output) drop() {
 	q.consume(q.size)

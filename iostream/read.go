@@ -20,7 +20,8 @@ import (
 // change nothing. If another read is pending, the error is ErrReadPending. A
 // read that the buffered bytes satisfy succeeds also on a closed stream. At the
 // end of the stream the error is io.EOF, or why it was closed; when ctx is done
-// first, the context's error. Bytes that were not returned stay buffered.
+// first, the context's error; past the read deadline, os.ErrDeadlineExceeded.
+// Bytes that were not returned stay buffered.
 func (s *Stream) ReadUntil(ctx context.Context, delim string, max int) ([]byte, error) {
 	op, err := s.untilOp(delim, max)
 	if err != nil {
@@ -45,6 +46,17 @@ func (s *Stream) ReadUntilRegexp(ctx context.Context, re *regexp.Regexp, max int
 // Config.ReadLimit.
 func (s *Stream) ReadBytes(ctx context.Context, n int) ([]byte, error) {
 	op, err := s.sizeOp(readBytes, n)
+	if err != nil {
+		return nil, err
+	}
+	return s.read(ctx, op)
+}
+
+// Peek waits until n bytes are buffered and returns them without reading them:
+// the next read begins with them. It returns ErrTooLong if n is above
+// Config.ReadLimit. Peek(ctx, s.Buffered()) does not wait.
+func (s *Stream) Peek(ctx context.Context, n int) ([]byte, error) {
+	op, err := s.sizeOp(readPeek, n)
 	if err != nil {
 		return nil, err
 	}
@@ -112,6 +124,25 @@ func (s *Stream) Buffered() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.in.len()
+}
+
+// Discard drops up to n buffered bytes and returns how many; it waits for none.
+// Like a read, it ends the life of the last result. It returns ErrInvalid if n
+// is negative, and ErrReadPending while a read waits for input.
+func (s *Stream) Discard(n int) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case n < 0:
+		return 0, opError("discard", ErrInvalid)
+	case s.op.kind != readNone && !s.op.running:
+		return 0, opError("discard", ErrReadPending)
+	}
+	n = min(n, s.in.len())
+	s.in.take(n)
+	s.in.lent = false
+	s.in.release()
+	return n, nil
 }
 
 // Reading reports whether a read is pending.

@@ -42,6 +42,14 @@ func exactly(n int) operation {
 		}}
 }
 
+func peek(n int) operation {
+	return operation{fmt.Sprintf("peek %d", n),
+		func(ctx context.Context, s *iostream.Stream) result { return bytesResult(s.Peek(ctx, n)) },
+		func(s *iostream.Stream, done func(result)) error {
+			return s.PeekFunc(n, func(b []byte, err error) { done(bytesResult(b, err)) })
+		}}
+}
+
 func some(max int) operation {
 	return operation{fmt.Sprintf("some %d", max),
 		func(ctx context.Context, s *iostream.Stream) result { return bytesResult(s.ReadSome(ctx, max)) },
@@ -125,6 +133,8 @@ var readCases = []readCase{
 		[]step{{untilRegexp("x*", 0), "", nil}, {exactly(3), "abc", nil}}},
 	{"exact bytes", nil, []string{"hel", "lo wor", "ld"}, false,
 		[]step{{exactly(5), "hello", nil}, {exactly(0), "", nil}, {exactly(6), " world", nil}}},
+	{"peek", nil, []string{"ab", "cd"}, true, []step{{peek(3), "abc", nil}, {peek(0), "", nil}, {exactly(2), "ab", nil},
+		{peek(2), "cd", nil}, {peek(3), "", io.EOF}, {peek(-1), "", fs.ErrInvalid}, {exactly(2), "cd", nil}}},
 	{"some", nil, []string{"hello"}, false, []step{{exactly(1), "h", nil}, {some(2), "el", nil}, {some(100), "lo", nil}}},
 	{"into", nil, []string{"hello", "world!!"}, false,
 		[]step{{into(10), "helloworld", nil}, {into(0), "", nil}, {someInto(10), "!!", nil}}},

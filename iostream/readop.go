@@ -17,6 +17,7 @@ const (
 	readUntil               // a delimiter
 	readRegexp              // a match of a regular expression
 	readBytes               // exactly size bytes
+	readPeek                // the same, which stay buffered
 	readSome                // 1 to size bytes
 	readInto                // the caller's buffer, filled
 	readSomeInto            // the caller's buffer, with something in it
@@ -24,7 +25,7 @@ const (
 )
 
 var readNames = [...]string{"", "read until", "read until regexp", "read bytes",
-	"read some", "read into", "read some into", "read until close"}
+	"peek", "read some", "read into", "read some into", "read until close"}
 
 // readOp is the pending-read slot: what is waited for, and who is told. It is
 // assigned whole when a read begins and whole again when it ends, whichever
@@ -71,7 +72,7 @@ func (op *readOp) match(b []byte) (int, error) {
 		return op.matchDelimiter(b)
 	case readRegexp:
 		return op.matchRegexp(b)
-	case readBytes:
+	case readBytes, readPeek:
 		if len(b) >= int(op.size) {
 			return int(op.size), nil
 		}
@@ -133,5 +134,8 @@ func (op *readOp) fillInto(in *input) bool {
 	w.filled += n
 	return w.filled == len(w.into) || op.kind == readSomeInto && w.filled > 0
 }
+
+// isExact reports whether a number of bytes is awaited.
+func (op *readOp) isExact() bool { return op.kind == readBytes || op.kind == readPeek }
 
 func (op *readOp) isInto() bool { return op.kind == readInto || op.kind == readSomeInto }

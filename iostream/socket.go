@@ -110,6 +110,7 @@ func (t *socketTransport) Close(l *ioloop.Loop) error {
 	return os.NewSyscallError("close", socket.Close(int(t.fd)))
 }
 
+func (t *socketTransport) FD() int                  { return int(t.fd) }
 func (t *socketTransport) LocalAddr() net.Addr      { return socket.LocalAddr(int(t.fd)) }
 func (t *socketTransport) RemoteAddr() net.Addr     { return socket.PeerAddr(int(t.fd)) }
 func (t *socketTransport) SetNoDelay(on bool) error { return socket.SetNoDelay(int(t.fd), on) }

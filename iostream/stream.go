@@ -50,25 +50,28 @@ type Stream struct {
 
 // state is a set of facts about a stream. They are bits because a quiet stream
 // is small enough for bools to weigh.
-type state uint16
+type state uint32
 
 const (
-	attached   state = 1 << iota // the transport is connected to the loop
-	pumping                      // the loop is in pump, which will see every change of state
-	scheduled                    // the loop will call pump
-	dirty                        // the loop will flush at the end of this turn
-	blocked                      // the transport takes no more until it is writable
-	unwanted                     // input was announced that no read was there for
-	readClosed                   // the peer's end of stream is known of
-	readEnded                    // nothing more will be received: rare.readErr says why
-	writeEnded                   // nothing more will be sent: rare.writeErr says why
-	finWanted                    // CloseWrite was called
-	finSent                      // and is done
-	closing                      // CloseAfterFlush was called
-	draining                     // CloseWhenIdle was called
-	closed                       // rare.err says why
-	finished                     // the transport is closed
-	told                         // Config.Closed was called
+	attached     state = 1 << iota // the transport is connected to the loop
+	pumping                        // the loop is in pump, which will see every change of state
+	scheduled                      // the loop will call pump
+	dirty                          // the loop will flush at the end of this turn
+	blocked                        // the transport takes no more until it is writable
+	unwanted                       // input was announced that no read was there for
+	readClosed                     // the peer's end of stream is known of
+	readEnded                      // nothing more will be received: rare.readErr says why
+	writeEnded                     // nothing more will be sent: rare.writeErr says why
+	finWanted                      // CloseWrite was called
+	finSent                        // and is done
+	closing                        // CloseAfterFlush was called
+	draining                       // CloseWhenIdle was called
+	closed                         // rare.err says why
+	finished                       // the transport is closed
+	told                           // Config.Closed was called
+	halfClose                      // the peer's end of stream does not close the stream
+	readExpired                    // the read deadline has passed
+	writeExpired                   // the write deadline has passed
 )
 
 // is reports whether any of the facts holds.
@@ -87,9 +90,11 @@ type rare struct {
 	user         any
 	onReadClosed func()
 	closeWaiters []*waitOp
-	idle         idleTimer
+	idle         *idleTimeout
+	deadlines    *deadlines
 	linger       *ioloop.Timer
 	remote       net.Addr
+	controls     int // calls of Control in progress
 }
 
 func (s *Stream) extra() *rare {
@@ -121,6 +126,9 @@ func (s *Stream) start(l *ioloop.Loop, t Transport, config *Config) error {
 	}
 	s.loop, s.transport, s.config = l, t, config
 	s.set(scheduled)
+	if config.AllowHalfClose {
+		s.set(halfClose)
+	}
 	return opError("new", l.Schedule((*work)(s)))
 }
 

@@ -65,6 +65,11 @@ type Addresser interface {
 	RemoteAddr() net.Addr
 }
 
+// Descriptor is implemented by transports that are a file descriptor.
+type Descriptor interface {
+	FD() int
+}
+
 // NoDelayer is implemented by transports that can turn Nagle's algorithm off.
 type NoDelayer interface {
 	SetNoDelay(on bool) error

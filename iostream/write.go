@@ -3,6 +3,7 @@ package iostream
 import (
 	"context"
 	"net"
+	"os"
 
 	"github.com/eddyloop/eddy/ioloop"
 )
@@ -18,11 +19,11 @@ const corkLimit = 16 << 10
 //
 // If more than Config.WriteLimit bytes would wait to be sent, none of p is
 // taken and the error is ErrBufferFull. If the stream can no longer be written,
-// the error says why.
+// the error says why; past the write deadline it is os.ErrDeadlineExceeded.
 func (s *Stream) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.writeEnd(); err != nil {
+	if err := s.refusal(); err != nil {
 		return 0, opError("write", err)
 	}
 	if len(p) > s.config.writeLimit()-s.backlog() {
@@ -84,7 +85,18 @@ func (s *Stream) sent() int64 {
 	return s.accepted - int64(s.backlog())
 }
 
-// writeEnd returns why Write takes nothing any more, nil if it does.
+// refusal returns why Write takes nothing now, nil if it does.
+func (s *Stream) refusal() error {
+	if !s.is(finWanted | writeEnded | closed | writeExpired) {
+		return nil
+	}
+	if err := s.writeEnd(); err != nil {
+		return err
+	}
+	return os.ErrDeadlineExceeded
+}
+
+// writeEnd returns why Write takes nothing ever again, nil if it may.
 func (s *Stream) writeEnd() error {
 	if s.is(finWanted) && !s.is(closed) {
 		return net.ErrClosed
@@ -101,6 +113,14 @@ func (s *Stream) sendEnd() error {
 		return s.more.writeErr
 	}
 	return nil
+}
+
+// waitEnd returns why nobody waits for what was accepted, nil if one may.
+func (s *Stream) waitEnd() error {
+	if err := s.sendEnd(); err != nil || !s.is(writeExpired) {
+		return err
+	}
+	return os.ErrDeadlineExceeded
 }
 
 // flush hands what is queued, and p behind it, to the transport, as far as that
@@ -202,8 +222,8 @@ func (s *Stream) Backlog() int {
 
 // WaitSent waits until all bytes up to mark, a value of Mark, are with the
 // kernel. It returns nil exactly if they got there, also when the stream has
-// closed since; else why they did not, or the context's error. Many may wait at
-// once.
+// closed since; else why they did not, or the context's error, or
+// os.ErrDeadlineExceeded past the write deadline. Many may wait at once.
 func (s *Stream) WaitSent(ctx context.Context, mark int64) error {
 	return s.waitSent(ctx, "wait sent", mark)
 }
@@ -272,7 +292,7 @@ func (s *Stream) trySent(name string, index int64) (bool, error) {
 	if index <= s.sent() {
 		return true, nil
 	}
-	err := s.sendEnd()
+	err := s.waitEnd()
 	return err != nil, opError(name, err)
 }
 

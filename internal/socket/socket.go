@@ -324,3 +324,6 @@ func RemoveFile(addr net.Addr, file os.FileInfo) {
 		_ = unix.Unlink(addr.String())
 	}
 }
+
+// Duplicate returns another descriptor of the same socket, closed on exec.
+func Duplicate(fd int) (int, error) { return unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0) }

@@ -1,0 +1,95 @@
+//go:build unix
+
+package iostream
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"syscall"
+
+	"github.com/eddyloop/eddy/internal/socket"
+	"github.com/eddyloop/eddy/ioloop"
+)
+
+// Adopt makes a stream of a net.Conn that is a TCP or Unix stream socket. The
+// connection goes on; conn itself is closed, with whoever still uses it, unless
+// an error is returned: ErrInvalid if conn has no socket of its own, as a
+// *tls.Conn, or what NewSocket returns. Deadlines of conn do not carry over, nor
+// do bytes that a bufio.Reader in front of it has taken.
+func Adopt(l *ioloop.Loop, conn net.Conn, config *Config) (*Stream, error) {
+	if l == nil || conn == nil {
+		return nil, opError("adopt", ErrInvalid)
+	}
+	fd, err := duplicate(conn)
+	if err != nil {
+		return nil, opError("adopt", err)
+	}
+	s, err := NewSocket(l, fd, config)
+	if err != nil {
+		_ = socket.Close(fd)
+		return nil, opError("adopt", errors.Unwrap(err))
+	}
+	_ = conn.Close() // the duplicate keeps the connection
+	return s, nil
+}
+
+// duplicate returns a descriptor of conn's socket that package net knows
+// nothing of. It does not go through File().Fd, which would make the socket
+// blocking.
+func duplicate(conn net.Conn) (fd int, err error) {
+	c, ok := conn.(syscall.Conn)
+	if !ok {
+		return -1, fmt.Errorf("%w: %T is not a socket", ErrInvalid, conn)
+	}
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	if e := raw.Control(func(n uintptr) { fd, err = socket.Duplicate(int(n)) }); e != nil {
+		return -1, e
+	}
+	return fd, os.NewSyscallError("fcntl", err)
+}
+
+// Detach ends the stream and returns its connection as one of package net, with
+// the bytes that had been received and not read, which are the caller's. The
+// connection goes on; the stream is closed with net.ErrClosed.
+//
+// It fails, and changes nothing, with ErrReadPending, with ErrInvalid if bytes
+// wait to be sent (see Flush) or the stream is not a plain socket, or with why
+// the stream is closed.
+func (s *Stream) Detach() (net.Conn, []byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	conn, err := s.detach()
+	if err != nil {
+		return nil, nil, opError("detach", err)
+	}
+	rest := append([]byte(nil), s.in.take(s.in.len())...)
+	s.closeLocked(net.ErrClosed)
+	s.poke()
+	return conn, rest, nil
+}
+
+func (s *Stream) detach() (net.Conn, error) {
+	t, ok := s.transport.(*socketTransport)
+	switch {
+	case s.is(closed):
+		return nil, s.more.err
+	case !ok:
+		return nil, fmt.Errorf("%w: not a plain socket", ErrInvalid)
+	case s.op.kind != readNone:
+		return nil, ErrReadPending
+	case s.backlog() > 0 || s.is(closing):
+		return nil, fmt.Errorf("%w: bytes wait to be sent", ErrInvalid)
+	}
+	fd, err := socket.Duplicate(int(t.fd))
+	if err != nil {
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	file := os.NewFile(uintptr(fd), "")
+	defer file.Close()
+	return net.FileConn(file)
+}

@@ -1,0 +1,186 @@
+package iostream_test
+
+import (
+	"context"
+	"crypto/tls"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"testing"
+
+	"github.com/eddyloop/eddy/ioloop"
+	"github.com/eddyloop/eddy/iostream"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// TestAdoptAndDetach takes a connection from package net to a stream and back.
+func TestAdoptAndDetach(t *testing.T) {
+	eachNetwork(t, func(t *testing.T, network string) {
+		l := startLoop(t, ioloop.Config{})
+		_, c, conn := netPair(t, l, network)
+		conn = detached(t, conn)
+		_, err := io.WriteString(c, "one\n")
+		require.NoError(t, err)
+		expect(t, conn, "one\n")
+
+		s, err := iostream.Adopt(l, conn, nil)
+		require.NoError(t, err)
+		_, err = conn.Write([]byte("x"))
+		require.ErrorIs(t, err, net.ErrClosed)
+		_, err = io.WriteString(c, "two\nthree")
+		require.NoError(t, err)
+		line, err := s.ReadUntil(patient(t), "\n", 0)
+		require.NoError(t, err)
+		require.Equal(t, "two\n", string(line))
+
+		for s.Buffered() < 5 {
+			_, err := s.Peek(patient(t), 5)
+			require.NoError(t, err)
+		}
+		back, rest, err := s.Detach()
+		require.NoError(t, err)
+		defer back.Close()
+		require.Equal(t, "three", string(rest))
+		require.NoError(t, s.WaitClosed(patient(t)))
+		requireIs(t, s.CloseWrite(), net.ErrClosed)
+		_, err = io.WriteString(back, "four")
+		require.NoError(t, err)
+		expect(t, c, "four")
+		require.NoError(t, c.Close())
+		_, err = back.Read(make([]byte, 1))
+		require.Equal(t, io.EOF, err, "the connection was not disturbed")
+	})
+}
+
+// detached is a fresh connection of package net in place of a netConn's.
+func detached(t *testing.T, conn net.Conn) net.Conn {
+	t.Helper()
+	d, ok := conn.(interface{ Stream() *iostream.Stream })
+	require.True(t, ok)
+	back, rest, err := d.Stream().Detach()
+	require.NoError(t, err)
+	require.Empty(t, rest)
+	t.Cleanup(func() { _ = back.Close() })
+	return back
+}
+
+func TestAdoptRefuses(t *testing.T) {
+	l := startLoop(t, ioloop.Config{})
+	a, b := net.Pipe()
+	defer a.Close()
+	defer b.Close()
+	for _, conn := range []net.Conn{nil, a, tls.Client(a, nil)} {
+		_, err := iostream.Adopt(l, conn, nil)
+		requireIs(t, err, iostream.ErrInvalid)
+	}
+	udp, err := net.ListenPacket("udp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer udp.Close()
+	_, err = iostream.Adopt(l, udp.(net.Conn), nil)
+	requireIs(t, err, unix.ESOCKTNOSUPPORT)
+	_, peer := pair(t, l, "tcp", nil)
+	_, err = iostream.Adopt(l, peer, &iostream.Config{ReadLimit: -1})
+	requireIs(t, err, iostream.ErrInvalid)
+	_, err = peer.Write([]byte("still the caller's"))
+	require.NoError(t, err)
+}
+
+func TestDetachRefuses(t *testing.T) {
+	l := startLoop(t, ioloop.Config{})
+	s, peer := pair(t, l, "tcp", nil)
+	require.NoError(t, s.ReadBytesFunc(1, func([]byte, error) {}))
+	_, _, err := s.Detach()
+	requireIs(t, err, iostream.ErrReadPending)
+	send(t, peer, "x")
+	quiet(t, l)
+	_, err = s.Write(make([]byte, 15<<20))
+	require.NoError(t, err)
+	_, _, err = s.Detach()
+	requireIs(t, err, fs.ErrInvalid)
+	require.False(t, s.Closed(), "nothing has changed")
+	require.NoError(t, s.Close())
+	_, _, err = s.Detach()
+	requireIs(t, err, net.ErrClosed)
+
+	simulated, err := iostream.New(l, &sim{}, nil)
+	require.NoError(t, err)
+	_, _, err = simulated.Detach()
+	requireIs(t, err, iostream.ErrInvalid)
+	requireIs(t, simulated.Control(func(uintptr) {}), iostream.ErrInvalid)
+	require.NoError(t, simulated.Close())
+}
+
+func TestControl(t *testing.T) {
+	l := startLoop(t, ioloop.Config{})
+	s, peer := pair(t, l, "tcp", nil)
+	requireIs(t, s.Control(nil), iostream.ErrInvalid)
+	ready, done := make(chan int), make(chan error)
+	go func() {
+		done <- s.Control(func(fd uintptr) {
+			require.NoError(t, unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1))
+			ready <- int(fd)
+			<-ready
+			_, err := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_KEEPALIVE)
+			require.NoError(t, err, "it is open until this returns")
+		})
+	}()
+	receive(t, ready)
+	closed := make(chan error, 1)
+	s.OnClosed(func(err error) { closed <- err })
+	require.NoError(t, s.Close())
+	quiet(t, l)
+	require.Empty(t, closed, "not while the descriptor is in use")
+	ready <- 0
+	require.NoError(t, receive(t, done))
+	require.ErrorIs(t, receive(t, closed), net.ErrClosed)
+	requireIs(t, s.Control(func(uintptr) {}), net.ErrClosed)
+	require.NoError(t, peer.SetReadDeadline(inAnHour()))
+	_, err := peer.Read(make([]byte, 1))
+	require.Equal(t, io.EOF, err)
+}
+
+// TestControlBeyondTheLoop closes the descriptor itself.
+func TestControlBeyondTheLoop(t *testing.T) {
+	l, err := ioloop.New(ioloop.Config{})
+	require.NoError(t, err)
+	s, peer := pair(t, l, "tcp", nil)
+	require.NoError(t, s.Control(func(uintptr) { require.NoError(t, l.Close()) }))
+	_, err = peer.Read(make([]byte, 1))
+	require.Equal(t, io.EOF, err)
+}
+
+func TestDiscard(t *testing.T) {
+	l := startLoop(t, ioloop.Config{})
+	s, peer := pair(t, l, "unix", nil)
+	n, err := s.Discard(5)
+	require.NoError(t, err)
+	require.Zero(t, n)
+	send(t, peer, "abcdef")
+	b, err := s.Peek(context.Background(), 6)
+	require.NoError(t, err)
+	require.Equal(t, "abcdef", string(b))
+	n, err = s.Discard(4)
+	require.NoError(t, err)
+	require.Equal(t, 4, n)
+	_, err = s.Discard(-1)
+	requireIs(t, err, os.ErrInvalid)
+
+	pending := faces[0].read(t, s, exactly(3))
+	awaitRead(t, s)
+	_, err = s.Discard(1)
+	requireIs(t, err, iostream.ErrReadPending)
+	send(t, peer, "g")
+	require.Equal(t, "efg", receive(t, pending).data)
+
+	got := make(chan string, 9)
+	require.NoError(t, s.HandleUntil("\n", 0, func(line []byte, err error) bool {
+		n, _ := s.Discard(2) // padding behind each line
+		got <- string(line[:len(line)*n/2])
+		return err == nil
+	}))
+	send(t, peer, "one\n..two\n..")
+	require.Equal(t, "one\n", receive(t, got))
+	require.Equal(t, "two\n", receive(t, got))
+}

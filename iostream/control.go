@@ -1,0 +1,48 @@
+package iostream
+
+import "fmt"
+
+// Control calls fn with the stream's file descriptor, for socket options and the
+// like, and returns nil or what kept it from doing so: ErrInvalid if fn is nil or
+// the stream has no descriptor, or why it is closed. The descriptor stays open
+// until fn returns; fn must not close it, read from it, write to it or make it
+// blocking.
+func (s *Stream) Control(fn func(fd uintptr)) error {
+	fd, err := s.hold(fn != nil)
+	if err != nil {
+		return opError("control", err)
+	}
+	defer s.letGo()
+	fn(uintptr(fd))
+	return nil
+}
+
+// hold keeps the transport from being closed until letGo is called.
+func (s *Stream) hold(valid bool) (fd int, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t, ok := s.transport.(Descriptor)
+	switch {
+	case !valid:
+		return -1, ErrInvalid
+	case s.is(closed):
+		return -1, s.more.err
+	case !ok:
+		return -1, fmt.Errorf("%w: no descriptor", ErrInvalid)
+	}
+	s.extra().controls++
+	return t.FD(), nil
+}
+
+func (s *Stream) letGo() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.more.controls--
+	if !s.is(closed) {
+		return
+	}
+	s.poke()
+	if !s.is(pumping | scheduled | finished) {
+		s.finish() // the loop has closed meanwhile
+	}
+}

@@ -1,0 +1,122 @@
+package iostream
+
+import "time"
+
+// deadlines are absent from most streams.
+type deadlines struct {
+	read, write alarm
+}
+
+// SetDeadline is SetReadDeadline and SetWriteDeadline.
+func (s *Stream) SetDeadline(t time.Time) error {
+	if err := s.SetReadDeadline(t); err != nil {
+		return err
+	}
+	return s.SetWriteDeadline(t)
+}
+
+// SetReadDeadline has reads fail with os.ErrDeadlineExceeded instead of waiting
+// beyond t: the pending one and later ones, until another deadline is set. What
+// has arrived stays buffered, and a read that it satisfies still succeeds. A t
+// in the past ends the pending read at once; the zero Time is no deadline.
+//
+// A deadline costs a message nothing, and setting one for each message little:
+// moving it later sets no timer.
+//
+// On a closed stream it returns why that is closed.
+func (s *Stream) SetReadDeadline(t time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.is(closed) {
+		return opError("set read deadline", s.more.err)
+	}
+	if !t.IsZero() || s.hasDeadlines() {
+		if s.expires(&s.deadlines().read, t, readExpired, s.checkReadDeadline) {
+			s.expireRead()
+		}
+	}
+	return nil
+}
+
+// SetWriteDeadline has Write, and waits for what was written, fail with
+// os.ErrDeadlineExceeded from t on, until another deadline is set. Bytes that
+// Write has taken are still sent. The zero Time is no deadline.
+//
+// On a closed stream it returns why that is closed.
+func (s *Stream) SetWriteDeadline(t time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.is(closed) {
+		return opError("set write deadline", s.more.err)
+	}
+	if !t.IsZero() || s.hasDeadlines() {
+		if s.expires(&s.deadlines().write, t, writeExpired, s.checkWriteDeadline) {
+			s.expireWrite()
+		}
+	}
+	return nil
+}
+
+func (s *Stream) hasDeadlines() bool { return s.more != nil && s.more.deadlines != nil }
+
+func (s *Stream) deadlines() *deadlines {
+	m := s.extra()
+	if m.deadlines == nil {
+		m.deadlines = new(deadlines)
+	}
+	return m.deadlines
+}
+
+// expires sets a deadline, and reports whether it has passed already.
+func (s *Stream) expires(a *alarm, t time.Time, expired state, ring func()) bool {
+	s.unset(expired)
+	a.off()
+	if t.IsZero() {
+		return false
+	}
+	left := time.Until(t)
+	if left <= 0 {
+		return true
+	}
+	a.ringAt(s.loop, s.loop.Now()+left, ring)
+	return false
+}
+
+func (s *Stream) checkReadDeadline() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.more.deadlines.read.rings(s.loop) && !s.is(closed) {
+		s.expireRead()
+	}
+}
+
+func (s *Stream) checkWriteDeadline() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.more.deadlines.write.rings(s.loop) && !s.is(closed) {
+		s.expireWrite()
+	}
+}
+
+func (s *Stream) expireRead() {
+	s.set(readExpired)
+	s.endWaitingRead()
+	s.poke()
+}
+
+func (s *Stream) expireWrite() {
+	s.set(writeExpired)
+	s.wakeSent()
+	s.poke()
+}
+
+// stopAlarms lets go of the timers of a closed stream.
+func (m *rare) stopAlarms() {
+	if m.idle != nil {
+		m.idle.stop()
+	}
+	if m.deadlines != nil {
+		m.deadlines.read.stop()
+		m.deadlines.write.stop()
+	}
+}

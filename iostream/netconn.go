@@ -1,0 +1,180 @@
+package iostream
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// NetConn returns a net.Conn over the stream, for packages that take one, like
+// net/http. Its methods block their goroutine as those of a *net.TCPConn do, and
+// return the same errors: io.EOF as it is, and *net.OpError. Beyond the interface
+// it has CloseWrite() error and Stream() *Stream, which a caller gets at by type
+// assertion, say after hijacking it from net/http. From now on the peer's end of stream does not close the stream: a
+// net.Conn can be written until it is closed.
+//
+// They must not be called on the stream's loop, where the caller would wait for
+// itself. What reads and writes through the stream itself meanwhile may find
+// its deadlines changed.
+func (s *Stream) NetConn() net.Conn {
+	s.mu.Lock()
+	s.set(halfClose)
+	s.mu.Unlock()
+	return &netConn{stream: s, local: orNowhere(s.LocalAddr()), remote: orNowhere(s.RemoteAddr())}
+}
+
+// netConn is a Stream as a net.Conn. It locks out a second reader and a second
+// writer, who wait for their turn as package net has it.
+type netConn struct {
+	stream        *Stream
+	local, remote net.Addr
+	closed        atomic.Bool
+	reading       sync.Mutex
+	writing       sync.Mutex
+}
+
+// nowhere is the address of what has none.
+type nowhere struct{}
+
+func (nowhere) Network() string { return "stream" }
+func (nowhere) String() string  { return "stream" }
+
+func orNowhere(addr net.Addr) net.Addr {
+	if addr == nil {
+		return nowhere{}
+	}
+	return addr
+}
+
+// fail makes an operation's error what package net would return.
+func (c *netConn) fail(op string, err error) error {
+	var e *Error
+	if errors.As(err, &e) {
+		err = e.Err
+	}
+	if err == nil || err == io.EOF {
+		return err
+	}
+	return &net.OpError{Op: op, Net: c.remote.Network(), Source: c.local, Addr: c.remote, Err: err}
+}
+
+func (c *netConn) Read(p []byte) (int, error) {
+	c.reading.Lock()
+	defer c.reading.Unlock()
+	if c.closed.Load() {
+		return 0, c.fail("read", net.ErrClosed)
+	}
+	n, err := c.stream.ReadSomeInto(context.Background(), p)
+	return n, c.fail("read", err)
+}
+
+// maxPiece is how much of a large Write is handed on at a time, which bounds
+// what is copied of it.
+const maxPiece = 256 << 10
+
+func (c *netConn) Write(p []byte) (int, error) {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	sent := 0
+	for {
+		piece := p[sent:min(len(p), sent+maxPiece)]
+		n, err := c.stream.writeThrough(piece)
+		if sent += n; err != nil || sent == len(p) {
+			return sent, c.fail("write", err)
+		}
+	}
+}
+
+// writeThrough writes p and waits until it is out. If that fails, what has not
+// left the queue is withdrawn; it returns how much of p is not.
+func (s *Stream) writeThrough(p []byte) (int, error) {
+	mark, err := s.writeNow(p)
+	if err != nil {
+		return 0, err
+	}
+	if err := s.waitSent(context.Background(), "write", mark); err != nil {
+		return len(p) - s.withdrawWrite(mark, len(p)), err
+	}
+	return len(p), nil
+}
+
+// writeNow is Write, which does not put off what the transport takes now. It
+// returns the write index.
+func (s *Stream) writeNow(p []byte) (int64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.refusal(); err != nil {
+		return 0, opError("write", err)
+	}
+	if len(p) > s.config.writeLimit()-s.backlog() && s.backlog() > 0 {
+		return 0, opError("write", ErrBufferFull)
+	}
+	s.accepted += int64(len(p))
+	if s.is(blocked) || !s.is(attached) {
+		s.output().append(p)
+	} else {
+		s.flush(p)
+		s.afterFlush()
+	}
+	return s.accepted, nil
+}
+
+// withdrawWrite takes back the last n bytes before mark, as far as they are
+// queued, and returns how many will not be sent. Bytes that others have queued
+// behind or wait for keep theirs where they are.
+func (s *Stream) withdrawWrite(mark int64, n int) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	unsent := int(min(int64(n), max(0, mark-s.sent())))
+	if s.is(closed | writeEnded) {
+		return unsent
+	}
+	unsent = min(unsent, s.out.queued())
+	if mark != s.accepted || unsent == 0 || s.out.next() != nil {
+		return 0
+	}
+	s.out.truncate(unsent)
+	s.accepted -= int64(unsent)
+	return unsent
+}
+
+func (c *netConn) Close() error {
+	if c.closed.Swap(true) {
+		return c.fail("close", net.ErrClosed)
+	}
+	return c.stream.Close()
+}
+
+func (c *netConn) CloseWrite() error { return c.fail("close", c.stream.CloseWrite()) }
+
+// Stream returns what lies beneath.
+func (c *netConn) Stream() *Stream { return c.stream }
+
+func (c *netConn) LocalAddr() net.Addr  { return c.local }
+func (c *netConn) RemoteAddr() net.Addr { return c.remote }
+
+func (c *netConn) SetDeadline(t time.Time) error {
+	return c.set(c.stream.SetDeadline, t)
+}
+
+func (c *netConn) SetReadDeadline(t time.Time) error {
+	return c.set(c.stream.SetReadDeadline, t)
+}
+
+func (c *netConn) SetWriteDeadline(t time.Time) error {
+	return c.set(c.stream.SetWriteDeadline, t)
+}
+
+// set fails only after Close, as package net has it: a stream that has ended
+// otherwise tells so when it is used.
+func (c *netConn) set(deadline func(time.Time) error, t time.Time) error {
+	if c.closed.Load() {
+		return c.fail("set", net.ErrClosed)
+	}
+	_ = deadline(t)
+	return nil
+}

@@ -1,0 +1,167 @@
+package iostream_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/eddyloop/eddy/ioloop"
+	"github.com/eddyloop/eddy/iostream"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/net/nettest"
+)
+
+// netPair returns two streams that are each other's peer, as net.Conns.
+func netPair(t testing.TB, l *ioloop.Loop, network string) (*iostream.Stream, net.Conn, net.Conn) {
+	t.Helper()
+	s, peer := pair(t, l, network, nil)
+	other, err := iostream.Adopt(l, peer, nil)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = other.Close() })
+	return s, s.NetConn(), other.NetConn()
+}
+
+// TestNetConn is the conformance suite of golang.org/x/net for a net.Conn.
+func TestNetConn(t *testing.T) {
+	eachNetwork(t, func(t *testing.T, network string) {
+		l := startLoop(t, ioloop.Config{})
+		nettest.TestConn(t, func() (c1, c2 net.Conn, stop func(), err error) {
+			_, c1, c2 = netPair(t, l, network)
+			return c1, c2, func() { _, _ = c1.Close(), c2.Close() }, nil
+		})
+	})
+}
+
+// requireOp has err be what package net returns for an operation.
+func requireOp(t *testing.T, err error, op string, cause error) {
+	t.Helper()
+	var e *net.OpError
+	require.ErrorAs(t, err, &e)
+	require.Equal(t, op, e.Op)
+	require.ErrorIs(t, err, cause)
+	var ours *iostream.Error
+	require.False(t, errors.As(err, &ours), "%v", err)
+}
+
+func TestNetConnErrors(t *testing.T) {
+	eachNetwork(t, func(t *testing.T, network string) {
+		_, c, peer := netPair(t, startLoop(t, ioloop.Config{}), network)
+		buf := make([]byte, 10)
+
+		require.NoError(t, c.SetDeadline(time.Unix(1, 0)))
+		_, err := c.Read(buf)
+		requireOp(t, err, "read", os.ErrDeadlineExceeded)
+		require.True(t, err.(net.Error).Timeout())
+		_, err = c.Write([]byte("x"))
+		requireOp(t, err, "write", os.ErrDeadlineExceeded)
+		require.NoError(t, c.SetDeadline(time.Time{}))
+
+		_, err = io.WriteString(peer, "bye")
+		require.NoError(t, err)
+		closeWrite(t, peer)
+		got, err := io.ReadAll(c)
+		require.NoError(t, err)
+		require.Equal(t, "bye", string(got))
+		_, err = c.Read(buf)
+		require.Equal(t, io.EOF, err, "bare, as package net has it")
+		_, err = io.WriteString(c, "still here")
+		require.NoError(t, err, "the peer's end of stream does not end writing")
+
+		require.NoError(t, c.Close())
+		requireOp(t, c.Close(), "close", net.ErrClosed)
+		_, err = c.Read(buf)
+		requireOp(t, err, "read", net.ErrClosed)
+		_, err = c.Write(buf)
+		requireOp(t, err, "write", net.ErrClosed)
+		requireOp(t, c.SetDeadline(time.Time{}), "set", net.ErrClosed)
+		require.NotNil(t, c.RemoteAddr(), "addresses stay")
+		require.Equal(t, network, c.LocalAddr().Network())
+	})
+}
+
+// TestNetConnWriteThatTimesOut counts: what Write says is what the peer gets.
+func TestNetConnWriteThatTimesOut(t *testing.T) {
+	eachNetwork(t, func(t *testing.T, network string) {
+		s, c, peer := netPair(t, startLoop(t, ioloop.Config{}), network)
+		text := strings.Repeat("0123456789abcdef", 1<<20)
+		require.NoError(t, c.SetWriteDeadline(time.Now().Add(50*time.Millisecond)))
+		n, err := io.WriteString(c, text)
+		requireOp(t, err, "write", os.ErrDeadlineExceeded)
+		require.Less(t, n, len(text))
+		require.Zero(t, s.Backlog(), "what was not sent is withdrawn")
+		require.NoError(t, c.SetWriteDeadline(time.Time{}))
+		go func() {
+			_, _ = io.WriteString(c, "END")
+			_ = c.(interface{ CloseWrite() error }).CloseWrite()
+		}()
+		got, err := io.ReadAll(peer)
+		require.NoError(t, err)
+		require.Equal(t, n+len("END"), len(got))
+		require.True(t, string(got) == text[:n]+"END")
+	})
+}
+
+func TestNetConnReset(t *testing.T) {
+	s, peer := pair(t, startLoop(t, ioloop.Config{}), "tcp", nil)
+	c := s.NetConn()
+	reset(t, peer)
+	_, err := c.Read(make([]byte, 1))
+	requireOp(t, err, "read", syscall.ECONNRESET)
+	_, err = c.Write([]byte("x"))
+	requireOp(t, err, "write", syscall.ECONNRESET)
+}
+
+// TestNetConnOfATransportWithoutAddresses has something to print.
+func TestNetConnOfATransportWithoutAddresses(t *testing.T) {
+	s, err := iostream.New(startLoop(t, ioloop.Config{}), &sim{window: 100}, nil)
+	require.NoError(t, err)
+	c := s.NetConn()
+	require.Equal(t, "stream", c.RemoteAddr().String())
+	require.Equal(t, "stream", c.LocalAddr().Network())
+	require.NoError(t, c.Close())
+}
+
+// TestWithdrawnWrite: bytes that somebody else counts on stay.
+func TestWithdrawnWrite(t *testing.T) {
+	clock := new(ioloop.ManualClock)
+	m := &sim{window: 4}
+	s, err := iostream.New(startLoop(t, ioloop.Config{Clock: clock}), m, nil)
+	require.NoError(t, err)
+	c := s.NetConn()
+	timesOut := func(text string, before func()) int {
+		require.NoError(t, c.SetWriteDeadline(time.Now().Add(time.Hour)))
+		result := make(chan int)
+		mark := s.Mark() + int64(len(text))
+		go func() {
+			n, err := io.WriteString(c, text)
+			requireOp(t, err, "write", os.ErrDeadlineExceeded)
+			result <- n
+		}()
+		for s.Mark() < mark {
+			runtime.Gosched()
+		}
+		before()
+		clock.Advance(time.Hour)
+		return receive(t, result)
+	}
+
+	require.Equal(t, 4, timesOut("12345678", func() {}))
+	require.EqualValues(t, 4, s.Mark())
+	require.Equal(t, 4, timesOut("ABCD", func() {
+		_, err := s.Write([]byte("behind"))
+		require.NoError(t, err)
+	}), "not the last, so it will be sent")
+
+	m.open(100)
+	require.NoError(t, s.SetWriteDeadline(time.Time{}))
+	require.NoError(t, s.Flush(context.Background()))
+	require.Equal(t, "1234ABCDbehind", m.sent())
+	require.NoError(t, s.Close())
+}
