@@ -82,6 +82,7 @@ type Server struct {
 	stats     Stats
 	drain     Drain
 	stream    iostream.Config // what the streams are really set up with
+	net       *netListener    // what NetListener returned
 	idle      chan struct{}   // closed when cause is set and nothing is open
 }
 

@@ -60,7 +60,11 @@ func (srv *Server) stop(cause error) bool {
 	}
 	listeners := slices.Clone(srv.listeners)
 	srv.checkIdleLocked()
+	queue := srv.net
 	srv.mu.Unlock()
+	if queue != nil {
+		queue.end()
+	}
 	for _, l := range listeners {
 		l.close()
 	}
