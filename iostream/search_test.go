@@ -1,0 +1,57 @@
+package iostream
+
+import (
+	"bytes"
+	"fmt"
+	"regexp"
+	"testing"
+	"time"
+
+	"github.com/eddyloop/eddy/internal/regexscan"
+)
+
+// searches are reads that find nothing in text, though it looks much like it.
+var searches = []struct {
+	name, text string
+	op         func() readOp
+}{
+	{"delimiter", "a\r\nb", func() readOp { return readOp{kind: readUntil, delim: "\r\n\r\n", size: 1 << 20} }},
+	{"regexp", "a\r\nb", func() readOp {
+		scanner := regexscan.For(regexp.MustCompile(`\r?\n\r?\n`)).NewScanner()
+		return readOp{kind: readRegexp, scan: &scanner, size: 1 << 20}
+	}},
+}
+
+// BenchmarkSearch is what it costs to look for the end of a message whose bytes
+// come one by one: for each byte, and how the whole grows when the input
+// doubles, from 128 KiB to 256 and 512.
+func BenchmarkSearch(b *testing.B) {
+	for _, search := range searches {
+		b.Run(search.name, func(b *testing.B) {
+			var best [3]time.Duration
+			for b.Loop() {
+				for i := range best {
+					size := 128 << 10 << i
+					took := searchBytewise(b, search.op(), bytes.Repeat([]byte(search.text), size/4))
+					if best[i] == 0 || took < best[i] {
+						best[i] = took
+					}
+				}
+			}
+			b.ReportMetric(float64(best[1].Nanoseconds())/(256<<10), "ns/byte")
+			for i := range 2 {
+				b.ReportMetric(float64(best[i+1])/float64(best[i]), fmt.Sprintf("x/%dKiB", 256<<i))
+			}
+		})
+	}
+}
+
+func searchBytewise(b *testing.B, op readOp, input []byte) time.Duration {
+	start := time.Now()
+	for n := range input {
+		if end, err := op.match(input[:n+1]); end >= 0 || err != nil {
+			b.Fatal(end, err)
+		}
+	}
+	return time.Since(start)
+}
