@@ -31,6 +31,8 @@ func (s *Stream) deliverRead() bool {
 		return false
 	case waiting:
 		s.completeRead(data, err)
+	case op.each != nil && err == nil:
+		s.callEach(data)
 	default:
 		s.callReader(data, err)
 	}
@@ -91,20 +93,15 @@ func (s *Stream) completeRead(data []byte, err error) {
 	s.loop.WakeWaiter(&w.Waiter)
 }
 
-// callReader calls the callback of the pending read. A repeating read keeps the
-// slot meanwhile, any other has given it up.
+// callReader calls the callback of the pending read, which gives up the slot.
 func (s *Stream) callReader(data []byte, err error) {
 	fn, each, wait := s.op.fn, s.op.each, s.op.wait
-	if each == nil || err != nil {
-		s.op = readOp{}
-	}
-	s.op.running = each != nil && err == nil
+	s.op = readOp{}
 	s.in.pinned = true
 	s.mu.Unlock()
-	more := false
 	switch {
 	case each != nil:
-		more = each(data, err)
+		each(data, err)
 	case fn != nil:
 		fn(data, err)
 	default:
@@ -113,13 +110,35 @@ func (s *Stream) callReader(data []byte, err error) {
 	}
 	s.mu.Lock()
 	s.in.pinned = false
-	if each != nil && err == nil {
-		s.op.running = false
-		s.op.scanned = 0
+}
+
+// eachBatch is how many results of a repeating read count as one delivery.
+const eachBatch = 32
+
+// callEach calls the callback of a repeating read, which keeps the slot
+// meanwhile, and goes on with the results that are there already.
+func (s *Stream) callEach(data []byte) {
+	op, each := &s.op, s.op.each
+	op.running, s.in.pinned = true, true
+	for left := eachBatch; left > 0; left-- {
+		s.mu.Unlock()
+		more := each(data, nil)
+		s.mu.Lock()
+		op.scanned = 0
 		if !more {
-			s.op = readOp{}
+			*op = readOp{}
+			break
 		}
+		n := -1
+		if left > 1 && !s.paused() {
+			n, _ = op.match(s.in.bytes())
+		}
+		if n < 0 {
+			break
+		}
+		data = s.in.take(n)
 	}
+	op.running, s.in.pinned = false, false
 }
 
 // deliverSent tells the first of those who wait for writes, if its time has

@@ -9,7 +9,7 @@ import (
 // Budgets of one pump, so that one busy stream does not hold the loop from the
 // others. Whatever is left goes on in the next turn.
 const (
-	maxDeliveries = 1024    // callbacks
+	maxDeliveries = 64      // callbacks, a batch of a repeating read being one
 	maxFills      = 4       // reads from the transport
 	maxFlush      = 1 << 20 // bytes written
 )
