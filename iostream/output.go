@@ -38,11 +38,20 @@ func (q *output) append(p []byte) {
 	q.size += len(p)
 	if last := len(q.chunks) - 1; last >= 0 {
 		c := q.chunks[last]
+		if cap(c)-len(c) >= len(p) {
+			q.chunks[last] = append(c, p...)
+			return
+		}
 		if len(c)+len(p) <= chunkSize {
 			q.chunks[last] = extend(c, p)
 			return
 		}
 	}
+	q.begin(p)
+}
+
+// begin queues a copy of p as a new chunk.
+func (q *output) begin(p []byte) {
 	c := q.spare
 	q.spare = nil
 	if cap(c) < len(p) {
@@ -61,15 +70,11 @@ func (q *output) recycle(c []byte) {
 	putBuffer(c)
 }
 
-// extend appends p to c, moving c to a pooled buffer of at least twice the size
-// when it is full.
+// extend appends p to c, moved to a pooled buffer of at least twice the size.
 func extend(c, p []byte) []byte {
-	if cap(c)-len(c) < len(p) {
-		grown := append(getBuffer(max(2*cap(c), len(c)+len(p))), c...)
-		putBuffer(c)
-		c = grown
-	}
-	return append(c, p...)
+	grown := append(getBuffer(max(2*cap(c), len(c)+len(p))), c...)
+	putBuffer(c)
+	return append(grown, p...)
 }
 
 // slices returns what is queued, and p behind it, for one Transport.Write.

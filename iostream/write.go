@@ -23,8 +23,8 @@ const corkLimit = 16 << 10
 func (s *Stream) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.refusal(); err != nil {
-		return 0, opError("write", err)
+	if s.is(finWanted | writeEnded | closed | writeExpired) {
+		return 0, opError("write", s.refusal())
 	}
 	if len(p) > s.config.writeLimit()-s.backlog() {
 		return 0, opError("write", ErrBufferFull)
