@@ -3,6 +3,8 @@ package tcp_test
 import (
 	"context"
 	"fmt"
+	"io"
+	"net/http"
 	"time"
 
 	"github.com/eddyloop/eddy/ioloop"
@@ -146,4 +148,39 @@ func ExampleDial() {
 	<-done
 	// Output:
 	// "hello\n" <nil>
+}
+
+// net/http over streams: the server's connections live on its loops.
+func ExampleServer_NetListener() {
+	var srv tcp.Server
+	addr, err := srv.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		panic(err)
+	}
+	listener, err := srv.NetListener()
+	if err != nil {
+		panic(err)
+	}
+	served := make(chan error)
+	go func() { served <- srv.Serve(context.Background()) }()
+
+	web := http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "hello, %s", r.URL.Path[1:])
+	})}
+	go func() { _ = web.Serve(listener) }()
+
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	reply, err := client.Get("http://" + addr.String() + "/eddy")
+	if err != nil {
+		panic(err)
+	}
+	body, _ := io.ReadAll(reply.Body)
+	_ = reply.Body.Close()
+	fmt.Println(string(body))
+
+	_ = web.Shutdown(context.Background())
+	fmt.Println(<-served)
+	// Output:
+	// hello, eddy
+	// tcp: server closed
 }
