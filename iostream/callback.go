@@ -14,44 +14,39 @@ import "regexp"
 
 // ReadUntilFunc is ReadUntil with a callback.
 func (s *Stream) ReadUntilFunc(delim string, max int, fn func([]byte, error)) error {
-	op, err := s.untilOp(delim, max)
-	op.fn = fn
-	return s.submit(op, fn == nil, err)
+	op := readOp{kind: readUntil, delim: delim, fn: fn}
+	return s.submit(&op, max)
 }
 
 // ReadUntilRegexpFunc is ReadUntilRegexp with a callback.
 func (s *Stream) ReadUntilRegexpFunc(re *regexp.Regexp, max int, fn func([]byte, error)) error {
-	op, err := s.regexpOp(re, max)
+	op := regexpOp(re)
 	op.fn = fn
-	return s.submit(op, fn == nil, err)
+	return s.submit(&op, max)
 }
 
 // ReadBytesFunc is ReadBytes with a callback.
 func (s *Stream) ReadBytesFunc(n int, fn func([]byte, error)) error {
-	op, err := s.sizeOp(readBytes, n)
-	op.fn = fn
-	return s.submit(op, fn == nil, err)
+	op := readOp{kind: readBytes, fn: fn}
+	return s.submit(&op, n)
 }
 
 // PeekFunc is Peek with a callback.
 func (s *Stream) PeekFunc(n int, fn func([]byte, error)) error {
-	op, err := s.sizeOp(readPeek, n)
-	op.fn = fn
-	return s.submit(op, fn == nil, err)
+	op := readOp{kind: readPeek, fn: fn}
+	return s.submit(&op, n)
 }
 
 // ReadSomeFunc is ReadSome with a callback.
 func (s *Stream) ReadSomeFunc(max int, fn func([]byte, error)) error {
-	op, err := s.limitOp(readSome, max)
-	op.fn = fn
-	return s.submit(op, fn == nil, err)
+	op := readOp{kind: readSome, fn: fn}
+	return s.submit(&op, max)
 }
 
 // ReadUntilCloseFunc is ReadUntilClose with a callback.
 func (s *Stream) ReadUntilCloseFunc(max int, fn func([]byte, error)) error {
-	op, err := s.limitOp(readUntilClose, max)
-	op.fn = fn
-	return s.submit(op, fn == nil, err)
+	op := readOp{kind: readUntilClose, fn: fn}
+	return s.submit(&op, max)
 }
 
 // ReadIntoFunc is ReadInto with a callback. The stream uses p until fn is
@@ -69,51 +64,61 @@ func (s *Stream) ReadSomeIntoFunc(p []byte, fn func(int, error)) error {
 // HandleUntil calls fn for each message that ends in delim, as ReadUntil
 // returns it.
 func (s *Stream) HandleUntil(delim string, max int, fn func([]byte, error) bool) error {
-	op, err := s.untilOp(delim, max)
-	op.each = fn
-	return s.submit(op, fn == nil, err)
+	op := readOp{kind: readUntil, delim: delim, each: fn}
+	return s.submit(&op, max)
 }
 
 // HandleBytes calls fn for each n bytes.
 func (s *Stream) HandleBytes(n int, fn func([]byte, error) bool) error {
-	op, err := s.sizeOp(readBytes, n)
-	op.each = fn
-	return s.submit(op, fn == nil || n == 0, err)
+	op := readOp{kind: readBytes, each: fn}
+	if n == 0 {
+		return opError(readNames[op.kind], ErrInvalid)
+	}
+	return s.submit(&op, n)
 }
 
 // HandleSome calls fn with the bytes as they come, at most max at a time.
 func (s *Stream) HandleSome(max int, fn func([]byte, error) bool) error {
-	op, err := s.limitOp(readSome, max)
-	op.each = fn
-	return s.submit(op, fn == nil, err)
+	op := readOp{kind: readSome, each: fn}
+	return s.submit(&op, max)
 }
 
 // submit begins a read with a callback.
-func (s *Stream) submit(op readOp, invalid bool, err error) error {
+func (s *Stream) submit(op *readOp, size int) error {
+	err := op.setSize(s.config, size)
+	if op.fn == nil && op.each == nil {
+		err = ErrInvalid
+	}
 	if err != nil {
-		return err
+		return opError(readNames[op.kind], err)
 	}
-	if invalid {
-		return opError(readNames[op.kind], ErrInvalid)
+	return s.start(op)
+}
+
+func (s *Stream) submitInto(kind readKind, p []byte, fn func(int, error)) error {
+	if fn == nil {
+		return opError(readNames[kind], ErrInvalid)
 	}
+	w := waitOps.Get().(*waitOp)
+	w.into, w.intoFn = p, fn
+	err := s.start(&readOp{kind: kind, size: int32(min(len(p), 1)), wait: w})
+	if err != nil {
+		w.release()
+	}
+	return err
+}
+
+// start puts a read with a callback into the slot.
+func (s *Stream) start(op *readOp) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.begin(op); err != nil {
 		return err
 	}
+	s.op = *op
 	if s.in.len() > 0 || s.readEnd() != nil || op.size == 0 {
 		s.poke() // it may be satisfied already
 	}
 	s.listen()
 	return nil
-}
-
-func (s *Stream) submitInto(kind readKind, p []byte, fn func(int, error)) error {
-	w := waitOps.Get().(*waitOp)
-	w.into, w.intoFn = p, fn
-	err := s.submit(readOp{kind: kind, size: int32(min(len(p), 1)), wait: w}, fn == nil, nil)
-	if err != nil {
-		w.release()
-	}
-	return err
 }

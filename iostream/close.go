@@ -161,7 +161,7 @@ func (s *Stream) endWaitingRead() {
 		return
 	}
 	s.in.own()
-	if data, err, ok := s.outcome(); ok {
+	if data, err, ok := s.outcome(&s.op); ok {
 		s.completeRead(data, err)
 	}
 }

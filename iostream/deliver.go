@@ -25,7 +25,7 @@ func (s *Stream) deliverRead() bool {
 	if waiting {
 		s.in.own() // the caller keeps the bytes for longer than the scratch buffer does
 	}
-	data, err, ok := s.outcome()
+	data, err, ok := s.outcome(op)
 	switch {
 	case !ok:
 		return false
@@ -39,10 +39,9 @@ func (s *Stream) deliverRead() bool {
 	return true
 }
 
-// outcome returns what the pending read has come to and takes the bytes; it is
-// not ok while the read has to wait.
-func (s *Stream) outcome() (data []byte, err error, ok bool) {
-	op := &s.op
+// outcome returns what a read has come to and takes the bytes; it is not ok while
+// the read has to wait.
+func (s *Stream) outcome(op *readOp) (data []byte, err error, ok bool) {
 	if op.isInto() {
 		if op.fillInto(&s.in) {
 			return nil, nil, true

@@ -23,11 +23,8 @@ import (
 // first, the context's error; past the read deadline, os.ErrDeadlineExceeded.
 // Bytes that were not returned stay buffered.
 func (s *Stream) ReadUntil(ctx context.Context, delim string, max int) ([]byte, error) {
-	op, err := s.untilOp(delim, max)
-	if err != nil {
-		return nil, err
-	}
-	return s.read(ctx, op)
+	op := readOp{kind: readUntil, delim: delim}
+	return s.read(ctx, &op, max)
 }
 
 // ReadUntilRegexp reads up to the end of the first match of re. It gives what
@@ -35,42 +32,30 @@ func (s *Stream) ReadUntil(ctx context.Context, delim string, max int) ([]byte, 
 // go on (`ab+`), and for `$`, the result depends on how the bytes arrive. A
 // match of no bytes returns none once there is input. For max see ReadUntil.
 func (s *Stream) ReadUntilRegexp(ctx context.Context, re *regexp.Regexp, max int) ([]byte, error) {
-	op, err := s.regexpOp(re, max)
-	if err != nil {
-		return nil, err
-	}
-	return s.read(ctx, op)
+	op := regexpOp(re)
+	return s.read(ctx, &op, max)
 }
 
 // ReadBytes reads exactly n bytes. It returns ErrTooLong if n is above
 // Config.ReadLimit.
 func (s *Stream) ReadBytes(ctx context.Context, n int) ([]byte, error) {
-	op, err := s.sizeOp(readBytes, n)
-	if err != nil {
-		return nil, err
-	}
-	return s.read(ctx, op)
+	op := readOp{kind: readBytes}
+	return s.read(ctx, &op, n)
 }
 
 // Peek waits until n bytes are buffered and returns them without reading them:
 // the next read begins with them. It returns ErrTooLong if n is above
 // Config.ReadLimit. Peek(ctx, s.Buffered()) does not wait.
 func (s *Stream) Peek(ctx context.Context, n int) ([]byte, error) {
-	op, err := s.sizeOp(readPeek, n)
-	if err != nil {
-		return nil, err
-	}
-	return s.read(ctx, op)
+	op := readOp{kind: readPeek}
+	return s.read(ctx, &op, n)
 }
 
 // ReadSome reads what there is, at least 1 and at most max bytes. A max of 0 is
 // Config.ReadLimit.
 func (s *Stream) ReadSome(ctx context.Context, max int) ([]byte, error) {
-	op, err := s.limitOp(readSome, max)
-	if err != nil {
-		return nil, err
-	}
-	return s.read(ctx, op)
+	op := readOp{kind: readSome}
+	return s.read(ctx, &op, max)
 }
 
 // ReadInto fills p and returns len(p), or how many bytes it has placed in p and
@@ -91,11 +76,8 @@ func (s *Stream) ReadSomeInto(ctx context.Context, p []byte) (int, error) {
 // bytes that had arrived. With more than max bytes it is ErrTooLong, and they
 // stay. A max of 0 is Config.ReadLimit.
 func (s *Stream) ReadUntilClose(ctx context.Context, max int) ([]byte, error) {
-	op, err := s.limitOp(readUntilClose, max)
-	if err != nil {
-		return nil, err
-	}
-	return s.read(ctx, op)
+	op := readOp{kind: readUntilClose}
+	return s.read(ctx, &op, max)
 }
 
 // Messages returns an iterator over the messages that end in delim, each as
@@ -152,53 +134,21 @@ func (s *Stream) Reading() bool {
 	return s.op.kind != readNone
 }
 
-func (s *Stream) untilOp(delim string, max int) (readOp, error) {
-	op, err := s.limitOp(readUntil, max)
-	if delim == "" {
-		err = opError("read until", ErrInvalid)
+func regexpOp(re *regexp.Regexp) readOp {
+	op := readOp{kind: readRegexp}
+	if re != nil {
+		scanner := regexscan.For(re).NewScanner()
+		op.scan = &scanner
 	}
-	op.delim = delim
-	return op, err
+	return op
 }
 
-func (s *Stream) regexpOp(re *regexp.Regexp, max int) (readOp, error) {
-	op, err := s.limitOp(readRegexp, max)
-	if re == nil {
-		return op, opError("read until regexp", ErrInvalid)
-	}
-	scanner := regexscan.For(re).NewScanner()
-	op.scan = &scanner
-	return op, err
-}
-
-// limitOp is a read of at most max bytes, 0 standing for the stream's limit.
-func (s *Stream) limitOp(kind readKind, max int) (readOp, error) {
-	op, err := s.sizeOp(kind, max)
-	if max == 0 {
-		op.size = int32(s.config.readLimit())
-	}
-	return op, err
-}
-
-func (s *Stream) sizeOp(kind readKind, n int) (readOp, error) {
-	op := readOp{kind: kind}
-	switch {
-	case n < 0:
-		return op, opError(readNames[kind], ErrInvalid)
-	case n > s.config.readLimit():
-		return op, opError(readNames[kind], ErrTooLong)
-	}
-	op.size = int32(n)
-	return op, nil
-}
-
-// begin puts a read into the slot. From here on the last result is no longer
-// the caller's.
-func (s *Stream) begin(op readOp) error {
+// begin makes way for a read. From here on the last result is no longer the
+// caller's.
+func (s *Stream) begin(op *readOp) error {
 	if s.op.kind != readNone {
 		return opError(readNames[op.kind], ErrReadPending)
 	}
-	s.op = op
 	s.in.lent = false
 	s.in.release()
 	return nil
@@ -213,10 +163,13 @@ func (s *Stream) listen() {
 	}
 }
 
-func (s *Stream) read(ctx context.Context, op readOp) ([]byte, error) {
-	name := readNames[op.kind]
+// read does a read that waits. The slot is taken only if it has to.
+func (s *Stream) read(ctx context.Context, op *readOp, size int) ([]byte, error) {
+	if err := op.setSize(s.config, size); err != nil {
+		return nil, opError(readNames[op.kind], err)
+	}
 	if err := ioloop.CheckContext(ctx); err != nil {
-		return nil, opError(name, err)
+		return nil, opError(readNames[op.kind], err)
 	}
 	s.mu.Lock()
 	if err := s.begin(op); err != nil {
@@ -224,34 +177,31 @@ func (s *Stream) read(ctx context.Context, op readOp) ([]byte, error) {
 		return nil, err
 	}
 	s.in.own()
-	if data, err, ok := s.outcome(); ok {
-		s.op = readOp{}
+	if data, err, ok := s.outcome(op); ok {
 		s.in.lent = len(data) > 0
 		s.mu.Unlock()
 		return data, err
 	}
-	w, err := s.park(ctx, nil)
-	s.mu.Unlock()
-	if err != nil {
+	return s.waitRead(ctx, op)
+}
+
+// waitRead puts a read into the slot and waits, having released the lock.
+func (s *Stream) waitRead(ctx context.Context, op *readOp) ([]byte, error) {
+	w := waitOps.Get().(*waitOp)
+	name := readNames[op.kind]
+	if err := w.Begin(ctx); err != nil {
+		s.mu.Unlock()
+		w.release()
 		return nil, opError(name, err)
 	}
-	err = s.await(name, w)
+	s.op = *op
+	s.op.wait = w
+	s.listen()
+	s.mu.Unlock()
+	err := s.await(name, w)
 	data := w.data
 	w.release()
 	return data, err
-}
-
-// park gives the pending read a waiting call's waiter.
-func (s *Stream) park(ctx context.Context, into []byte) (*waitOp, error) {
-	w := waitOps.Get().(*waitOp)
-	if err := w.Begin(ctx); err != nil {
-		s.op = readOp{}
-		return nil, err
-	}
-	w.into = into
-	s.op.wait = w
-	s.listen()
-	return w, nil
 }
 
 func (s *Stream) readInto(ctx context.Context, kind readKind, p []byte) (int, error) {
@@ -259,31 +209,32 @@ func (s *Stream) readInto(ctx context.Context, kind readKind, p []byte) (int, er
 	if err := ioloop.CheckContext(ctx); err != nil {
 		return 0, opError(name, err)
 	}
-	s.mu.Lock()
-	err := s.begin(readOp{kind: kind})
-	if err != nil {
-		s.mu.Unlock()
-		return 0, err
-	}
 	w := waitOps.Get().(*waitOp)
+	defer w.release()
 	w.into = p
-	s.op.wait = w
-	if _, err, ok := s.outcome(); ok {
-		n := w.filled
-		s.op = readOp{}
-		w.release()
-		s.mu.Unlock()
-		return n, err
+	op := readOp{kind: kind, wait: w}
+	s.mu.Lock()
+	err := s.begin(&op)
+	if err == nil {
+		var ok bool
+		if _, err, ok = s.outcome(&op); !ok {
+			err = s.waitInto(ctx, &op)
+			return w.filled, err
+		}
 	}
-	if err = w.Begin(ctx); err != nil {
-		s.op = readOp{}
+	s.mu.Unlock()
+	return w.filled, err
+}
+
+// waitInto is waitRead for a read into the caller's buffer.
+func (s *Stream) waitInto(ctx context.Context, op *readOp) error {
+	name := readNames[op.kind]
+	if err := op.wait.Begin(ctx); err != nil {
 		s.mu.Unlock()
-		return w.filled, opError(name, err)
+		return opError(name, err)
 	}
+	s.op = *op
 	s.listen()
 	s.mu.Unlock()
-	err = s.await(name, w)
-	n := w.filled
-	w.release()
-	return n, err
+	return s.await(name, op.wait)
 }

@@ -63,6 +63,21 @@ func (op *waitOp) release() {
 	waitOps.Put(op)
 }
 
+// setSize checks a read's arguments and sets its size: how many bytes it takes,
+// or for one with a limit the most, where 0 is the stream's limit.
+func (op *readOp) setSize(c *Config, size int) error {
+	switch limit := c.readLimit(); {
+	case size < 0 || op.kind == readUntil && op.delim == "" || op.kind == readRegexp && op.scan == nil:
+		return ErrInvalid
+	case size > limit:
+		return ErrTooLong
+	case size == 0 && !op.isExact():
+		size = limit
+	}
+	op.size = int32(size)
+	return nil
+}
+
 // match looks whether b, the unread input, satisfies the read. It returns how
 // many bytes the result has, or -1; err is ErrTooLong if no further input can
 // make it good.

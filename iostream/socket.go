@@ -35,7 +35,7 @@ func newSocket(l *ioloop.Loop, fd int, config *Config) (*Stream, error) {
 		socketTransport
 	}{}
 	both.fd = int32(fd)
-	if err := both.Stream.start(l, &both.socketTransport, config); err != nil {
+	if err := both.Stream.open(l, &both.socketTransport, config); err != nil {
 		return nil, err
 	}
 	return &both.Stream, nil

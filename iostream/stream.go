@@ -111,13 +111,13 @@ func New(l *ioloop.Loop, t Transport, config *Config) (*Stream, error) {
 		return nil, opError("new", ErrInvalid)
 	}
 	s := new(Stream)
-	if err := s.start(l, t, config); err != nil {
+	if err := s.open(l, t, config); err != nil {
 		return nil, err
 	}
 	return s, nil
 }
 
-func (s *Stream) start(l *ioloop.Loop, t Transport, config *Config) error {
+func (s *Stream) open(l *ioloop.Loop, t Transport, config *Config) error {
 	if config == nil {
 		config = defaultConfig
 	}
