@@ -61,11 +61,13 @@ func (s *Stream) attach() {
 	if s.is(attached | closed) {
 		return
 	}
-	if err := s.transport.Attach(s.loop, (*work)(s)); err != nil {
+	want := s.interest()
+	if err := s.transport.Attach(s.loop, (*work)(s), want); err != nil {
 		s.closeLocked(err)
 		return
 	}
 	s.set(attached)
+	s.armed = want
 }
 
 // notice takes in what the transport is ready for.
@@ -215,13 +217,26 @@ func (s *Stream) probe() {
 	}
 }
 
-// arm tells the transport what to listen for. Reading stays armed between
-// reads, so that the steady state has no calls for it; only when input comes
-// that nobody wants does the close watch take its place.
+// arm tells the transport what to listen for, if that has changed.
 func (s *Stream) arm() {
 	if s.is(closed) || !s.is(attached) {
 		return
 	}
+	want := s.interest()
+	if want == s.armed {
+		return
+	}
+	if err := s.transport.Arm(s.loop, want); err != nil {
+		s.closeLocked(err)
+		return
+	}
+	s.armed = want
+}
+
+// interest returns what to listen for. Reading stays armed between reads, so
+// that the steady state has no calls for it; only when input comes that nobody
+// wants does the close watch take its place.
+func (s *Stream) interest() poller.Interest {
 	read, write := s.transport.Want()
 	var want poller.Interest
 	switch {
@@ -238,12 +253,5 @@ func (s *Stream) arm() {
 	if s.is(blocked) {
 		want |= write
 	}
-	if want == s.armed {
-		return
-	}
-	if err := s.transport.Arm(s.loop, want); err != nil {
-		s.closeLocked(err)
-		return
-	}
-	s.armed = want
+	return want
 }

@@ -36,10 +36,11 @@ type sim struct {
 	finSent, closed     int
 }
 
-func (m *sim) Attach(l *ioloop.Loop, h ioloop.Handler) error {
+func (m *sim) Attach(l *ioloop.Loop, h ioloop.Handler, interest poller.Interest) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.loop, m.handler = l, h
+	m.loop, m.handler, m.armed = l, h, interest
+	m.announce()
 	return nil
 }
 

@@ -47,8 +47,8 @@ type socketTransport struct {
 	registration ioloop.Registration // zero: not attached
 }
 
-func (t *socketTransport) Attach(l *ioloop.Loop, h ioloop.Handler) (err error) {
-	t.registration, err = l.Handle(int(t.fd), 0, h)
+func (t *socketTransport) Attach(l *ioloop.Loop, h ioloop.Handler, interest poller.Interest) (err error) {
+	t.registration, err = l.Handle(int(t.fd), interest, h)
 	return err
 }
 

@@ -14,11 +14,11 @@ import (
 // to those that need it, so that a quiet stream does not hold it twice.
 type Transport interface {
 	// Attach connects the transport to the loop: from now on h is called on the
-	// loop when something of what Arm asked for is ready.
-	Attach(l *ioloop.Loop, h ioloop.Handler) error
+	// loop when something of the interest is ready, level-triggered, as for a
+	// Poller.
+	Attach(l *ioloop.Loop, h ioloop.Handler, interest poller.Interest) error
 
-	// Arm says which readiness is wanted from now on, level-triggered, as for a
-	// Poller. It is told again at the least what has become ready since.
+	// Arm says what the interest is from now on.
 	Arm(l *ioloop.Loop, interest poller.Interest) error
 
 	// Read reads up to len(p) > 0 bytes. It returns n > 0 and nil, or 0 and
