@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"os"
 	"time"
 
 	"github.com/eddyloop/eddy/ioloop"
@@ -33,8 +34,9 @@ func (s *Stream) CloseWithError(reason error) error {
 // writes, sends what was written, ends the stream for the peer, and discards
 // what still comes until the peer has ended its side too; then it is closed.
 // Closing earlier could make the kernel reset the connection and the peer lose
-// what was sent last. After timeout the stream is closed wherever it is. A
-// timeout of 0 or less is Close.
+// what was sent last. A pipe or terminal is closed as soon as all is sent:
+// nothing can be lost there. After timeout the stream is closed wherever it is.
+// A timeout of 0 or less is Close.
 func (s *Stream) CloseAfterFlush(timeout time.Duration) error {
 	if timeout <= 0 {
 		return s.Close()
@@ -62,8 +64,8 @@ func (s *Stream) CloseWhenIdle() {
 }
 
 // CloseWrite ends the writing direction behind everything written so far: the
-// peer reads io.EOF after it. Reading goes on. Further writes fail with
-// net.ErrClosed.
+// peer reads io.EOF after it. Reading goes on; a stream that is for writing
+// only is closed by it. Further writes fail with net.ErrClosed.
 func (s *Stream) CloseWrite() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -86,17 +88,30 @@ func (s *Stream) advance() bool {
 	}
 	switch {
 	case s.is(closing):
-		if s.is(readEnded) && s.is(writeEnded) {
+		if s.is(readEnded|noLinger) && s.is(writeEnded) {
 			s.closeLocked(net.ErrClosed)
 		}
 	case s.is(readEnded) && s.is(writeEnded) && !s.is(finSent):
 		s.closeLocked(s.more.writeErr)
-	case s.is(readEnded) && (s.is(finSent) || out && !s.is(halfClose)):
+	case s.is(readEnded) && (s.is(finSent) || out && !s.is(writeOnly|halfClose)):
 		s.closeLocked(s.more.readErr)
-	case s.is(draining) && out && s.reading() && s.in.len() == 0:
+	case s.is(draining) && out && (s.reading() && s.in.len() == 0 || s.is(writeOnly)):
 		s.closeLocked(net.ErrClosed)
 	}
 	return s.is(closed)
+}
+
+// oneWay makes a new stream one that can only be read or only be written: the
+// other direction is one that has ended in good order.
+func (s *Stream) oneWay(access int) {
+	switch access {
+	case os.O_RDONLY:
+		s.set(writeEnded | finSent)
+		s.extra().writeErr = errReadOnly
+	case os.O_WRONLY:
+		s.set(readEnded | writeOnly)
+		s.extra().readErr = net.ErrClosed
+	}
 }
 
 func (s *Stream) sendFin() {

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"syscall"
 )
 
 // Causes that a stream's operations fail with, found by errors.Is in the
@@ -31,6 +32,11 @@ var (
 	// ErrIdle: no byte has moved for the stream's idle timeout, which closed
 	// it. It is os.ErrDeadlineExceeded too.
 	ErrIdle = fmt.Errorf("stream was idle: %w", os.ErrDeadlineExceeded)
+
+	// What reads of one end of a pipe return and writes to the other. Both are
+	// EBADF, as read(2) and write(2) have it.
+	errWriteOnly = fmt.Errorf("stream is for writing only: %w", syscall.EBADF)
+	errReadOnly  = fmt.Errorf("stream is for reading only: %w", syscall.EBADF)
 
 	// ErrWouldBlock is what a [Transport] returns when it must wait.
 	ErrWouldBlock = errors.New("operation would block")

@@ -85,7 +85,7 @@ func (s *Stream) notice(ready poller.Interest) {
 		if ready&(read|poller.PeerClosed) != 0 || s.transport.Buffered() {
 			s.fill()
 		}
-	case s.is(closing):
+	case s.lingering():
 		s.discard(ready & (read | poller.PeerClosed))
 	case ready&poller.PeerClosed != 0:
 		s.probe()
@@ -98,6 +98,10 @@ func (s *Stream) notice(ready poller.Interest) {
 func (s *Stream) reading() bool {
 	return s.op.kind != readNone && !s.is(readEnded) && !s.is(closed) && !s.paused()
 }
+
+// lingering reports whether the stream throws away what still comes, so that
+// the peer gets what was sent last.
+func (s *Stream) lingering() bool { return s.is(closing) && !s.is(noLinger) }
 
 // paused reports whether a repeating read holds back because too much waits to
 // be sent. It goes on at the low-water mark, so that it does not flutter.
@@ -209,7 +213,9 @@ func (s *Stream) readRoom() []byte {
 func (s *Stream) probe() {
 	switch err := s.transport.Probe(); err {
 	case nil: // the end is behind bytes that nobody has asked for yet
-		s.set(readClosed)
+		if !s.is(readEnded) {
+			s.set(readClosed)
+		}
 	case io.EOF:
 		s.endReading(io.EOF)
 	default:
@@ -241,7 +247,7 @@ func (s *Stream) interest() poller.Interest {
 	var want poller.Interest
 	switch {
 	case s.is(readEnded):
-	case s.reading() || s.is(closing):
+	case s.reading() || s.lingering():
 		s.unset(unwanted)
 		want = read
 	case !s.is(unwanted):

@@ -146,7 +146,10 @@ func regexpOp(re *regexp.Regexp) readOp {
 // begin makes way for a read. From here on the last result is no longer the
 // caller's.
 func (s *Stream) begin(op *readOp) error {
-	if s.op.kind != readNone {
+	switch {
+	case s.is(writeOnly):
+		return opError(readNames[op.kind], errWriteOnly)
+	case s.op.kind != readNone:
 		return opError(readNames[op.kind], ErrReadPending)
 	}
 	s.in.lent = false

@@ -57,25 +57,12 @@ func (t *socketTransport) Arm(l *ioloop.Loop, interest poller.Interest) error {
 }
 
 func (t *socketTransport) Read(p []byte) (int, error) {
-	n, err := socket.Read(int(t.fd), p)
-	switch {
-	case n > 0:
-		return n, nil
-	case err == nil:
-		return 0, io.EOF
-	}
-	return 0, callError("read", err)
+	return readOutcome(socket.Read(int(t.fd), p))
 }
 
 func (t *socketTransport) Write(bufs [][]byte) (int, error) {
 	n, err := socket.SendVector(int(t.fd), bufs)
-	if err != nil {
-		return 0, callError("write", err)
-	}
-	if n < socket.Attempt(bufs) {
-		return n, ErrWouldBlock // a further call would only say so
-	}
-	return n, nil
+	return writeOutcome(n, socket.Attempt(bufs), err)
 }
 
 func (t *socketTransport) Flush() error   { return nil }
@@ -87,16 +74,7 @@ func (t *socketTransport) Want() (read, write poller.Interest) {
 }
 
 func (t *socketTransport) Probe() error {
-	n, err := socket.Peek(int(t.fd))
-	switch {
-	case err != nil && socket.WouldBlock(err):
-		return nil
-	case err != nil:
-		return callError("recv", err)
-	case n == 0:
-		return io.EOF
-	}
-	return nil
+	return peekOutcome(socket.Peek(int(t.fd)))
 }
 
 func (t *socketTransport) CloseWrite() error {
@@ -114,6 +92,41 @@ func (t *socketTransport) FD() int                  { return int(t.fd) }
 func (t *socketTransport) LocalAddr() net.Addr      { return socket.LocalAddr(int(t.fd)) }
 func (t *socketTransport) RemoteAddr() net.Addr     { return socket.PeerAddr(int(t.fd)) }
 func (t *socketTransport) SetNoDelay(on bool) error { return socket.SetNoDelay(int(t.fd), on) }
+
+// readOutcome, writeOutcome and peekOutcome are what a system call came to as a
+// Transport has it.
+func readOutcome(n int, err error) (int, error) {
+	switch {
+	case n > 0:
+		return n, nil
+	case err == nil:
+		return 0, io.EOF
+	}
+	return 0, callError("read", err)
+}
+
+// writeOutcome is told how many bytes were tried.
+func writeOutcome(n, tried int, err error) (int, error) {
+	switch {
+	case err != nil:
+		return 0, callError("write", err)
+	case n < tried:
+		return n, ErrWouldBlock // a further call would only say so
+	}
+	return n, nil
+}
+
+func peekOutcome(n int, err error) error {
+	switch {
+	case err != nil && socket.WouldBlock(err):
+		return nil
+	case err != nil:
+		return callError("recv", err)
+	case n == 0:
+		return io.EOF
+	}
+	return nil
+}
 
 func callError(call string, err error) error {
 	if socket.WouldBlock(err) {

@@ -31,7 +31,8 @@ import (
 	"github.com/eddyloop/eddy/poller"
 )
 
-// Stream is a byte stream on a loop. It is made by [New] or [NewSocket].
+// Stream is a byte stream on a loop. It is made by [New], [NewSocket], [NewPipe] or
+// [NewStdio].
 type Stream struct {
 	mu        sync.Mutex
 	loop      *ioloop.Loop
@@ -72,6 +73,8 @@ const (
 	halfClose                      // the peer's end of stream does not close the stream
 	readExpired                    // the read deadline has passed
 	writeExpired                   // the write deadline has passed
+	writeOnly                      // there is no reading side
+	noLinger                       // closing loses nothing that is out already
 )
 
 // is reports whether any of the facts holds.

@@ -40,17 +40,3 @@ func SendVector(fd int, bufs [][]byte) (int, error) {
 		}
 	}
 }
-
-// clip cuts bufs to what one call moves.
-func clip(bufs [][]byte) [][]byte {
-	left := MaxBytes
-	for i, b := range bufs[:min(len(bufs), maxVector)] {
-		if len(b) >= left {
-			clipped := append([][]byte(nil), bufs[:i+1]...)
-			clipped[i] = b[:left]
-			return clipped
-		}
-		left -= len(b)
-	}
-	return bufs[:min(len(bufs), maxVector)]
-}

@@ -62,5 +62,3 @@ func retry(trap uintptr, fd int, p unsafe.Pointer, n, flags int) (int, error) {
 		}
 	}
 }
-
-var errAgain error = unix.EAGAIN

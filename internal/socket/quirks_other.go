@@ -1,4 +1,4 @@
-//go:build unix && !darwin && !aix && (!linux || race)
+//go:build unix && !darwin && !aix
 
 package socket
 

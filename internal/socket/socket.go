@@ -1,8 +1,9 @@
 //go:build unix
 
 // Package socket is the one place that knows how each system makes, uses and
-// names stream sockets: every descriptor that it returns is non-blocking and
-// closed on exec. Errors are bare errnos, except those of Listen.
+// names stream sockets, and how it uses pipes and terminals: every descriptor
+// that it returns is non-blocking and closed on exec. Errors are bare errnos,
+// except those of Listen.
 package socket
 
 import (
@@ -41,6 +42,22 @@ func Attempt(bufs [][]byte) int {
 	}
 	return min(n, MaxBytes)
 }
+
+// clip cuts bufs to what one call moves.
+func clip(bufs [][]byte) [][]byte {
+	left := MaxBytes
+	for i, b := range bufs[:min(len(bufs), maxVector)] {
+		if len(b) >= left {
+			clipped := append([][]byte(nil), bufs[:i+1]...)
+			clipped[i] = b[:left]
+			return clipped
+		}
+		left -= len(b)
+	}
+	return bufs[:min(len(bufs), maxVector)]
+}
+
+var errAgain error = unix.EAGAIN
 
 // CloseWrite sends a FIN behind what was written.
 func CloseWrite(fd int) error { return unix.Shutdown(fd, unix.SHUT_WR) }

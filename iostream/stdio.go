@@ -1,0 +1,214 @@
+//go:build unix
+
+package iostream
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/eddyloop/eddy/internal/socket"
+	"github.com/eddyloop/eddy/ioloop"
+	"github.com/eddyloop/eddy/poller"
+	"golang.org/x/sys/unix"
+)
+
+// NewStdio makes one stream, on l, that reads standard input and writes standard
+// output, be they pipes, terminals, sockets or /dev/null. A regular file is
+// refused with poller.ErrNotPollable, and what is closed with EBADF.
+//
+// Whatever shares them, such as the shell that started the program, does not
+// notice: O_NONBLOCK is not set, so that nothing has to be put back when the
+// program ends, or is killed. On Linux, pipes and terminals are opened once
+// more, which gives the stream a flag of its own. Where that cannot be done, the
+// stream looks whether they are ready before it reads, or writes 512
+// bytes; the loop is held only if another process is quicker and takes what was
+// there, or if a terminal takes less than that.
+//
+// Descriptors 0 and 1 stay open when the stream closes. So the reader of
+// standard output sees the end of it when the program closes os.Stdout too, or
+// ends; what CloseWrite does is to refuse further writes. At the end of standard
+// input the stream closes as soon as what was written is out, unless
+// Config.AllowHalfClose is set. That the reader has gone is noticed by the next
+// write, which fails with EPIPE; reading goes on then.
+func NewStdio(l *ioloop.Loop, config *Config) (*Stream, error) {
+	return newStdio(l, 0, 1, reopen, config)
+}
+
+// newStdio makes a stream of two descriptors. open opens a file once more.
+func newStdio(l *ioloop.Loop, in, out int, open func(fd, access int) (int, error), config *Config) (*Stream, error) {
+	if l == nil {
+		return nil, opError("new stdio", ErrInvalid)
+	}
+	t := new(stdioTransport)
+	err := t.in.open(in, unix.O_RDONLY, open)
+	if err == nil {
+		err = t.out.open(out, unix.O_WRONLY, open)
+	}
+	if err != nil {
+		t.release()
+		return nil, opError("new stdio", err)
+	}
+	s := new(Stream)
+	s.set(noLinger)
+	if err := s.open(l, t, config); err != nil {
+		t.release()
+		return nil, err
+	}
+	return s, nil
+}
+
+// stdioTransport is two descriptors, one for each direction.
+type stdioTransport struct{ in, out stdioEnd }
+
+// stdioEnd is one of them. Unless it is the stream's own, it is used without
+// being made non-blocking.
+type stdioEnd struct {
+	fd           int
+	own          bool // opened by the stream, non-blocking
+	null         bool // it is /dev/null, written to
+	interest     poller.Interest
+	registration ioloop.Registration
+}
+
+func (e *stdioEnd) open(fd, access int, open func(fd, access int) (int, error)) error {
+	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+	switch {
+	case err != nil:
+		return fmt.Errorf("descriptor %d: %w", fd, os.NewSyscallError("fcntl", err))
+	case flags&unix.O_ACCMODE == access^1: // RDONLY is 0, WRONLY 1, RDWR 2
+		return fmt.Errorf("descriptor %d: wrong direction: %w", fd, unix.EBADF)
+	}
+	e.fd = fd
+	if isNull(fd) {
+		return e.openNull(access)
+	}
+	if err := pollable(fd); err != nil {
+		return fmt.Errorf("descriptor %d: %w", fd, err)
+	}
+	if fd, err := open(fd, access); err == nil {
+		e.fd, e.own = fd, true
+	}
+	return nil
+}
+
+func isNull(fd int) bool {
+	var file, null unix.Stat_t
+	return unix.Fstat(fd, &file) == nil && unix.Stat(os.DevNull, &null) == nil &&
+		file.Mode&unix.S_IFMT == unix.S_IFCHR && file.Rdev == null.Rdev
+}
+
+// openNull puts a pipe without a writer in the place of /dev/null, which has no
+// readiness; to write to it needs none.
+func (e *stdioEnd) openNull(access int) error {
+	if access == unix.O_WRONLY {
+		e.null = true
+		return nil
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	defer w.Close()
+	e.fd, err = unix.FcntlInt(r.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	e.own = err == nil
+	return os.NewSyscallError("fcntl", err)
+}
+
+func (e *stdioEnd) attach(l *ioloop.Loop, h ioloop.Handler, interest poller.Interest) (err error) {
+	if !e.null {
+		e.interest = interest
+		e.registration, err = l.Handle(e.fd, interest, h)
+	}
+	return err
+}
+
+func (e *stdioEnd) arm(l *ioloop.Loop, interest poller.Interest) error {
+	if e.interest == interest {
+		return nil
+	}
+	e.interest = interest
+	return l.Update(e.registration, interest)
+}
+
+// release closes what the stream has opened.
+func (e *stdioEnd) release() {
+	if e.own {
+		_ = socket.Close(e.fd)
+	}
+}
+
+// outHandler is a stream's second handler on its loop. The stream itself is the
+// first: it is not two streams.
+type outHandler struct{ ioloop.Handler }
+
+func (h outHandler) Fail(err error) {
+	if f, ok := h.Handler.(ioloop.Failer); ok {
+		f.Fail(err)
+	}
+}
+
+func (t *stdioTransport) Attach(l *ioloop.Loop, h ioloop.Handler, interest poller.Interest) error {
+	if err := t.in.attach(l, h, interest&^poller.Writable); err != nil {
+		return err
+	}
+	return t.out.attach(l, outHandler{h}, interest&poller.Writable)
+}
+
+func (t *stdioTransport) Arm(l *ioloop.Loop, interest poller.Interest) error {
+	if err := t.in.arm(l, interest&^poller.Writable); err != nil {
+		return err
+	}
+	return t.out.arm(l, interest&poller.Writable)
+}
+
+func (t *stdioTransport) Read(p []byte) (int, error) {
+	if t.in.own {
+		return readOutcome(socket.ReadPipe(t.in.fd, p))
+	}
+	return readOutcome(socket.ReadShared(t.in.fd, p))
+}
+
+func (t *stdioTransport) Write(bufs [][]byte) (int, error) {
+	switch {
+	case t.out.null:
+		n := 0
+		for _, b := range bufs {
+			n += len(b)
+		}
+		return n, nil
+	case t.out.own:
+		n, err := socket.WritePipe(t.out.fd, bufs)
+		return writeOutcome(n, socket.Attempt(bufs), err)
+	}
+	n, err := socket.WriteShared(t.out.fd, bufs)
+	return writeOutcome(n, n, err)
+}
+
+func (t *stdioTransport) Flush() error   { return nil }
+func (t *stdioTransport) Unsent() int    { return 0 }
+func (t *stdioTransport) Buffered() bool { return false }
+
+func (t *stdioTransport) Want() (read, write poller.Interest) {
+	return poller.Readable, poller.Writable
+}
+
+func (t *stdioTransport) Probe() error { return peekOutcome(socket.PeekPipe(t.in.fd)) }
+
+// CloseWrite has nothing to do: the end of the output is the program's.
+func (t *stdioTransport) CloseWrite() error { return nil }
+
+func (t *stdioTransport) Close(l *ioloop.Loop) error {
+	for _, e := range []*stdioEnd{&t.in, &t.out} {
+		if e.registration != (ioloop.Registration{}) {
+			_ = l.Remove(e.registration)
+		}
+	}
+	t.release()
+	return nil
+}
+
+func (t *stdioTransport) release() {
+	t.in.release()
+	t.out.release()
+}

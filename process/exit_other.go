@@ -1,0 +1,6 @@
+//go:build unix && !linux
+
+package process
+
+// watch waits on a goroutine.
+func (p *Process) watch() { p.reap() }

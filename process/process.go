@@ -1,0 +1,202 @@
+//go:build unix
+
+// Package process runs child processes with their standard input and output as
+// streams of a loop, and tells when they have exited, without holding the loop.
+package process
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"slices"
+	"sync"
+
+	"github.com/eddyloop/eddy/ioloop"
+	"github.com/eddyloop/eddy/iostream"
+	"golang.org/x/sys/unix"
+)
+
+// Pipes is a set of the standard descriptors of a process.
+type Pipes uint8
+
+// The members of Pipes.
+const (
+	Stdin Pipes = 1 << iota
+	Stdout
+	Stderr
+)
+
+// ErrInvalid is returned by Start for arguments that make no sense. It is
+// fs.ErrInvalid too.
+var ErrInvalid = fmt.Errorf("process: %w", fs.ErrInvalid)
+
+// Process is a child process. Stdin is a stream that is for writing only, and
+// whose CloseWrite lets the child read the end; Stdout and Stderr are for
+// reading only. Those that Start was not asked for are nil. They are the
+// caller's to close, and independent of the process: what it wrote can be read
+// after it has exited, and they may outlive it in what it has started.
+type Process struct {
+	Stdin, Stdout, Stderr *iostream.Stream
+
+	loop *ioloop.Loop
+	cmd  *exec.Cmd
+
+	mu      sync.Mutex
+	exited  bool
+	err     error // what Wait returns
+	waiters []*ioloop.Waiter
+	onExit  func(error)
+}
+
+// Start starts cmd, with a pipe to a stream on l, set up by config, for each
+// of pipes. It returns ErrInvalid if one of these is set in cmd already, and else
+// the error of iostream.NewPipe or cmd.Start; nothing is left behind then.
+//
+// Everything else is as package exec has it: with exec.CommandContext the
+// process is killed when the context is done, and cmd.Process is there to send
+// signals. Only cmd.Wait must not be called: the process is waited for in any
+// case, so that it does not stay as a zombie. When l closes, the streams do, and
+// the process lives on.
+//
+// A process that writes more than a pipe holds (64 KiB on Linux) exits only
+// when that is read: read first, then wait.
+func Start(l *ioloop.Loop, cmd *exec.Cmd, pipes Pipes, config *iostream.Config) (*Process, error) {
+	if l == nil || cmd == nil || pipes&^(Stdin|Stdout|Stderr) != 0 || pipes&Stdin != 0 && cmd.Stdin != nil ||
+		pipes&Stdout != 0 && cmd.Stdout != nil || pipes&Stderr != 0 && cmd.Stderr != nil {
+		return nil, ErrInvalid
+	}
+	p := &Process{loop: l, cmd: cmd}
+	err := p.start(pipes, config)
+	if err != nil {
+		for _, s := range []*iostream.Stream{p.Stdin, p.Stdout, p.Stderr} {
+			if s != nil {
+				_ = s.Close()
+			}
+		}
+		return nil, fmt.Errorf("process: start: %w", err)
+	}
+	p.watch()
+	return p, nil
+}
+
+func (p *Process) start(pipes Pipes, config *iostream.Config) error {
+	if pipes&Stdin != 0 {
+		s, file, err := p.pipe(true, config)
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		p.Stdin, p.cmd.Stdin = s, file
+	}
+	if pipes&Stdout != 0 {
+		s, file, err := p.pipe(false, config)
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		p.Stdout, p.cmd.Stdout = s, file
+	}
+	if pipes&Stderr != 0 {
+		s, file, err := p.pipe(false, config)
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		p.Stderr, p.cmd.Stderr = s, file
+	}
+	return p.cmd.Start()
+}
+
+// pipe returns a stream and the file of the other end, for the child. They are
+// two open files, so that the child's stays blocking.
+func (p *Process) pipe(write bool, config *iostream.Config) (*iostream.Stream, *os.File, error) {
+	ours, theirs, err := os.Pipe()
+	if err != nil {
+		return nil, nil, err
+	}
+	if write {
+		ours, theirs = theirs, ours
+	}
+	defer ours.Close()
+	fd, err := unix.FcntlInt(ours.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		theirs.Close()
+		return nil, nil, os.NewSyscallError("fcntl", err)
+	}
+	s, err := iostream.NewPipe(p.loop, fd, config)
+	if err != nil {
+		unix.Close(fd)
+		theirs.Close()
+		return nil, nil, err
+	}
+	return s, theirs, nil
+}
+
+// reap takes the exit status. It has a goroutine for that, as package exec may
+// have more to wait for than the process.
+func (p *Process) reap() {
+	go func() {
+		err := p.cmd.Wait()
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.exited, p.err = true, err
+		for _, w := range p.waiters {
+			p.loop.WakeWaiter(w)
+		}
+		p.waiters = nil
+		p.tell()
+	}()
+}
+
+// tell has the callback called, once, if it is time.
+func (p *Process) tell() {
+	if fn, err := p.onExit, p.err; fn != nil && p.exited {
+		p.onExit = nil
+		_ = p.loop.Post(func() { fn(err) })
+	}
+}
+
+// Wait waits until the process has exited and returns what cmd.Wait does: nil
+// if its status was 0, an *exec.ExitError for another or for a signal, the
+// error of cmd's own context if that ended it. If ctx is done first, Wait returns
+// its error, and the process goes on. Many may wait, also afterwards. From then
+// on cmd.ProcessState may be looked at.
+func (p *Process) Wait(ctx context.Context) (err error) {
+	if err := ioloop.CheckContext(ctx); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	if p.exited {
+		defer p.mu.Unlock()
+		return p.err
+	}
+	w := new(ioloop.Waiter)
+	if err := w.Begin(ctx); err != nil {
+		p.mu.Unlock()
+		return err
+	}
+	p.waiters = append(p.waiters, w)
+	p.mu.Unlock()
+	defer func() { // a task whose loop stops may be unwound from inside of Wait
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.exited {
+			err = p.err
+			return
+		}
+		p.waiters = slices.DeleteFunc(p.waiters, func(other *ioloop.Waiter) bool { return other == w })
+	}()
+	return w.Wait()
+}
+
+// OnExit has fn called on the loop, once, when the process has exited, with
+// what Wait returns; soon if it has. If the loop closes first it is not called. A
+// second call replaces fn.
+func (p *Process) OnExit(fn func(error)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.onExit = fn
+	p.tell()
+}
