@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -24,7 +25,13 @@ import (
 // long when all is well.
 const patience = 20 * time.Second
 
-func TestMain(m *testing.M) { leaktest.Main(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(stdioChild) != "" {
+		runStdioChild()
+		return
+	}
+	leaktest.Main(m)
+}
 
 // startLoop runs a loop until the test ends.
 func startLoop(t testing.TB, config ioloop.Config) *ioloop.Loop {
@@ -115,6 +122,9 @@ func rawPair(t testing.TB, network string) (fd int, peer net.Conn) {
 // pair returns a stream on l and its peer.
 func pair(t testing.TB, l *ioloop.Loop, network string, config *iostream.Config) (*iostream.Stream, net.Conn) {
 	t.Helper()
+	if open, ok := pipes[network]; ok {
+		return pipePair(t, l, open, config)
+	}
 	fd, peer := rawPair(t, network)
 	s, err := iostream.NewSocket(l, fd, config)
 	require.NoError(t, err)

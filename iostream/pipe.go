@@ -36,7 +36,7 @@ func NewPipe(l *ioloop.Loop, fd int, config *Config) (*Stream, error) {
 	if err := config.Check(); err != nil {
 		return nil, opError("new pipe", err)
 	}
-	access, err := checkPipe(fd)
+	flags, err := checkPipe(fd)
 	if err == nil {
 		err = os.NewSyscallError("fcntl", unix.SetNonblock(fd, true))
 	}
@@ -50,25 +50,26 @@ func NewPipe(l *ioloop.Loop, fd int, config *Config) (*Stream, error) {
 	}{}
 	both.fd = int32(fd)
 	both.set(noLinger)
-	both.write = access == unix.O_WRONLY
-	both.oneWay(access)
+	both.write = flags&unix.O_ACCMODE == unix.O_WRONLY
+	both.oneWay(flags & unix.O_ACCMODE)
 	if err := both.open(l, &both.pipeTransport, config); err != nil {
+		_ = unix.SetNonblock(fd, flags&unix.O_NONBLOCK != 0)
 		return nil, err
 	}
 	return &both.Stream, nil
 }
 
-// checkPipe refuses what has no readiness, or is a socket, and returns the
-// access mode.
-func checkPipe(fd int) (access int, err error) {
-	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+// checkPipe refuses what has no readiness, or is a socket, and returns the flags
+// of the open file.
+func checkPipe(fd int) (flags int, err error) {
+	flags, err = unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
 	if err != nil {
 		return 0, os.NewSyscallError("fcntl", err)
 	}
 	if socket.IsStream(fd) != unix.ENOTSOCK {
 		return 0, fmt.Errorf("%w: descriptor is a socket", ErrInvalid)
 	}
-	return flags & unix.O_ACCMODE, pollable(fd)
+	return flags, pollable(fd)
 }
 
 // pollable asks a poller, as it alone can tell.

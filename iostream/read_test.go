@@ -171,21 +171,21 @@ func (c readCase) play(t *testing.T, f face, s *iostream.Stream, arrive func()) 
 	}
 }
 
-func TestReadsOverSockets(t *testing.T) {
-	eachNetwork(t, func(t *testing.T, network string) {
-		eachFace(t, func(t *testing.T, f face) {
-			for _, c := range readCases {
-				t.Run(c.name, func(t *testing.T) {
-					s, peer := pair(t, startLoop(t, ioloop.Config{}), network, c.config)
-					c.play(t, f, s, func() {
-						send(t, peer, c.arrive...)
-						if c.eof {
-							closeWrite(t, peer)
-						}
-					})
+func TestReadsOverSockets(t *testing.T) { eachNetwork(t, readsOver) }
+
+func readsOver(t *testing.T, network string) {
+	eachFace(t, func(t *testing.T, f face) {
+		for _, c := range readCases {
+			t.Run(c.name, func(t *testing.T) {
+				s, peer := pair(t, startLoop(t, ioloop.Config{}), network, c.config)
+				c.play(t, f, s, func() {
+					send(t, peer, c.arrive...)
+					if c.eof {
+						closeWrite(t, peer)
+					}
 				})
-			}
-		})
+			})
+		}
 	})
 }
 

@@ -68,13 +68,8 @@ func Start(l *ioloop.Loop, cmd *exec.Cmd, pipes Pipes, config *iostream.Config) 
 		return nil, ErrInvalid
 	}
 	p := &Process{loop: l, cmd: cmd}
-	err := p.start(pipes, config)
-	if err != nil {
-		for _, s := range []*iostream.Stream{p.Stdin, p.Stdout, p.Stderr} {
-			if s != nil {
-				_ = s.Close()
-			}
-		}
+	if err := p.start(pipes, config); err != nil {
+		p.undo()
 		return nil, fmt.Errorf("process: start: %w", err)
 	}
 	p.watch()
@@ -82,31 +77,38 @@ func Start(l *ioloop.Loop, cmd *exec.Cmd, pipes Pipes, config *iostream.Config) 
 }
 
 func (p *Process) start(pipes Pipes, config *iostream.Config) error {
-	if pipes&Stdin != 0 {
-		s, file, err := p.pipe(true, config)
+	for which := Stdin; which <= Stderr; which <<= 1 {
+		if pipes&which == 0 {
+			continue
+		}
+		s, file, err := p.pipe(which == Stdin, config)
 		if err != nil {
 			return err
 		}
-		defer file.Close()
-		p.Stdin, p.cmd.Stdin = s, file
-	}
-	if pipes&Stdout != 0 {
-		s, file, err := p.pipe(false, config)
-		if err != nil {
-			return err
+		defer file.Close() // the child has it then
+		switch which {
+		case Stdin:
+			p.Stdin, p.cmd.Stdin = s, file
+		case Stdout:
+			p.Stdout, p.cmd.Stdout = s, file
+		case Stderr:
+			p.Stderr, p.cmd.Stderr = s, file
 		}
-		defer file.Close()
-		p.Stdout, p.cmd.Stdout = s, file
-	}
-	if pipes&Stderr != 0 {
-		s, file, err := p.pipe(false, config)
-		if err != nil {
-			return err
-		}
-		defer file.Close()
-		p.Stderr, p.cmd.Stderr = s, file
 	}
 	return p.cmd.Start()
+}
+
+// undo takes back what start has done.
+func (p *Process) undo() {
+	if p.Stdin != nil {
+		_, p.cmd.Stdin = p.Stdin.Close(), nil
+	}
+	if p.Stdout != nil {
+		_, p.cmd.Stdout = p.Stdout.Close(), nil
+	}
+	if p.Stderr != nil {
+		_, p.cmd.Stderr = p.Stderr.Close(), nil
+	}
 }
 
 // pipe returns a stream and the file of the other end, for the child. They are

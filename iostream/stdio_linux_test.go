@@ -1,0 +1,45 @@
+package iostream_test
+
+import (
+	"os"
+	"testing"
+
+	"github.com/eddyloop/eddy/ioloop"
+	"github.com/eddyloop/eddy/iostream"
+	"github.com/stretchr/testify/require"
+)
+
+func init() {
+	duplexes["terminal"] = func(t testing.TB) (in, out, peerIn, peerOut *os.File) {
+		master, slave := makePTY(t)
+		return slave, duplicate(t, slave), master, master
+	}
+	duplexes["terminal's master"] = func(t testing.TB) (in, out, peerIn, peerOut *os.File) {
+		master, slave := makePTY(t)
+		return master, duplicate(t, master), slave, slave
+	}
+}
+
+// TestStdioOpensOnceMore: what can be opened once more is, and the rest is used
+// as it is; a terminal's master would be another terminal's.
+func TestStdioOpensOnceMore(t *testing.T) {
+	for name, more := range map[string]int{"pipes": 2, "fifos": 2, "terminal": 2, "terminal's master": 0, "sockets": 0} {
+		t.Run(name, func(t *testing.T) {
+			in, out, _, _ := duplexes[name](t)
+			l := startLoop(t, ioloop.Config{})
+			before := openFiles(t)
+			s, err := iostream.NewStdioOf(l, int(in.Fd()), int(out.Fd()), false, nil)
+			require.NoError(t, err)
+			require.Equal(t, before+more, openFiles(t))
+			require.NoError(t, s.Close())
+			require.NoError(t, s.WaitClosed(patient(t)))
+			require.Equal(t, before, openFiles(t))
+		})
+	}
+}
+
+func openFiles(t *testing.T) int {
+	entries, err := os.ReadDir("/proc/self/fd")
+	require.NoError(t, err)
+	return len(entries)
+}

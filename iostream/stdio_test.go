@@ -1,0 +1,331 @@
+package iostream_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/eddyloop/eddy/ioloop"
+	"github.com/eddyloop/eddy/iostream"
+	"github.com/eddyloop/eddy/poller"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// duplexes are what standard input and output may be, and the files that the
+// other side reads and writes.
+var duplexes = map[string]func(t testing.TB) (in, out, peerIn, peerOut *os.File){
+	"pipes": func(t testing.TB) (in, out, peerIn, peerOut *os.File) {
+		in, peerOut = makePipe(t)
+		peerIn, out = makePipe(t)
+		return in, out, peerIn, peerOut
+	},
+	"fifos": func(t testing.TB) (in, out, peerIn, peerOut *os.File) {
+		in, peerOut = makeFIFO(t)
+		peerIn, out = makeFIFO(t)
+		return in, out, peerIn, peerOut
+	},
+	"sockets": makeSockets,
+}
+
+func makeSockets(t testing.TB) (in, out, peerIn, peerOut *os.File) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	require.NoError(t, err)
+	in, peerIn = os.NewFile(uintptr(fds[0]), "in"), os.NewFile(uintptr(fds[1]), "peer")
+	closeLater(t, in, peerIn)
+	return in, duplicate(t, in), peerIn, peerIn
+}
+
+// eachStdio runs a test over everything, opened once more or used as it is.
+func eachStdio(t *testing.T, run func(t *testing.T, s *iostream.Stream, in, out, peerIn, peerOut *os.File)) {
+	for name, open := range duplexes {
+		for _, shared := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s shared=%v", name, shared), func(t *testing.T) {
+				in, out, peerIn, peerOut := open(t)
+				l := startLoop(t, ioloop.Config{})
+				s, err := iostream.NewStdioOf(l, int(in.Fd()), int(out.Fd()), shared, nil)
+				require.NoError(t, err)
+				t.Cleanup(func() { _ = s.Close() })
+				run(t, s, in, out, peerIn, peerOut)
+				require.True(t, isBlocking(t, int(in.Fd())))
+				require.True(t, isBlocking(t, int(out.Fd())))
+				require.NoError(t, s.Close())
+				require.NoError(t, s.WaitClosed(patient(t)))
+				require.True(t, isBlocking(t, int(in.Fd())), "still open, and as it was")
+				require.True(t, isBlocking(t, int(out.Fd())))
+			})
+		}
+	}
+}
+
+func TestStdioEchoes(t *testing.T) {
+	eachStdio(t, func(t *testing.T, s *iostream.Stream, in, out, peerIn, peerOut *os.File) {
+		for i := range 10 {
+			line := fmt.Sprintf("line %d\n", i)
+			_, err := io.WriteString(peerOut, line)
+			require.NoError(t, err)
+			require.Equal(t, line, receive(t, faces[i%3].read(t, s, until("\n", 0))).data)
+			write(t, s, line)
+			got := make([]byte, len(line))
+			_, err = io.ReadFull(peerIn, got)
+			require.NoError(t, err)
+			require.Equal(t, line, string(got))
+		}
+	})
+}
+
+// TestStdioHoldsNotTheLoop: neither a read of nothing nor a write to what is
+// full blocks, though the descriptors do.
+func TestStdioHoldsNotTheLoop(t *testing.T) {
+	eachStdio(t, func(t *testing.T, s *iostream.Stream, in, out, peerIn, peerOut *os.File) {
+		pending := faces[2].read(t, s, until("\n", 0))
+		data := string(pattern(400_000))
+		write(t, s, data)
+		quiet(t, s.Loop())
+		require.Positive(t, s.Backlog())
+		require.True(t, isBlocking(t, int(in.Fd())))
+		require.True(t, isBlocking(t, int(out.Fd())))
+		got := make([]byte, len(data))
+		_, err := io.ReadFull(peerIn, got)
+		require.NoError(t, err)
+		require.Equal(t, data, string(got))
+		require.NoError(t, s.Flush(patient(t)))
+		_, err = io.WriteString(peerOut, "answer\n")
+		require.NoError(t, err)
+		require.Equal(t, "answer\n", receive(t, pending).data)
+	})
+}
+
+// TestStdioIsOneStream: though it has two descriptors, the loop knows it once.
+func TestStdioIsOneStream(t *testing.T) {
+	eachStdio(t, func(t *testing.T, s *iostream.Stream, _, _, _, _ *os.File) {
+		quiet(t, s.Loop())
+		onLoop(t, s.Loop(), func() {
+			n := 0
+			for range iostream.Streams(s.Loop()) {
+				n++
+			}
+			require.Equal(t, 1, n)
+		})
+	})
+}
+
+func TestStdioEnds(t *testing.T) {
+	for _, halfClose := range []bool{false, true} {
+		t.Run(fmt.Sprint("half close ", halfClose), func(t *testing.T) {
+			in, out, peerIn, peerOut := duplexes["pipes"](t)
+			l := startLoop(t, ioloop.Config{})
+			s, err := iostream.NewStdioOf(l, int(in.Fd()), int(out.Fd()), false, &iostream.Config{AllowHalfClose: halfClose})
+			require.NoError(t, err)
+			_, err = io.WriteString(peerOut, "the rest")
+			require.NoError(t, err)
+			require.NoError(t, peerOut.Close())
+			rest, err := s.ReadUntilClose(patient(t), 0)
+			require.NoError(t, err)
+			require.Equal(t, "the rest", string(rest))
+			if halfClose {
+				quiet(t, l)
+				write(t, s, "answer")
+				require.NoError(t, s.CloseWrite())
+			}
+			require.NoError(t, s.WaitClosed(patient(t)))
+			require.Equal(t, io.EOF, s.Err())
+			require.NoError(t, out.Close()) // only now does the reader see the end
+			got, err := io.ReadAll(peerIn)
+			require.NoError(t, err)
+			require.Equal(t, strings.Repeat("answer", btoi(halfClose)), string(got))
+		})
+	}
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// TestStdioGoesOnReadingWithoutAReader: that nobody reads the output any more
+// is an error of writes alone.
+func TestStdioGoesOnReadingWithoutAReader(t *testing.T) {
+	for _, shared := range []bool{false, true} {
+		in, out, peerIn, peerOut := duplexes["pipes"](t)
+		s, err := iostream.NewStdioOf(startLoop(t, ioloop.Config{}), int(in.Fd()), int(out.Fd()), shared, nil)
+		require.NoError(t, err)
+		require.NoError(t, peerIn.Close())
+		_, err = s.Write([]byte("unread"))
+		if err == nil {
+			err = s.Flush(patient(t))
+		}
+		requireIs(t, err, syscall.EPIPE)
+		_, err = io.WriteString(peerOut, "line\n")
+		require.NoError(t, err)
+		require.Equal(t, "line\n", receive(t, faces[0].read(t, s, until("\n", 0))).data)
+		require.NoError(t, s.Close())
+		require.NoError(t, s.WaitClosed(patient(t)))
+	}
+}
+
+// TestStdioCloseAfterFlush: input is left for whoever reads next.
+func TestStdioCloseAfterFlush(t *testing.T) {
+	eachStdio(t, func(t *testing.T, s *iostream.Stream, in, _, peerIn, peerOut *os.File) {
+		write(t, s, "bye")
+		_, err := io.WriteString(peerOut, "typed ahead")
+		require.NoError(t, err)
+		require.NoError(t, s.CloseAfterFlush(patience))
+		require.NoError(t, s.WaitClosed(patient(t)))
+		for f, want := range map[*os.File]string{peerIn: "bye", in: "typed ahead"} {
+			got := make([]byte, len(want))
+			_, err = io.ReadFull(f, got)
+			require.NoError(t, err)
+			require.Equal(t, want, string(got))
+		}
+	})
+}
+
+func TestStdioOfNull(t *testing.T) {
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	require.NoError(t, err)
+	fd := int(null.Fd())
+	defer null.Close()
+	s, err := iostream.NewStdioOf(startLoop(t, ioloop.Config{}), fd, fd, false, &iostream.Config{AllowHalfClose: true})
+	require.NoError(t, err)
+	_, err = s.ReadBytes(patient(t), 1)
+	requireIs(t, err, io.EOF)
+	write(t, s, string(pattern(1<<20)))
+	require.NoError(t, s.Flush(patient(t)))
+	require.NoError(t, s.Close())
+	require.NoError(t, s.WaitClosed(patient(t)))
+}
+
+func TestStdioRefusals(t *testing.T) {
+	l := startLoop(t, ioloop.Config{})
+	r, w := makePipe(t)
+	in, out := int(r.Fd()), int(w.Fd())
+	f, err := os.Create(filepath.Join(t.TempDir(), "file"))
+	require.NoError(t, err)
+	defer f.Close()
+	file := int(f.Fd())
+	for name, c := range map[string]struct {
+		in, out int
+		config  *iostream.Config
+		err     error
+	}{
+		"input from a regular file": {file, out, nil, poller.ErrNotPollable},
+		"output to a regular file":  {in, file, nil, poller.ErrNotPollable},
+		"no input":                  {-1, out, nil, syscall.EBADF},
+		"no output":                 {in, 1 << 20, nil, syscall.EBADF},
+		"input that is output":      {out, out, nil, syscall.EBADF},
+		"output that is input":      {in, in, nil, syscall.EBADF},
+		"limits":                    {in, out, &iostream.Config{WriteLimit: -1}, iostream.ErrInvalid},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := iostream.NewStdioOf(l, c.in, c.out, false, c.config)
+			requireIs(t, err, c.err)
+		})
+	}
+	_, err = iostream.NewStdio(nil, nil)
+	requireIs(t, err, iostream.ErrInvalid)
+}
+
+// stdioChild has the test's program be a child that echoes lines by NewStdio,
+// and reports to standard error.
+const stdioChild = "EDDY_TEST_STDIO"
+
+func runStdioChild() {
+	l, err := ioloop.New(ioloop.Config{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		panic(err)
+	}
+	s, err := iostream.NewStdio(l, &iostream.Config{AllowHalfClose: true})
+	if err != nil {
+		panic(err)
+	}
+	_ = l.Go(func(t *ioloop.Task) {
+		defer l.Stop()
+		for {
+			line, err := s.ReadUntil(t, "\n", 0)
+			if err == nil && string(line) != "stop\n" {
+				_, err = s.Write(line)
+			} else if err == nil {
+				return
+			}
+			if err == nil {
+				err = s.Flush(t)
+			}
+			switch {
+			case errors.Is(err, io.EOF):
+				return
+			case errors.Is(err, syscall.EPIPE):
+				fmt.Fprintln(os.Stderr, "broken pipe")
+			case err != nil:
+				panic(err)
+			}
+		}
+	})
+	if err := l.Run(context.Background()); err != nil {
+		panic(err)
+	}
+	_ = l.Close()
+}
+
+// startChild starts the test's program as the child.
+func startChild(t *testing.T, in, out *os.File, stderr io.Writer) *exec.Cmd {
+	cmd := exec.CommandContext(patient(t), os.Args[0])
+	cmd.Env = append(os.Environ(), stdioChild+"=1")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = in, out, stderr
+	require.NoError(t, cmd.Start())
+	return cmd
+}
+
+// TestStdioLeavesTheParentsFilesAlone: what the parent shares with a child is
+// blocking while the child lives, when it has ended and when it was killed.
+func TestStdioLeavesTheParentsFilesAlone(t *testing.T) {
+	for name, open := range duplexes {
+		for how, end := range map[string]func(cmd *exec.Cmd, peerOut *os.File) error{
+			"ended":  func(_ *exec.Cmd, peerOut *os.File) error { _, err := io.WriteString(peerOut, "stop\n"); return err },
+			"killed": func(cmd *exec.Cmd, _ *os.File) error { return cmd.Process.Kill() },
+		} {
+			t.Run(name+" "+how, func(t *testing.T) {
+				in, out, peerIn, peerOut := open(t)
+				cmd := startChild(t, in, out, os.Stderr)
+				_, err := io.WriteString(peerOut, "hello\n")
+				require.NoError(t, err)
+				got := make([]byte, 6)
+				_, err = io.ReadFull(peerIn, got)
+				require.NoError(t, err)
+				require.Equal(t, "hello\n", string(got))
+				require.True(t, isBlocking(t, int(in.Fd())))
+				require.True(t, isBlocking(t, int(out.Fd())))
+				require.NoError(t, end(cmd, peerOut))
+				require.Equal(t, how == "ended", cmd.Wait() == nil)
+				require.True(t, isBlocking(t, int(in.Fd())))
+				require.True(t, isBlocking(t, int(out.Fd())))
+			})
+		}
+	}
+}
+
+// TestStdioSurvivesABrokenPipe: writing to standard output without a reader is
+// an error, not the signal that ends other programs.
+func TestStdioSurvivesABrokenPipe(t *testing.T) {
+	in, out, peerIn, peerOut := duplexes["pipes"](t)
+	r, w := makePipe(t)
+	cmd := startChild(t, in, out, w)
+	require.NoError(t, peerIn.Close())
+	require.NoError(t, w.Close())
+	_, err := io.WriteString(peerOut, "a\n")
+	require.NoError(t, err)
+	expect(t, filePeer{r}, "broken pipe\n")
+	_, err = io.WriteString(peerOut, "stop\n")
+	require.NoError(t, err)
+	require.NoError(t, cmd.Wait())
+}
