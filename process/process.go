@@ -160,11 +160,10 @@ func (p *Process) tell() {
 	}
 }
 
-// Wait waits until the process has exited and returns what cmd.Wait does: nil
-// if its status was 0, an *exec.ExitError for another or for a signal, the
-// error of cmd's own context if that ended it. If ctx is done first, Wait returns
-// its error, and the process goes on. Many may wait, also afterwards. From then
-// on cmd.ProcessState may be looked at.
+// Wait waits until the process has exited and returns what cmd.Wait does: nil if
+// its status was 0, and an *exec.ExitError for another and for a signal. If ctx
+// is done first, Wait returns its error, and the process goes on. Many may wait,
+// also afterwards. From then on cmd.ProcessState may be looked at.
 func (p *Process) Wait(ctx context.Context) (err error) {
 	if err := ioloop.CheckContext(ctx); err != nil {
 		return err
