@@ -70,7 +70,7 @@ func TestCloseTellsReadsThenWritesThenTheCallbacks(t *testing.T) {
 }
 
 func TestDataComesBeforeTheEndAndTheEndBeforeTheCallback(t *testing.T) {
-	eachNetwork(t, func(t *testing.T, network string) {
+	eachInput(t, func(t *testing.T, network string) {
 		var r recorder
 		closed := make(chan struct{})
 		s, peer := pair(t, startLoop(t, ioloop.Config{}), network, nil)
@@ -93,7 +93,7 @@ func TestDataComesBeforeTheEndAndTheEndBeforeTheCallback(t *testing.T) {
 }
 
 func TestIdleStreamNoticesTheEnd(t *testing.T) {
-	eachNetwork(t, func(t *testing.T, network string) {
+	eachInput(t, func(t *testing.T, network string) {
 		s, peer := pair(t, startLoop(t, ioloop.Config{}), network, nil)
 		require.NoError(t, peer.Close())
 		require.NoError(t, s.WaitClosed(patient(t)))
@@ -113,7 +113,7 @@ func TestIdleStreamNoticesAReset(t *testing.T) {
 // TestCloseWatchConsumesNothing: the end is noticed behind bytes that nobody
 // has asked for, and they are still there.
 func TestCloseWatchConsumesNothing(t *testing.T) {
-	eachNetwork(t, func(t *testing.T, network string) {
+	eachInput(t, func(t *testing.T, network string) {
 		s, peer := pair(t, startLoop(t, ioloop.Config{}), network, nil)
 		noticed := make(chan struct{})
 		s.OnReadClosed(func() { close(noticed) })

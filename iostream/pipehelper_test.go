@@ -25,6 +25,14 @@ func eachPipe(t *testing.T, run func(t *testing.T, open pipeMaker)) {
 	}
 }
 
+// eachInput runs a test over everything that a peer can be read from.
+func eachInput(t *testing.T, run func(t *testing.T, network string)) {
+	eachNetwork(t, run)
+	for name := range pipes {
+		t.Run(name, func(t *testing.T) { run(t, name) })
+	}
+}
+
 func makePipe(t testing.TB) (r, w *os.File) {
 	r, w, err := os.Pipe()
 	require.NoError(t, err)

@@ -171,21 +171,21 @@ func (c readCase) play(t *testing.T, f face, s *iostream.Stream, arrive func()) 
 	}
 }
 
-func TestReadsOverSockets(t *testing.T) { eachNetwork(t, readsOver) }
-
-func readsOver(t *testing.T, network string) {
-	eachFace(t, func(t *testing.T, f face) {
-		for _, c := range readCases {
-			t.Run(c.name, func(t *testing.T) {
-				s, peer := pair(t, startLoop(t, ioloop.Config{}), network, c.config)
-				c.play(t, f, s, func() {
-					send(t, peer, c.arrive...)
-					if c.eof {
-						closeWrite(t, peer)
-					}
+func TestReadsOverDescriptors(t *testing.T) {
+	eachInput(t, func(t *testing.T, network string) {
+		eachFace(t, func(t *testing.T, f face) {
+			for _, c := range readCases {
+				t.Run(c.name, func(t *testing.T) {
+					s, peer := pair(t, startLoop(t, ioloop.Config{}), network, c.config)
+					c.play(t, f, s, func() {
+						send(t, peer, c.arrive...)
+						if c.eof {
+							closeWrite(t, peer)
+						}
+					})
 				})
-			})
-		}
+			}
+		})
 	})
 }
 
@@ -256,7 +256,7 @@ func TestSecondReadIsRefusedAndTheFirstUnharmed(t *testing.T) {
 
 func TestCancelledReadFreesTheSlotAndLosesNothing(t *testing.T) {
 	ops := []operation{until("\n", 0), exactly(100), untilRegexp("z", 0), untilClose(0)}
-	eachNetwork(t, func(t *testing.T, network string) {
+	eachInput(t, func(t *testing.T, network string) {
 		s, peer := pair(t, startLoop(t, ioloop.Config{}), network, nil)
 		for _, op := range ops {
 			ctx, cancel := context.WithCancel(context.Background())
@@ -361,7 +361,7 @@ func TestMessagesEndWithinOne(t *testing.T) {
 }
 
 func TestHandleUntil(t *testing.T) {
-	eachNetwork(t, func(t *testing.T, network string) {
+	eachInput(t, func(t *testing.T, network string) {
 		s, peer := pair(t, startLoop(t, ioloop.Config{}), network, nil)
 		got, ended := make(chan string, 10), make(chan error, 1)
 		require.NoError(t, s.HandleUntil("\n", 0, func(line []byte, err error) bool {
@@ -497,7 +497,7 @@ func TestResultOutlivesClose(t *testing.T) {
 }
 
 func TestManyMixedReads(t *testing.T) {
-	eachNetwork(t, func(t *testing.T, network string) {
+	eachInput(t, func(t *testing.T, network string) {
 		s, peer := pair(t, startLoop(t, ioloop.Config{}), network, nil)
 		data := pattern(1 << 20)
 		go func() {

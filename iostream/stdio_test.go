@@ -133,6 +133,9 @@ func TestStdioEnds(t *testing.T) {
 			require.Equal(t, "the rest", string(rest))
 			if halfClose {
 				quiet(t, l)
+				before := l.Stats().Events
+				quiet(t, l)
+				require.Equal(t, before, l.Stats().Events, "the end is told once")
 				write(t, s, "answer")
 				require.NoError(t, s.CloseWrite())
 			}
