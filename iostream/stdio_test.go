@@ -332,3 +332,27 @@ func TestStdioSurvivesABrokenPipe(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, cmd.Wait())
 }
+
+// TestPipeMessagesAllocateNothing: in the steady state, as with sockets.
+func TestPipeMessagesAllocateNothing(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates on its own")
+	}
+	eachStdio(t, func(t *testing.T, s *iostream.Stream, _, _, peerIn, peerOut *os.File) {
+		require.NoError(t, s.HandleUntil("\n", 0, func(line []byte, err error) bool {
+			if err == nil {
+				_, err = s.Write(line)
+			}
+			return err == nil
+		}))
+		message, answer := []byte(strings.Repeat("x", 63)+"\n"), make([]byte, 64)
+		average := testing.AllocsPerRun(10, func() {
+			for range 200 {
+				_, _ = peerOut.Write(message)
+				_, _ = io.ReadFull(peerIn, answer)
+			}
+		})
+		require.Less(t, average/200, 0.01, "allocations for each message")
+		onLoop(t, s.Loop(), func() {})
+	})
+}

@@ -198,7 +198,8 @@ func TestWaitGivesUp(t *testing.T) {
 	cancel()
 	require.ErrorIs(t, receive(t, done), context.Canceled)
 	require.ErrorIs(t, p.Wait(ctx), context.Canceled)
-	require.ErrorIs(t, p.Wait(nil), fs.ErrInvalid) //nolint:staticcheck // it is what is tested
+	var none context.Context
+	require.ErrorIs(t, p.Wait(none), fs.ErrInvalid)
 	require.NoError(t, p.Stdin.CloseWrite())
 	var exit *exec.ExitError
 	require.ErrorAs(t, p.Wait(patient(t)), &exit, "read fails at the end of the input")

@@ -72,40 +72,30 @@ func pollNow(fd int, events int16) int16 {
 }
 
 // atomicWrite is how many bytes a pipe that is ready for writing takes without
-// blocking: PIPE_BUF, at least as POSIX has it.
+// blocking: PIPE_BUF, at least as POSIX has it. A socket takes more.
 const atomicWrite = 512
 
 // ReadShared is ReadPipe for a descriptor, of a socket too, whose flag
-// O_NONBLOCK is left as it is.
+// O_NONBLOCK is left as it is: it looks first whether a read would block.
 func ReadShared(fd int, p []byte) (int, error) {
-	p = p[:min(len(p), MaxBytes)]
-	for {
-		n, _, err := unix.Recvfrom(fd, p, unix.MSG_DONTWAIT)
-		switch {
-		case err == unix.ENOTSOCK && pollNow(fd, unix.POLLIN) == 0:
-			return 0, errAgain
-		case err == unix.ENOTSOCK:
-			return ReadPipe(fd, p)
-		case err != unix.EINTR:
-			return max(n, 0), err
-		}
+	if pollNow(fd, unix.POLLIN) == 0 {
+		return 0, errAgain
 	}
+	return ReadPipe(fd, p)
 }
 
 // WriteShared is WritePipe for such a descriptor. It is short also where more
 // may be taken.
 func WriteShared(fd int, bufs [][]byte) (int, error) {
+	if pollNow(fd, unix.POLLOUT) == 0 {
+		return 0, errAgain
+	}
 	p := first(bufs)
-	p = p[:min(len(p), MaxBytes)]
+	p = p[:min(len(p), atomicWrite)]
 	for {
-		n, err := unix.SendmsgN(fd, p, nil, nil, unix.MSG_DONTWAIT|sendFlags)
-		switch {
-		case err == unix.ENOTSOCK && pollNow(fd, unix.POLLOUT) == 0:
-			return 0, errAgain
-		case err == unix.ENOTSOCK:
-			return WritePipe(fd, [][]byte{p[:min(len(p), atomicWrite)]})
-		case err != unix.EINTR:
-			return max(n, 0), sendError(err)
+		n, err := unix.Write(fd, p)
+		if err != unix.EINTR {
+			return max(n, 0), err
 		}
 	}
 }

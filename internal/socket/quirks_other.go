@@ -1,4 +1,4 @@
-//go:build unix && !darwin && !aix
+//go:build unix && !darwin && !aix && (!linux || race)
 
 package socket
 
