@@ -213,9 +213,7 @@ func (s *Stream) readRoom() []byte {
 func (s *Stream) probe() {
 	switch err := s.transport.Probe(); err {
 	case nil: // the end is behind bytes that nobody has asked for yet
-		if !s.is(readEnded) {
-			s.set(readClosed)
-		}
+		s.set(readClosed)
 	case io.EOF:
 		s.endReading(io.EOF)
 	default:

@@ -14,6 +14,11 @@ func init() {
 		master, slave := makePTY(t)
 		return slave, duplicate(t, slave), master, master
 	}
+	duplexes["terminal and pipe"] = func(t testing.TB) (in, out, peerIn, peerOut *os.File) {
+		peerOut, in = makePTY(t)
+		peerIn, out = makePipe(t)
+		return in, out, peerIn, peerOut
+	}
 	duplexes["terminal's master"] = func(t testing.TB) (in, out, peerIn, peerOut *os.File) {
 		master, slave := makePTY(t)
 		return master, duplicate(t, master), slave, slave
@@ -23,7 +28,7 @@ func init() {
 // TestStdioOpensOnceMore: what can be opened once more is, and the rest is used
 // as it is; a terminal's master would be another terminal's.
 func TestStdioOpensOnceMore(t *testing.T) {
-	for name, more := range map[string]int{"pipes": 2, "fifos": 2, "terminal": 2, "terminal's master": 0, "sockets": 0} {
+	for name, more := range map[string]int{"pipes": 2, "fifos": 2, "terminal": 2, "terminal and pipe": 2, "terminal's master": 0, "sockets": 0} {
 		t.Run(name, func(t *testing.T) {
 			in, out, _, _ := duplexes[name](t)
 			l := startLoop(t, ioloop.Config{})

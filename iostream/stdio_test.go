@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
@@ -91,6 +93,9 @@ func TestStdioHoldsNotTheLoop(t *testing.T) {
 		write(t, s, data)
 		quiet(t, s.Loop())
 		require.Positive(t, s.Backlog())
+		before := s.Loop().Stats().Events
+		quiet(t, s.Loop())
+		require.Equal(t, before, s.Loop().Stats().Events, "nothing is ready")
 		require.True(t, isBlocking(t, int(in.Fd())))
 		require.True(t, isBlocking(t, int(out.Fd())))
 		got := make([]byte, len(data))
@@ -177,20 +182,27 @@ func TestStdioGoesOnReadingWithoutAReader(t *testing.T) {
 	}
 }
 
-// TestStdioCloseAfterFlush: input is left for whoever reads next.
+// TestStdioCloseAfterFlush: everything is sent, and input is left for whoever
+// reads next.
 func TestStdioCloseAfterFlush(t *testing.T) {
 	eachStdio(t, func(t *testing.T, s *iostream.Stream, in, _, peerIn, peerOut *os.File) {
-		write(t, s, "bye")
+		data := string(pattern(200_000))
+		write(t, s, data)
+		require.NoError(t, s.CloseAfterFlush(time.Hour))
 		_, err := io.WriteString(peerOut, "typed ahead")
 		require.NoError(t, err)
-		require.NoError(t, s.CloseAfterFlush(patience))
-		require.NoError(t, s.WaitClosed(patient(t)))
-		for f, want := range map[*os.File]string{peerIn: "bye", in: "typed ahead"} {
-			got := make([]byte, len(want))
-			_, err = io.ReadFull(f, got)
+		quiet(t, s.Loop())
+		for _, c := range []struct {
+			from *os.File
+			want string
+		}{{peerIn, data}, {in, "typed ahead"}} {
+			got := make([]byte, len(c.want))
+			_, err = io.ReadFull(c.from, got)
 			require.NoError(t, err)
-			require.Equal(t, want, string(got))
+			require.Equal(t, c.want, string(got))
 		}
+		require.NoError(t, s.WaitClosed(patient(t)))
+		require.Equal(t, net.ErrClosed, s.Err())
 	})
 }
 
