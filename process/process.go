@@ -152,10 +152,9 @@ func (p *Process) reap() {
 	}()
 }
 
-// tell has the callback called, once, if it is time.
+// tell has the callback called, if it is time.
 func (p *Process) tell() {
 	if fn, err := p.onExit, p.err; fn != nil && p.exited {
-		p.onExit = nil
 		_ = p.loop.Post(func() { fn(err) })
 	}
 }
