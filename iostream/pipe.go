@@ -23,12 +23,14 @@ import (
 // closes with EPIPE, also while it is idle. A reader ends with io.EOF when
 // the last writer goes, even if a FIFO then gets another; and so does the
 // stream of a terminal when its other side has been closed (or says so:
-// Ctrl-D).
+// Ctrl-D). A terminal has no end of one direction: CloseWrite only refuses
+// further writes.
 //
 // The stream makes fd non-blocking. That flag belongs to the open file, not to
 // the descriptor: a pipe or terminal that was inherited, or that a child has
 // been given, becomes non-blocking for the other process too. For standard
-// input and output there is NewStdio.
+// input and output there is NewStdio. On macOS a FIFO has no readiness that can
+// be relied on, and is refused as a regular file is.
 func NewPipe(l *ioloop.Loop, fd int, config *Config) (*Stream, error) {
 	if l == nil {
 		return nil, opError("new pipe", ErrInvalid)
