@@ -18,9 +18,9 @@ import (
 // no readiness, ErrInvalid for a socket, ioloop.ErrClosed, or an errno.
 //
 // How fd was opened decides about the directions. On a stream that is for
-// reading only, Write and CloseWrite fail with EBADF; on one that is for writing
-// only, all reads do, and CloseWrite closes it. A writer whose reader goes
-// closes with EPIPE, also while it is idle. A reader ends with io.EOF when
+// reading only, Write and CloseWrite fail with EBADF; on one that is for
+// writing only, all reads do, and CloseWrite closes it. A writer whose reader
+// goes closes with EPIPE, also while it is idle. A reader ends with io.EOF when
 // the last writer goes, even if a FIFO then gets another; and so does the
 // stream of a terminal when its other side has been closed (or says so:
 // Ctrl-D). A terminal has no end of one direction: CloseWrite only refuses
@@ -61,8 +61,8 @@ func NewPipe(l *ioloop.Loop, fd int, config *Config) (*Stream, error) {
 	return &both.Stream, nil
 }
 
-// checkPipe refuses what has no readiness, or is a socket, and returns the flags
-// of the open file.
+// checkPipe refuses what has no readiness, or is a socket, and returns the
+// flags of the open file.
 func checkPipe(fd int) (flags int, err error) {
 	flags, err = unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
 	if err != nil {

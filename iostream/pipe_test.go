@@ -158,7 +158,7 @@ func inTask(s *iostream.Stream, fn func(t *ioloop.Task) error) error {
 }
 
 func TestIdleWriterNoticesThatTheReaderHasGone(t *testing.T) {
-	for _, name := range []string{"pipe", "fifo"} {
+	for _, name := range oneWay() {
 		for _, when := range []string{"before", "idle", "after a write"} {
 			t.Run(name+" "+when, func(t *testing.T) {
 				l := startLoop(t, ioloop.Config{})
@@ -189,7 +189,7 @@ func TestIdleWriterNoticesThatTheReaderHasGone(t *testing.T) {
 
 // TestFullPipeWhoseReaderGoes: epoll tells of an error and of no writability.
 func TestFullPipeWhoseReaderGoes(t *testing.T) {
-	for _, name := range []string{"pipe", "fifo"} {
+	for _, name := range oneWay() {
 		t.Run(name, func(t *testing.T) {
 			l := startLoop(t, ioloop.Config{})
 			s, r := writer(t, l, pipes[name], nil)
@@ -244,6 +244,9 @@ func TestEndedPipeDoesNotSpin(t *testing.T) {
 // TestPipeCloseWatchMistakesNothing: a FIFO that nobody has written yet is not
 // at its end, nor is one whose writer is silent.
 func TestPipeCloseWatchMistakesNothing(t *testing.T) {
+	if pipes["fifo"] == nil {
+		t.Skip("FIFOs are refused here")
+	}
 	l := startLoop(t, ioloop.Config{})
 	name := filepath.Join(t.TempDir(), "fifo")
 	require.NoError(t, unix.Mkfifo(name, 0o600))

@@ -4,6 +4,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"github.com/eddyloop/eddy/ioloop"
@@ -12,12 +13,29 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pipeMaker returns the two ends of something, as its reader and its writer. What
-// has two directions is the same from either side.
+// pipeMaker returns the two ends of something, as its reader and its writer.
+// What has two directions is the same from either side.
 type pipeMaker func(t testing.TB) (r, w *os.File)
 
 // pipes are what the tests of pipes run over.
 var pipes = map[string]pipeMaker{"pipe": makePipe, "fifo": makeFIFO}
+
+func init() {
+	if runtime.GOOS == "darwin" { // FIFOs are refused
+		delete(pipes, "fifo")
+		delete(duplexes, "fifos")
+	}
+}
+
+// oneWay are the names of those that have one direction.
+func oneWay() (names []string) {
+	for name := range pipes {
+		if name != "pty" {
+			names = append(names, name)
+		}
+	}
+	return names
+}
 
 func eachPipe(t *testing.T, run func(t *testing.T, open pipeMaker)) {
 	for name, open := range pipes {

@@ -5,6 +5,7 @@ import (
 	"os"
 	"testing"
 
+	"github.com/eddyloop/eddy/ioloop"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
@@ -29,4 +30,20 @@ func makePTY(t testing.TB) (master, slave *os.File) {
 	termios.Lflag = 0
 	require.NoError(t, unix.IoctlSetTermios(side, unix.TCSETS, termios))
 	return master, slave
+}
+
+// TestTerminalEndOfInput: Ctrl-D ends the stream of a terminal that is read by
+// lines.
+func TestTerminalEndOfInput(t *testing.T) {
+	master, slave := makePTY(t)
+	termios, err := unix.IoctlGetTermios(int(slave.Fd()), unix.TCGETS)
+	require.NoError(t, err)
+	termios.Lflag = unix.ICANON
+	require.NoError(t, unix.IoctlSetTermios(int(slave.Fd()), unix.TCSETS, termios))
+	s := newPipe(t, startLoop(t, ioloop.Config{}), slave, nil)
+	send(t, filePeer{master}, "line\n", "\x04")
+	got, err := s.ReadUntilClose(patient(t), 0)
+	require.NoError(t, err)
+	require.Equal(t, "line\n", string(got))
+	require.NoError(t, s.WaitClosed(patient(t)))
 }

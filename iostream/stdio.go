@@ -12,22 +12,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// NewStdio makes one stream, on l, that reads standard input and writes standard
-// output, be they pipes, terminals, sockets or /dev/null. A regular file is
-// refused with poller.ErrNotPollable, and what is closed with EBADF.
+// NewStdio makes one stream, on l, that reads standard input and writes
+// standard output, be they pipes, terminals, sockets or /dev/null. A regular
+// file is refused with poller.ErrNotPollable, and what is closed with EBADF.
 //
 // Whatever shares them, such as the shell that started the program, does not
 // notice: O_NONBLOCK is not set, so that nothing has to be put back when the
 // program ends, or is killed. On Linux, pipes and terminals are opened once
-// more, which gives the stream a flag of its own. Where that cannot be done, the
-// stream looks whether they are ready before it reads, or writes 512
-// bytes; the loop is held only if another process is quicker and takes what was
-// there, or if a terminal takes less than that.
+// more, which gives the stream a flag of its own. Where that cannot be done,
+// the stream looks whether they are ready before it reads, or writes 512 bytes;
+// the loop is held only if another process is quicker and takes what was there,
+// or if a terminal takes less than that.
 //
 // Descriptors 0 and 1 stay open when the stream closes. So the reader of
 // standard output sees the end of it when the program closes os.Stdout too, or
-// ends; what CloseWrite does is to refuse further writes. At the end of standard
-// input the stream closes as soon as what was written is out, unless
+// ends; what CloseWrite does is to refuse further writes. At the end of
+// standard input the stream closes as soon as what was written is out, unless
 // Config.AllowHalfClose is set. That the reader has gone is noticed by the next
 // write, which fails with EPIPE; reading goes on then.
 func NewStdio(l *ioloop.Loop, config *Config) (*Stream, error) {

@@ -50,15 +50,15 @@ type Process struct {
 	onExit  func(error)
 }
 
-// Start starts cmd, with a pipe to a stream on l, set up by config, for each
-// of pipes. It returns ErrInvalid if one of these is set in cmd already, and else
+// Start starts cmd, with a pipe to a stream on l, set up by config, for each of
+// pipes. It returns ErrInvalid if one of these is set in cmd already, and else
 // the error of iostream.NewPipe or cmd.Start; nothing is left behind then.
 //
 // Everything else is as package exec has it: with exec.CommandContext the
 // process is killed when the context is done, and cmd.Process is there to send
 // signals. Only cmd.Wait must not be called: the process is waited for in any
-// case, so that it does not stay as a zombie. When l closes, the streams do, and
-// the process lives on.
+// case, so that it does not stay as a zombie. When l closes, the streams do,
+// and the process lives on.
 //
 // A process that writes more than a pipe holds (64 KiB on Linux) exits only
 // when that is read: read first, then wait.
@@ -159,10 +159,10 @@ func (p *Process) tell() {
 	}
 }
 
-// Wait waits until the process has exited and returns what cmd.Wait does: nil if
-// its status was 0, and an *exec.ExitError for another and for a signal. If ctx
-// is done first, Wait returns its error, and the process goes on. Many may wait,
-// also afterwards. From then on cmd.ProcessState may be looked at.
+// Wait waits until the process has exited and returns what cmd.Wait does: nil
+// if its status was 0, and an *exec.ExitError for another and for a signal. If
+// ctx is done first, Wait returns its error, and the process goes on. Many may
+// wait, also afterwards. From then on cmd.ProcessState may be looked at.
 func (p *Process) Wait(ctx context.Context) (err error) {
 	if err := ioloop.CheckContext(ctx); err != nil {
 		return err
@@ -192,8 +192,8 @@ func (p *Process) Wait(ctx context.Context) (err error) {
 }
 
 // OnExit has fn called on the loop, once, when the process has exited, with
-// what Wait returns; soon if it has. If the loop closes first it is not called. A
-// second call replaces fn.
+// what Wait returns; soon if it has. If the loop closes first it is not called.
+// A second call replaces fn.
 func (p *Process) OnExit(fn func(error)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
