@@ -1,0 +1,221 @@
+package iostream_test
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/eddyloop/eddy/ioloop"
+	"github.com/eddyloop/eddy/iostream"
+	"github.com/stretchr/testify/require"
+)
+
+// scenario is something that a program can do with a stream, what Tornado's
+// IOStream makes of it, and what Eddy does.
+type scenario struct {
+	number  int
+	name    string
+	tornado string
+	eddy    string   // empty: the same
+	why     string   // where they differ
+	over    []string // nil: everything
+	config  *iostream.Config
+	once    bool // the style of the calls makes no difference
+	run     func(e *env)
+}
+
+var (
+	sockets = []string{"tcp", "unix"}
+	tcpOnly = []string{"tcp"}
+	piped   = []string{"pipe"}
+)
+
+// env is where a scenario is played: a stream that reads what the peer sends
+// and one that writes what the peer receives, which are the same on sockets.
+type env struct {
+	*testing.T
+	face    face
+	loop    *ioloop.Loop
+	in, out *iostream.Stream
+	network string
+	sender  net.Conn // the peer's side of in
+	getter  net.Conn // the peer's side of out
+}
+
+func newEnv(t *testing.T, network string, f face, config *iostream.Config) *env {
+	e := &env{T: t, face: f, network: network, loop: startLoop(t, ioloop.Config{})}
+	e.in, e.sender = pair(t, e.loop, network, config)
+	e.out, e.getter = e.in, e.sender
+	if network == "pipe" {
+		s, r := writer(t, e.loop, makePipe, config)
+		e.out, e.getter = s, filePeer{r}
+	}
+	return e
+}
+
+// start begins a read and returns when it is pending.
+func (e *env) start(op operation) <-chan result {
+	e.Helper()
+	pending := e.face.read(e.T, e.in, op)
+	awaitRead(e.T, e.in)
+	return pending
+}
+
+// read does a read and checks what it comes to.
+func (e *env) read(op operation, data string, err error) {
+	e.Helper()
+	e.got(e.face.read(e.T, e.in, op), data, err)
+}
+
+func (e *env) got(pending <-chan result, data string, err error) {
+	e.Helper()
+	r := receive(e.T, pending)
+	requireIs(e.T, r.err, err)
+	require.Equal(e, data, r.data)
+}
+
+func (e *env) send(pieces ...string) { e.Helper(); send(e.T, e.sender, pieces...) }
+
+func (e *env) expect(text string) { e.Helper(); expect(e.T, e.getter, text) }
+
+// fin ends what the peer sends.
+func (e *env) fin() { e.Helper(); closeWrite(e.T, e.sender) }
+
+// hangUp closes the peer's side.
+func (e *env) hangUp() { e.Helper(); require.NoError(e, e.sender.Close()) }
+
+func (e *env) write(text string) {
+	e.Helper()
+	n, err := e.out.Write([]byte(text))
+	require.NoError(e, err)
+	require.Equal(e, len(text), n)
+}
+
+// buffered waits until n bytes have been received that no read has taken.
+func (e *env) buffered(n int) {
+	e.Helper()
+	_, err := e.in.Peek(patient(e.T), n)
+	require.NoError(e, err)
+}
+
+func (e *env) quiet() { quiet(e.T, e.loop) }
+
+// closed waits for the close of in, and returns why.
+func (e *env) closed() error {
+	e.Helper()
+	require.NoError(e, e.in.WaitClosed(patient(e.T)))
+	return e.in.Err()
+}
+
+// block writes more than the kernel takes, and returns how much that is.
+func (e *env) block() int {
+	e.Helper()
+	for n := 0; ; n += 1 << 20 {
+		if e.out.Backlog() > 1<<20 {
+			return n
+		}
+		e.write(strings.Repeat("b", 1<<20))
+		e.quiet()
+	}
+}
+
+// drain has the peer receive n bytes.
+func (e *env) drain(n int) {
+	e.Helper()
+	require.NoError(e, e.getter.SetReadDeadline(time.Now().Add(patience)))
+	_, err := io.CopyN(io.Discard, e.getter, int64(n))
+	require.NoError(e, err)
+}
+
+// reset has the peer end the connection with a reset.
+func (e *env) reset() { e.Helper(); reset(e.T, e.sender) }
+
+// scenarios are all of them, in order.
+func scenarios() (all []scenario) {
+	for _, section := range [][]scenario{tornadoWrites, tornadoReads, tornadoSearches, tornadoEnds,
+		tornadoTrouble, tornadoConnects, tornadoTLS, tornadoPipes} {
+		all = append(all, section...)
+	}
+	return all
+}
+
+func (s scenario) runsOver(network string) bool {
+	if s.over == nil {
+		return true
+	}
+	for _, name := range s.over {
+		if name == network {
+			return true
+		}
+	}
+	return false
+}
+
+// TestTornado plays the scenarios over everything that they are about.
+func TestTornado(t *testing.T) {
+	for _, network := range []string{"tcp", "unix", "pipe"} {
+		t.Run(network, func(t *testing.T) {
+			for _, s := range scenarios() {
+				if s.run == nil || !s.runsOver(network) {
+					continue
+				}
+				t.Run(fmt.Sprintf("%03d %s", s.number, s.name), func(t *testing.T) {
+					for i, f := range faces {
+						if s.once && i > 0 {
+							continue
+						}
+						t.Run(f.name, func(t *testing.T) { s.run(newEnv(t, network, f, s.config)) })
+					}
+				})
+			}
+		})
+	}
+}
+
+var update = flag.Bool("update", false, "write docs/tornado.md anew")
+
+const tornadoDoc = "../docs/tornado.md"
+
+// TestTornadoDocument compares the document with the table that it is made of.
+func TestTornadoDocument(t *testing.T) {
+	var b strings.Builder
+	b.WriteString(`# Coming from Tornado
+
+What a program meets that is ported from Tornado's IOStream (6.x): one row for each
+thing that can be done with a stream, what Tornado makes of it, and what Eddy
+does. Every row that names what it is run over is a test, ` + "`go test -run TestTornado\n./iostream`" + `, in each of the three
+styles of calling (task, goroutine, callback). This page is made of its table:
+` + "`go test -run TestTornadoDocument ./iostream -update`" + `.
+
+| | scenario | Tornado | Eddy | why it differs | run over |
+|---|---|---|---|---|---|
+`)
+	last := 0
+	for _, s := range scenarios() {
+		require.Greater(t, s.number, last, "in order")
+		last = s.number
+		eddy, over := s.eddy, "TCP, Unix, pipes"
+		if eddy == "" {
+			eddy = "the same"
+		}
+		require.Equal(t, s.eddy == "", s.why == "", "%d", s.number)
+		switch {
+		case s.run == nil:
+			over = "–"
+		case s.over != nil:
+			over = strings.NewReplacer("tcp", "TCP", "unix", "Unix", "pipe", "pipes", "tls", "TLS").Replace(strings.Join(s.over, ", "))
+		}
+		fmt.Fprintf(&b, "| %d | %s | %s | %s | %s | %s |\n", s.number, s.name, s.tornado, eddy, s.why, over)
+	}
+	if *update {
+		require.NoError(t, os.WriteFile(tornadoDoc, []byte(b.String()), 0o644))
+	}
+	have, err := os.ReadFile(tornadoDoc)
+	require.NoError(t, err)
+	require.Equal(t, b.String(), string(have), "stale: run with -update")
+}
