@@ -130,6 +130,23 @@ func TestCloseWatchConsumesNothing(t *testing.T) {
 	})
 }
 
+// TestCloseWatchThatFiresForARead: the end is told once. A read that is there by
+// then, and that the bytes before the end satisfy, must not use that up.
+func TestCloseWatchThatFiresForARead(t *testing.T) {
+	eachInput(t, func(t *testing.T, network string) {
+		s, peer := pair(t, startLoop(t, ioloop.Config{}), network, nil)
+		quiet(t, s.Loop()) // it listens for the end alone
+		got := make(chan result, 1)
+		onLoop(t, s.Loop(), func() {
+			send(t, peer, "abc")
+			require.NoError(t, peer.Close())
+			require.NoError(t, s.ReadBytesFunc(3, func(b []byte, err error) { got <- bytesResult(b, err) }))
+		})
+		require.Equal(t, "abc", receive(t, got).data)
+		require.NoError(t, s.WaitClosed(patient(t)))
+	})
+}
+
 // TestUnwantedInputDoesNotSpin: a peer that sends to a stream nobody reads
 // costs one look.
 func TestUnwantedInputDoesNotSpin(t *testing.T) {

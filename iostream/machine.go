@@ -85,6 +85,9 @@ func (s *Stream) notice(ready poller.Interest) {
 		if ready&(read|poller.PeerClosed) != 0 || s.transport.Buffered() {
 			s.fill()
 		}
+		if ready&poller.PeerClosed != 0 && !s.is(readEnded|closed) {
+			s.probe() // the close watch tells once
+		}
 	case s.lingering():
 		s.discard(ready & (read | poller.PeerClosed))
 	case ready&poller.PeerClosed != 0:

@@ -226,9 +226,9 @@ var tornadoReads = []scenario{
 		e.read(into(0), "", nil)
 	}},
 	{number: 30, name: "1 MiB in random pieces of both kinds", tornado: "every byte, in order", run: func(e *env) {
-		text := string(pattern(1 << 18))
-		go func() { _, _ = io.WriteString(e.sender, text) }()
-		for i := 0; len(text) > 0; i++ {
+		all := string(pattern(1 << 18))
+		go func() { _, _ = io.WriteString(e.sender, all) }()
+		for i, text := 0, all; len(text) > 0; i++ {
 			n := min(1+i*7919%1000, len(text))
 			op := exactly(n)
 			if i%3 == 0 {
