@@ -2,6 +2,7 @@ package iostream
 
 import (
 	"context"
+	"math"
 	"net"
 	"os"
 
@@ -341,11 +342,16 @@ func (s *Stream) SentFunc(mark int64, fn func(error)) error {
 // RoomFunc has fn called on the loop when Room would return nil, or with the
 // error that it would return.
 func (s *Stream) RoomFunc(fn func(error)) error {
-	s.mu.Lock()
-	index := s.roomIndex()
-	if s.is(closed | writeEnded) {
-		index = s.accepted
+	if fn == nil {
+		return opError("room func", ErrInvalid)
 	}
-	s.mu.Unlock()
-	return s.SentFunc(index, fn)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	index := s.roomIndex()
+	if s.writeEnd() != nil {
+		index = math.MaxInt64 // never, so it hears the error
+	}
+	s.output().wait(sentWaiter{index: index, op: "room func", fn: fn})
+	s.poke()
+	return nil
 }
