@@ -166,6 +166,40 @@ func (l *Loop) Run(ctx context.Context) error {
 	return err
 }
 
+// Step runs one turn without blocking, and reports whether there was anything
+// to do: events, what was queued, timers that were due. It is for tests, which
+// with it and a ManualClock see everything happen in one order, and for
+// programs that have a loop of their own and call this one from there.
+//
+// Steps take the place of Run. Unlike the end of Run, the end of a Step leaves
+// tasks as they are; Close ends them. Stop has no meaning for it. The errors are
+// those of Run.
+func (l *Loop) Step() (worked bool, err error) {
+	if err := l.begin(); err != nil {
+		return false, err
+	}
+	before := l.counters.callbacks
+	polled := false
+	onGoroutine(func() {
+		if !polled {
+			polled = true
+			l.poll()
+		}
+		l.turn()
+		l.rest()
+	})
+	worked, err = l.counters.callbacks != before, l.fault
+	l.end()
+	return worked, err
+}
+
+// poll begins a turn with the events that are there.
+func (l *Loop) poll() {
+	n, err := l.poller.Wait(l.events, 0)
+	l.fault = err
+	l.startTurn(n)
+}
+
 // onGoroutine calls work on a goroutine of its own and waits for it. If a
 // callback ends that goroutine with runtime.Goexit, as testify's require does,
 // another one calls work again; the loop's fields know how far it had come.

@@ -12,28 +12,33 @@ const (
 	maxSpare = 4096 // entries of an empty queue that are kept for the next use
 )
 
-// turns runs the loop until it is told to stop. A turn runs the handlers of the
-// events that were found, then one step of the queue, then the timers that were
-// due when it began, then what was put off to its end. Called again after a
-// Goexit, it goes on with the turn that was interrupted: no part of it is begun
-// anew, so that nobody keeps the loop from waiting and from Stop.
+// turns runs the loop until it is told to stop. Called again after a Goexit, it
+// goes on with the turn that was interrupted.
 func (l *Loop) turns() {
 	for {
-		l.dispatch()
-		if !l.stepped {
-			l.stepped = true
-			l.takeBatch()
-		}
-		l.runBatch()
-		l.timers.runDue(l)
-		l.yield()
-		l.settle()
-		l.counters.endTurn(l.clock.Now() - l.timers.now)
+		l.turn()
 		if l.isStopped() {
 			return
 		}
 		l.wait()
 	}
+}
+
+// turn runs the handlers of the events that were found, then one step of the
+// queue, then the timers that were due when it began, then what was put off to
+// its end. Called again after a Goexit, it goes on where it was: no part of it
+// is begun anew, so that nobody keeps the loop from waiting and from Stop.
+func (l *Loop) turn() {
+	l.dispatch()
+	if !l.stepped {
+		l.stepped = true
+		l.takeBatch()
+	}
+	l.runBatch()
+	l.timers.runDue(l)
+	l.yield()
+	l.settle()
+	l.counters.endTurn(l.clock.Now() - l.timers.now)
 }
 
 func (l *Loop) isStopped() bool {

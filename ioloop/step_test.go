@@ -1,0 +1,132 @@
+package ioloop_test
+
+import (
+	"context"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/eddyloop/eddy/internal/leaktest"
+	"github.com/eddyloop/eddy/ioloop"
+	"github.com/eddyloop/eddy/poller"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// steps runs the loop by hand until there is nothing to do, and returns how many
+// turns had something.
+func steps(t *testing.T, l *ioloop.Loop) (turns int) {
+	t.Helper()
+	for {
+		worked, err := l.Step()
+		require.NoError(t, err)
+		if !worked {
+			return turns
+		}
+		turns++
+	}
+}
+
+func newStepped(t *testing.T) (*ioloop.Loop, *ioloop.ManualClock) {
+	t.Helper()
+	leaktest.Check(t)
+	clock := new(ioloop.ManualClock)
+	l, err := ioloop.New(ioloop.Config{Clock: clock, Logger: quiet})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = l.Close() })
+	return l, clock
+}
+
+func TestStepRunsOneTurn(t *testing.T) {
+	l, clock := newStepped(t)
+	var order []string
+	add := func(what string) func() { return func() { order = append(order, what) } }
+	require.Zero(t, steps(t, l))
+	l.AfterFunc(time.Second, add("timer"))
+	require.NoError(t, l.Post(func() {
+		add("post")()
+		_ = l.Post(add("next turn"))
+	}))
+	worked, err := l.Step()
+	require.NoError(t, err)
+	require.True(t, worked)
+	require.Equal(t, []string{"post"}, order)
+	require.Equal(t, 1, steps(t, l))
+	clock.Advance(time.Second)
+	require.Equal(t, 1, steps(t, l))
+	require.Equal(t, []string{"post", "next turn", "timer"}, order)
+}
+
+func TestStepSeesEvents(t *testing.T) {
+	l, _ := newStepped(t)
+	var fds [2]int
+	require.NoError(t, unix.Pipe(fds[:]))
+	defer unix.Close(fds[0])
+	defer unix.Close(fds[1])
+	var got [8]byte
+	_, err := l.Handle(fds[0], poller.Readable, ioloop.HandlerFunc(func(poller.Interest, poller.Hint) {
+		_, _ = unix.Read(fds[0], got[:])
+	}))
+	require.NoError(t, err)
+	require.Zero(t, steps(t, l))
+	_, err = unix.Write(fds[1], []byte("ready"))
+	require.NoError(t, err)
+	require.Equal(t, 1, steps(t, l))
+	require.Equal(t, "ready", string(got[:5]))
+}
+
+// TestStepKeepsTasks: a task waits from one Step to a later one, and Close
+// tells it.
+func TestStepKeepsTasks(t *testing.T) {
+	l, clock := newStepped(t)
+	var slept, told error
+	slept = context.DeadlineExceeded
+	require.NoError(t, l.Go(func(task *ioloop.Task) {
+		slept = task.Sleep(time.Second)
+		told = task.Sleep(time.Hour)
+	}))
+	steps(t, l)
+	require.Error(t, slept)
+	clock.Advance(time.Second)
+	steps(t, l)
+	require.NoError(t, slept)
+	require.NoError(t, told)
+	require.NoError(t, l.Close())
+	require.ErrorIs(t, told, ioloop.ErrTaskStopped)
+	_, err := l.Step()
+	require.ErrorIs(t, err, ioloop.ErrClosed)
+}
+
+func TestStepOutlivesGoexitAndCloseInIt(t *testing.T) {
+	l, _ := newStepped(t)
+	ran := false
+	require.NoError(t, l.Post(runtime.Goexit))
+	require.NoError(t, l.Post(func() {
+		_, err := l.Step()
+		require.ErrorIs(t, err, ioloop.ErrRunning)
+		require.NoError(t, l.Close())
+		ran = true
+	}))
+	worked, err := l.Step()
+	require.NoError(t, err)
+	require.True(t, worked)
+	require.True(t, ran)
+	_, err = l.Step()
+	require.ErrorIs(t, err, ioloop.ErrClosed)
+}
+
+func TestStepThenRun(t *testing.T) {
+	l, _ := newStepped(t)
+	var out []string
+	require.NoError(t, l.Go(func(task *ioloop.Task) {
+		out = append(out, "stepped")
+		_ = task.Yield()
+		_ = task.Yield()
+		out = append(out, "run")
+		l.Stop()
+	}))
+	_, err := l.Step()
+	require.NoError(t, err)
+	require.NoError(t, l.Run(context.Background()))
+	require.Equal(t, []string{"stepped", "run"}, out)
+}
