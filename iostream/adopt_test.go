@@ -104,7 +104,7 @@ func TestDetachRefuses(t *testing.T) {
 	_, _, err = s.Detach()
 	requireIs(t, err, net.ErrClosed)
 
-	simulated, err := iostream.New(l, &sim{}, nil)
+	simulated, err := iostream.New(l, fullWire().Transport(), nil)
 	require.NoError(t, err)
 	_, _, err = simulated.Detach()
 	requireIs(t, err, iostream.ErrInvalid)

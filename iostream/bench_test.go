@@ -7,6 +7,7 @@ import (
 
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
+	"github.com/eddyloop/eddy/iostreamtest"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
@@ -119,9 +120,9 @@ func BenchmarkDribble(b *testing.B) {
 			b.Run(fmt.Sprintf("%s/%dKiB", strings.Fields(op.name)[1], size>>10), func(b *testing.B) {
 				data := strings.Repeat("a\r\nb", size/4)
 				for b.Loop() {
-					m := &sim{chunk: 1, window: 1 << 20}
-					m.in = []byte(data)
-					s, err := iostream.New(startLoop(b, ioloop.Config{}), m, nil)
+					m := iostreamtest.NewWire(iostreamtest.Options{ReadSize: 1})
+					m.Arrive(data)
+					s, err := iostream.New(startLoop(b, ioloop.Config{}), m.Transport(), nil)
 					require.NoError(b, err)
 					pending := faces[2].read(b, s, op)
 					for s.Buffered() < size {
@@ -142,8 +143,9 @@ func BenchmarkManySmallReads(b *testing.B) {
 		b.Run(fmt.Sprintf("%dKiB", size>>10), func(b *testing.B) {
 			config := &iostream.Config{ReadLimit: 1 << 20}
 			for b.Loop() {
-				m := &sim{window: 1 << 20, in: []byte(strings.Repeat("0123456789abcde\n", size/16) + "!")}
-				s, err := iostream.New(startLoop(b, ioloop.Config{}), m, config)
+				m := iostreamtest.NewWire(iostreamtest.Options{})
+				m.Arrive(strings.Repeat("0123456789abcde\n", size/16) + "!")
+				s, err := iostream.New(startLoop(b, ioloop.Config{}), m.Transport(), config)
 				require.NoError(b, err)
 				pending := faces[2].read(b, s, exactly(size+2))
 				for s.Buffered() < size {

@@ -44,14 +44,14 @@ func TestCloseTellsReadsThenWritesThenTheCallbacks(t *testing.T) {
 		r.add("config")
 		close(closed)
 	}}
-	m := &sim{}
-	s := newSim(t, config, m)
+	m := fullWire()
+	s := onWire(t, config, m)
 	mark := write(t, s, "never sent")
 	require.NoError(t, s.SentFunc(mark, func(err error) { requireIs(t, err, net.ErrClosed); r.add("write") }))
 	require.NoError(t, s.ReadUntilFunc("\n", 0, func(_ []byte, err error) { requireIs(t, err, net.ErrClosed); r.add("read") }))
 	s.OnClosed(func(err error) {
 		require.ErrorIs(t, err, net.ErrClosed)
-		require.Equal(t, 1, look(m, func() int { return m.closed }), "the transport is closed before the callback")
+		require.Equal(t, 1, m.State().Closes, "the transport is closed before the callback")
 		r.add("closed")
 	})
 	onLoop(t, s.Loop(), func() {
@@ -66,7 +66,7 @@ func TestCloseTellsReadsThenWritesThenTheCallbacks(t *testing.T) {
 	require.ErrorIs(t, receive(t, late), net.ErrClosed)
 	quiet(t, s.Loop())
 	require.Len(t, r.list(), 4)
-	require.Equal(t, 1, look(m, func() int { return m.closed }))
+	require.Equal(t, 1, m.State().Closes)
 }
 
 func TestDataComesBeforeTheEndAndTheEndBeforeTheCallback(t *testing.T) {
@@ -206,9 +206,9 @@ func TestResetFailsWrites(t *testing.T) {
 }
 
 func TestCloseSatisfiesAReadFromTheBuffer(t *testing.T) {
-	m := &sim{}
-	s := newSim(t, nil, m)
-	m.arrive("abcdef")
+	m := fullWire()
+	s := onWire(t, nil, m)
+	m.Arrive("abcdef")
 	require.Equal(t, "ab", receive(t, faces[0].read(t, s, exactly(2))).data)
 	require.NoError(t, s.Close())
 	require.Equal(t, "cd", receive(t, faces[1].read(t, s, exactly(2))).data)
@@ -232,18 +232,18 @@ func TestCloseWithAReason(t *testing.T) {
 // TestPeerFinWithoutHalfClose: the FIN closes the stream once what was written
 // is out.
 func TestPeerFinWithoutHalfClose(t *testing.T) {
-	m := &sim{}
-	s := newSim(t, nil, m)
+	m := fullWire()
+	s := onWire(t, nil, m)
 	mark := write(t, s, "reply")
-	m.eof()
+	m.FIN()
 	quiet(t, s.Loop())
 	_, err := s.ReadBytes(patient(t), 1)
 	requireIs(t, err, io.EOF)
 	require.False(t, s.Closed(), "the reply is not out")
-	m.open(10)
+	m.Open(10)
 	require.NoError(t, s.WaitSent(patient(t), mark))
 	require.NoError(t, s.WaitClosed(patient(t)))
-	require.Equal(t, "reply", m.sent())
+	require.Equal(t, "reply", m.Sent())
 }
 
 func TestHalfClose(t *testing.T) {
@@ -308,28 +308,29 @@ func TestCloseAfterFlush(t *testing.T) {
 }
 
 func TestCloseAfterFlushWaitsForThePeer(t *testing.T) {
-	m := &sim{}
-	s := newSim(t, nil, m)
+	m := fullWire()
+	s := onWire(t, nil, m)
 	write(t, s, "last words")
 	require.NoError(t, s.CloseAfterFlush(patience))
-	m.arrive("discarded")
+	m.Arrive("discarded")
 	quiet(t, s.Loop())
-	require.Zero(t, look(m, func() int { return m.finSent }), "it is not out")
-	m.open(100)
+	require.Zero(t, m.State().FINs, "it is not out")
+	m.Open(100)
 	quiet(t, s.Loop())
-	require.Equal(t, 1, look(m, func() int { return m.finSent }))
-	require.Zero(t, look(m, func() int { return m.closed + len(m.in) }))
+	require.Equal(t, 1, m.State().FINs)
+	require.Zero(t, m.State().Closes)
+	require.Equal(t, 9, m.State().Received)
 	require.False(t, s.Closed())
-	m.eof()
+	m.FIN()
 	require.NoError(t, s.WaitClosed(patient(t)))
-	require.Equal(t, "last words", m.sent())
+	require.Equal(t, "last words", m.Sent())
 }
 
 func TestCloseAfterFlushGivesUp(t *testing.T) {
 	clock := new(ioloop.ManualClock)
 	l := startLoop(t, ioloop.Config{Clock: clock})
-	m := &sim{}
-	s, err := iostream.New(l, m, nil)
+	m := fullWire()
+	s, err := iostream.New(l, m.Transport(), nil)
 	require.NoError(t, err)
 	mark := write(t, s, "stuck")
 	require.NoError(t, s.CloseAfterFlush(time.Second))
@@ -438,7 +439,7 @@ func TestLoopCloseFailsItsStreams(t *testing.T) {
 	require.NoError(t, receive(t, ended))
 	requireIs(t, receive(t, pending).err, ioloop.ErrClosed)
 	require.True(t, s.Closed())
-	_, err = iostream.New(l, &sim{}, nil)
+	_, err = iostream.New(l, fullWire().Transport(), nil)
 	requireIs(t, err, ioloop.ErrClosed)
 }
 

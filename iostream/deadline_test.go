@@ -9,6 +9,7 @@ import (
 
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
+	"github.com/eddyloop/eddy/iostreamtest"
 	"github.com/stretchr/testify/require"
 )
 
@@ -126,8 +127,8 @@ func TestMovedDeadline(t *testing.T) {
 
 func TestWriteDeadline(t *testing.T) {
 	l, clock := clocked(t)
-	m := &sim{window: 3}
-	s, err := iostream.New(l, m, &iostream.Config{HighWaterMark: 1})
+	m := iostreamtest.NewWire(iostreamtest.Options{Window: 3})
+	s, err := iostream.New(l, m.Transport(), &iostream.Config{HighWaterMark: 1})
 	require.NoError(t, err)
 	_, err = s.Write([]byte("abcdef"))
 	require.NoError(t, err)
@@ -151,9 +152,9 @@ func TestWriteDeadline(t *testing.T) {
 	_, err = s.Write([]byte("x"))
 	requireIs(t, err, os.ErrDeadlineExceeded)
 
-	m.open(100)
+	m.Open(100)
 	quiet(t, l)
-	require.Equal(t, "abcdef", m.sent(), "what was taken is sent")
+	require.Equal(t, "abcdef", m.Sent(), "what was taken is sent")
 	require.NoError(t, s.Flush(context.Background()))
 	require.NoError(t, s.SetWriteDeadline(always))
 	_, err = s.Write([]byte("g"))

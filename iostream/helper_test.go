@@ -17,6 +17,7 @@ import (
 	"github.com/eddyloop/eddy/internal/leaktest"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
+	"github.com/eddyloop/eddy/iostreamtest"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
@@ -83,6 +84,11 @@ func patient(t testing.TB) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	t.Cleanup(cancel)
 	return ctx
+}
+
+// fullWire returns a wire that takes nothing before Open.
+func fullWire() *iostreamtest.Wire {
+	return iostreamtest.NewWire(iostreamtest.Options{Window: -1})
 }
 
 // networks are what the tests on real sockets run over.

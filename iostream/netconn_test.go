@@ -14,6 +14,7 @@ import (
 
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
+	"github.com/eddyloop/eddy/iostreamtest"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/net/nettest"
 )
@@ -120,7 +121,7 @@ func TestNetConnReset(t *testing.T) {
 
 // TestNetConnOfATransportWithoutAddresses has something to print.
 func TestNetConnOfATransportWithoutAddresses(t *testing.T) {
-	s, err := iostream.New(startLoop(t, ioloop.Config{}), &sim{window: 100}, nil)
+	s, err := iostream.New(startLoop(t, ioloop.Config{}), fullWire().Transport(), nil)
 	require.NoError(t, err)
 	c := s.NetConn()
 	require.Equal(t, "stream", c.RemoteAddr().String())
@@ -131,8 +132,8 @@ func TestNetConnOfATransportWithoutAddresses(t *testing.T) {
 // TestWithdrawnWrite: bytes that somebody else counts on stay.
 func TestWithdrawnWrite(t *testing.T) {
 	clock := new(ioloop.ManualClock)
-	m := &sim{window: 4}
-	s, err := iostream.New(startLoop(t, ioloop.Config{Clock: clock}), m, nil)
+	m := iostreamtest.NewWire(iostreamtest.Options{Window: 4})
+	s, err := iostream.New(startLoop(t, ioloop.Config{Clock: clock}), m.Transport(), nil)
 	require.NoError(t, err)
 	c := s.NetConn()
 	timesOut := func(text string, before func()) int {
@@ -159,9 +160,9 @@ func TestWithdrawnWrite(t *testing.T) {
 		require.NoError(t, err)
 	}), "not the last, so it will be sent")
 
-	m.open(100)
+	m.Open(100)
 	require.NoError(t, s.SetWriteDeadline(time.Time{}))
 	require.NoError(t, s.Flush(context.Background()))
-	require.Equal(t, "1234ABCDbehind", m.sent())
+	require.Equal(t, "1234ABCDbehind", m.Sent())
 	require.NoError(t, s.Close())
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
+	"github.com/eddyloop/eddy/iostreamtest"
 	"github.com/stretchr/testify/require"
 )
 
@@ -82,8 +83,9 @@ func playRandom(t testing.TB, l *ioloop.Loop, seed uint64) {
 	for i := range text {
 		text[i] = "aab\n"[r.IntN(4)]
 	}
-	m := &sim{pulse: r.IntN(2) == 0, chunk: r.IntN(5), window: 1 << 20}
-	s, err := iostream.New(l, m, &iostream.Config{ReadLimit: 16})
+	options := iostreamtest.Options{RecordSize: r.IntN(2) * 1000, ReadSize: r.IntN(5)}
+	m := iostreamtest.NewWire(options)
+	s, err := iostream.New(l, m.Transport(), &iostream.Config{ReadLimit: 16})
 	require.NoError(t, err)
 	defer s.Close()
 	fed := make(chan struct{})
@@ -91,10 +93,10 @@ func playRandom(t testing.TB, l *ioloop.Loop, seed uint64) {
 		defer close(fed)
 		for left := text; len(left) > 0; {
 			n := 1 + r.IntN(min(len(left), 20))
-			m.arrive(string(left[:n]))
+			m.Arrive(string(left[:n]))
 			left = left[n:]
 		}
-		m.eof()
+		m.FIN()
 	}()
 	ops := rand.New(rand.NewPCG(seed, 1))
 	rest, trace := string(text), []string(nil)
@@ -105,7 +107,7 @@ func playRandom(t testing.TB, l *ioloop.Loop, seed uint64) {
 		got := receive(t, f.read(t, s, op))
 		trace = append(trace, fmt.Sprintf("%s %s: %q, %v", f.name, op.name, got.data, got.err))
 		if got.data != data || (err == nil) != (got.err == nil) {
-			t.Fatalf("seed %d, %+v: want %q, %v after\n%s\nof %q", seed, m.pulse, data, err, strings.Join(trace, "\n"), text)
+			t.Fatalf("seed %d, %+v: want %q, %v after\n%s\nof %q", seed, options, data, err, strings.Join(trace, "\n"), text)
 		}
 		requireIs(t, got.err, err)
 		rest = rest[len(data):]

@@ -12,6 +12,7 @@ import (
 
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
+	"github.com/eddyloop/eddy/iostreamtest"
 	"github.com/stretchr/testify/require"
 )
 
@@ -192,24 +193,24 @@ func TestReadsOverDescriptors(t *testing.T) {
 // TestReadsOverSimulation plays the same with every way of cutting the input
 // up, plainly and in the manner of TLS.
 func TestReadsOverSimulation(t *testing.T) {
-	for _, pulse := range []bool{false, true} {
+	for _, record := range []int{0, 1000} {
 		for _, chunk := range []int{0, 1, 3} {
-			t.Run(fmt.Sprintf("pulse=%v chunk=%d", pulse, chunk), func(t *testing.T) {
+			t.Run(fmt.Sprintf("record=%d chunk=%d", record, chunk), func(t *testing.T) {
 				eachFace(t, func(t *testing.T, f face) {
 					for _, c := range readCases {
 						if chunk > 0 && (c.name == "some" || c.name == "into") {
 							continue // what some is depends on the arrivals
 						}
 						t.Run(c.name, func(t *testing.T) {
-							m := &sim{pulse: pulse, chunk: chunk, window: 1 << 20}
-							s, err := iostream.New(startLoop(t, ioloop.Config{}), m, c.config)
+							m := iostreamtest.NewWire(iostreamtest.Options{ReadSize: chunk, RecordSize: record})
+							s, err := iostream.New(startLoop(t, ioloop.Config{}), m.Transport(), c.config)
 							require.NoError(t, err)
 							c.play(t, f, s, func() {
 								for _, piece := range c.arrive {
-									m.arrive(piece)
+									m.Arrive(piece)
 								}
 								if c.eof {
-									m.eof()
+									m.FIN()
 								}
 							})
 						})
@@ -423,8 +424,9 @@ func TestCallbacksDoNotNest(t *testing.T) {
 // TestManyTinyMessages: when a turn ends before all buffered messages have been
 // handled, no more is received on top of them.
 func TestManyTinyMessages(t *testing.T) {
-	m := &sim{window: 1 << 20, in: []byte(strings.Repeat("\n", 1<<20))}
-	s, err := iostream.New(startLoop(t, ioloop.Config{}), m, nil)
+	m := iostreamtest.NewWire(iostreamtest.Options{})
+	m.Arrive(strings.Repeat("\n", 1<<20))
+	s, err := iostream.New(startLoop(t, ioloop.Config{}), m.Transport(), nil)
 	require.NoError(t, err)
 	seen, most := 0, 0
 	done := make(chan struct{})
@@ -460,20 +462,20 @@ func TestReadOfNothingTouchesNothing(t *testing.T) {
 }
 
 func TestNothingIsReadWithoutAReader(t *testing.T) {
-	m := &sim{window: 1 << 20}
-	s, err := iostream.New(startLoop(t, ioloop.Config{}), m, nil)
+	m := iostreamtest.NewWire(iostreamtest.Options{})
+	s, err := iostream.New(startLoop(t, ioloop.Config{}), m.Transport(), nil)
 	require.NoError(t, err)
-	m.arrive("early")
+	m.Arrive("early")
 	quiet(t, s.Loop())
-	require.Zero(t, look(m, func() int { return m.reads }))
+	require.Zero(t, m.State().Reads)
 	require.Equal(t, "early", receive(t, faces[0].read(t, s, exactly(5))).data)
-	reads := look(m, func() int { return m.reads })
-	m.arrive("more")
-	m.arrive("and more")
+	reads := m.State().Reads
+	m.Arrive("more")
+	m.Arrive("and more")
 	for range 3 {
 		onLoop(t, s.Loop(), func() {})
 	}
-	require.Equal(t, reads, look(m, func() int { return m.reads }))
+	require.Equal(t, reads, m.State().Reads)
 	require.Equal(t, "moreand more", receive(t, faces[1].read(t, s, exactly(12))).data)
 }
 

@@ -13,12 +13,13 @@ import (
 
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
+	"github.com/eddyloop/eddy/iostreamtest"
 	"github.com/stretchr/testify/require"
 )
 
-func newSim(t testing.TB, config *iostream.Config, m *sim) *iostream.Stream {
+func onWire(t testing.TB, config *iostream.Config, m *iostreamtest.Wire) *iostream.Stream {
 	t.Helper()
-	s, err := iostream.New(startLoop(t, ioloop.Config{}), m, config)
+	s, err := iostream.New(startLoop(t, ioloop.Config{}), m.Transport(), config)
 	require.NoError(t, err)
 	quiet(t, s.Loop())
 	return s
@@ -40,33 +41,34 @@ func waitSent(s *iostream.Stream, mark int64) <-chan error {
 }
 
 func TestWritesCompleteByIndex(t *testing.T) {
-	for _, pulse := range []bool{false, true} {
-		t.Run(fmt.Sprintf("pulse=%v", pulse), func(t *testing.T) {
-			m := &sim{pulse: pulse}
-			s := newSim(t, nil, m)
+	for _, record := range []int{0, 4} {
+		t.Run(fmt.Sprintf("record=%d", record), func(t *testing.T) {
+			m := iostreamtest.NewWire(iostreamtest.Options{RecordSize: record, Window: -1})
+			own := min(record, 1) * 5 // bytes of a record itself
+			s := onWire(t, nil, m)
 			first, second, third := write(t, s, "aaaa"), write(t, s, "bbbb"), write(t, s, "cccc")
 			order := make(chan string, 3)
 			require.NoError(t, s.SentFunc(third, func(err error) { order <- fmt.Sprint("third ", err) }))
 			require.NoError(t, s.SentFunc(first, func(err error) { order <- fmt.Sprint("first ", err) }))
 			waited := waitSent(s, second)
-			m.open(3)
+			m.Open(3)
 			quiet(t, s.Loop())
 			require.Empty(t, order)
-			m.open(1)
+			m.Open(1 + own)
 			require.Equal(t, "first <nil>", receive(t, order))
 			require.Equal(t, 8, s.Backlog())
-			m.open(4)
+			m.Open(4 + own)
 			require.NoError(t, receive(t, waited))
-			m.open(100)
+			m.Open(100)
 			require.Equal(t, "third <nil>", receive(t, order))
-			require.Equal(t, "aaaabbbbcccc", m.sent())
+			require.Equal(t, "aaaabbbbcccc", m.Sent())
 		})
 	}
 }
 
 func TestFlushIsABarrier(t *testing.T) {
-	m := &sim{}
-	s := newSim(t, nil, m)
+	m := fullWire()
+	s := onWire(t, nil, m)
 	require.NoError(t, s.Flush(patient(t)), "with nothing written")
 	write(t, s, "data")
 	_, err := s.Write(nil)
@@ -75,13 +77,13 @@ func TestFlushIsABarrier(t *testing.T) {
 	go func() { flushed <- s.Flush(context.Background()) }()
 	quiet(t, s.Loop())
 	require.Empty(t, flushed)
-	m.open(4)
+	m.Open(4)
 	require.NoError(t, receive(t, flushed))
 }
 
 func TestWriteBufferFull(t *testing.T) {
-	m := &sim{}
-	s := newSim(t, &iostream.Config{WriteLimit: 10}, m)
+	m := fullWire()
+	s := onWire(t, &iostream.Config{WriteLimit: 10}, m)
 	_, err := s.Write(make([]byte, 11))
 	requireIs(t, err, iostream.ErrBufferFull)
 	write(t, s, "0123456")
@@ -89,39 +91,39 @@ func TestWriteBufferFull(t *testing.T) {
 	requireIs(t, err, iostream.ErrBufferFull)
 	require.Zero(t, n)
 	write(t, s, "789")
-	m.open(100)
+	m.Open(100)
 	require.NoError(t, s.Flush(patient(t)))
-	require.Equal(t, "0123456789", m.sent())
+	require.Equal(t, "0123456789", m.Sent())
 }
 
 func TestConfigIsChecked(t *testing.T) {
 	l := startLoop(t, ioloop.Config{})
 	for _, c := range []iostream.Config{{ReadLimit: -1}, {WriteLimit: -1}, {HighWaterMark: -1},
 		{WriteLimit: 10, HighWaterMark: 11}, {ReadLimit: iostream.MaxReadLimit + 1}} {
-		_, err := iostream.New(l, &sim{}, &c)
+		_, err := iostream.New(l, fullWire().Transport(), &c)
 		requireIs(t, err, iostream.ErrInvalid)
 	}
-	_, err := iostream.New(nil, &sim{}, nil)
+	_, err := iostream.New(nil, fullWire().Transport(), nil)
 	requireIs(t, err, iostream.ErrInvalid)
 	_, err = iostream.NewSocket(l, -1, nil)
 	requireIs(t, err, syscall.EBADF)
 }
 
 func TestArgumentOfWriteIsFreeAfterwards(t *testing.T) {
-	m := &sim{}
-	s := newSim(t, nil, m)
+	m := fullWire()
+	s := onWire(t, nil, m)
 	p := []byte(strings.Repeat("a", 100_000))
 	_, err := s.Write(p)
 	require.NoError(t, err)
 	clear(p)
-	m.open(1 << 20)
+	m.Open(1 << 20)
 	require.NoError(t, s.Flush(patient(t)))
-	require.Equal(t, strings.Repeat("a", 100_000), m.sent())
+	require.Equal(t, strings.Repeat("a", 100_000), m.Sent())
 }
 
 func TestCancelledWaitDoesNotTakeBytesBack(t *testing.T) {
-	m := &sim{}
-	s := newSim(t, nil, m)
+	m := fullWire()
+	s := onWire(t, nil, m)
 	ctx, cancel := context.WithCancel(context.Background())
 	mark := write(t, s, "data")
 	waited := make(chan error, 1)
@@ -129,14 +131,14 @@ func TestCancelledWaitDoesNotTakeBytesBack(t *testing.T) {
 	other := waitSent(s, mark)
 	cancel()
 	requireIs(t, receive(t, waited), context.Canceled)
-	m.open(10)
+	m.Open(10)
 	require.NoError(t, receive(t, other))
-	require.Equal(t, "data", m.sent())
+	require.Equal(t, "data", m.Sent())
 }
 
 func TestWaitSentAfterClose(t *testing.T) {
-	m := &sim{window: 4}
-	s := newSim(t, nil, m)
+	m := iostreamtest.NewWire(iostreamtest.Options{Window: 4})
+	s := onWire(t, nil, m)
 	out := write(t, s, "gone")
 	require.NoError(t, s.Flush(patient(t)))
 	lost := write(t, s, "lost")
@@ -160,8 +162,8 @@ func TestWaitSentAfterClose(t *testing.T) {
 }
 
 func TestRoom(t *testing.T) {
-	m := &sim{}
-	s := newSim(t, &iostream.Config{WriteLimit: 100, HighWaterMark: 10}, m)
+	m := fullWire()
+	s := onWire(t, &iostream.Config{WriteLimit: 100, HighWaterMark: 10}, m)
 	write(t, s, "0123456789")
 	require.NoError(t, s.Room(patient(t)), "not above the mark")
 	write(t, s, "x")
@@ -169,18 +171,18 @@ func TestRoom(t *testing.T) {
 	require.NoError(t, s.Loop().Go(func(task *ioloop.Task) { room <- s.Room(task) }))
 	require.NoError(t, s.RoomFunc(func(err error) { room <- err }))
 	quiet(t, s.Loop())
-	m.open(5)
+	m.Open(5)
 	quiet(t, s.Loop())
 	require.Empty(t, room)
-	m.open(1)
+	m.Open(1)
 	require.NoError(t, receive(t, room))
 	require.NoError(t, receive(t, room))
 	require.Equal(t, 5, s.Backlog())
 }
 
 func TestHandlersHoldBackAboveTheHighWaterMark(t *testing.T) {
-	m := &sim{}
-	s := newSim(t, &iostream.Config{WriteLimit: 100, HighWaterMark: 10}, m)
+	m := fullWire()
+	s := onWire(t, &iostream.Config{WriteLimit: 100, HighWaterMark: 10}, m)
 	var seen atomic.Int32
 	require.NoError(t, s.HandleUntil("\n", 0, func(line []byte, err error) bool {
 		if err == nil {
@@ -189,18 +191,18 @@ func TestHandlersHoldBackAboveTheHighWaterMark(t *testing.T) {
 		}
 		return err == nil
 	}))
-	m.arrive(strings.Repeat("abc\n", 20))
+	m.Arrive(strings.Repeat("abc\n", 20))
 	quiet(t, s.Loop())
 	require.EqualValues(t, 3, seen.Load(), "12 bytes of echo are above the mark of 10")
-	m.open(7)
+	m.Open(7)
 	quiet(t, s.Loop())
 	require.Greater(t, seen.Load(), int32(3))
-	m.open(1000)
+	m.Open(1000)
 	require.NoError(t, s.Flush(patient(t)))
-	for len(m.sent()) < 80 {
+	for len(m.Sent()) < 80 {
 		onLoop(t, s.Loop(), func() {})
 	}
-	require.Equal(t, strings.Repeat("abc\n", 20), m.sent())
+	require.Equal(t, strings.Repeat("abc\n", 20), m.Sent())
 }
 
 // TestPipelinedLinesLeaveTogether: 16 lines in one arrival are answered with
@@ -237,16 +239,16 @@ func TestPipelinedLinesLeaveTogether(t *testing.T) {
 	}
 	for name, echo := range styles {
 		t.Run(name, func(t *testing.T) {
-			m := &sim{window: 1 << 20}
-			s := newSim(t, nil, m)
+			m := iostreamtest.NewWire(iostreamtest.Options{})
+			s := onWire(t, nil, m)
 			echo(t, s)
 			quiet(t, s.Loop())
 			for round := 1; round <= 3; round++ {
-				m.arrive(lines)
-				for len(m.sent()) < round*len(lines) {
+				m.Arrive(lines)
+				for len(m.Sent()) < round*len(lines) {
 					onLoop(t, s.Loop(), func() {})
 				}
-				require.Equal(t, round, look(m, func() int { return m.writes }))
+				require.Equal(t, round, m.State().Writes)
 			}
 			require.NoError(t, s.Close())
 		})
@@ -332,11 +334,11 @@ func TestLargeWrites(t *testing.T) {
 }
 
 func TestWriteErrorKeepsWhatWasReceived(t *testing.T) {
-	m := &sim{}
-	s := newSim(t, nil, m)
-	m.arrive("final words\n")
+	m := fullWire()
+	s := onWire(t, nil, m)
+	m.Arrive("final words\n")
 	pending := waitSent(s, write(t, s, "request"))
-	m.play(func() { m.outErr = syscall.EPIPE })
+	m.FailWrites(syscall.EPIPE)
 	requireIs(t, receive(t, pending), syscall.EPIPE)
 	_, err := s.Write([]byte("more"))
 	requireIs(t, err, syscall.EPIPE)
@@ -344,7 +346,7 @@ func TestWriteErrorKeepsWhatWasReceived(t *testing.T) {
 	line, err := s.ReadUntil(patient(t), "\n", 0)
 	require.NoError(t, err)
 	require.Equal(t, "final words\n", string(line))
-	m.eof()
+	m.FIN()
 	require.NoError(t, s.WaitClosed(patient(t)))
 	require.ErrorIs(t, s.Err(), syscall.EPIPE)
 }
@@ -352,16 +354,16 @@ func TestWriteErrorKeepsWhatWasReceived(t *testing.T) {
 // TestAnswersOfTheTransportItselfGoOut: the transport owes its peer a message
 // after a read, though the stream has nothing to write.
 func TestAnswersOfTheTransportItselfGoOut(t *testing.T) {
-	m := &sim{pulse: true}
-	s := newSim(t, nil, m)
+	m := iostreamtest.NewWire(iostreamtest.Options{RecordSize: 10, Window: -1})
+	s := onWire(t, nil, m)
 	pending := faces[0].read(t, s, exactly(10))
-	m.arrive("12345")
-	for look(m, func() int { return len(m.records) }) == 0 {
+	m.Arrive("12345")
+	for m.State().Held == 0 {
 		onLoop(t, s.Loop(), func() {})
 	}
-	m.arrive("67890") // cannot be read before the answer is out
+	m.Arrive("67890") // cannot be read before the answer is out
 	quiet(t, s.Loop())
 	require.Empty(t, pending)
-	m.open(1)
+	m.Open(5) // what a record has of its own
 	require.Equal(t, "1234567890", receive(t, pending).data)
 }

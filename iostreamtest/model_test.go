@@ -1,0 +1,496 @@
+package iostreamtest_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/eddyloop/eddy/iostream"
+	"github.com/eddyloop/eddy/iostreamtest"
+	"github.com/eddyloop/eddy/poller"
+)
+
+// model is the contract of a stream, written down once more and without the
+// stream's means. It judges what a stream does by what is known of the outside:
+// which bytes the transport has handed over, which have left, and which calls
+// were made. Two kinds of rules follow from that. What an operation comes to
+// must be right whenever it comes (judge...), and when the loop is at rest
+// nothing may be left undone (rest).
+type model struct {
+	config iostream.Config
+	layer  bool
+	wire   iostreamtest.State // as last seen
+	now    time.Duration
+
+	consumed int     // bytes of the input that readers got
+	arrived  int     // and that the wire has
+	frozen   int     // input beyond is discarded: CloseAfterFlush; -1: none is
+	reads    []*call // begun and not judged, in the order in which they began
+	running  *call   // a repeating read whose callback is in progress
+	others   []*call // waits for writes and for the close, not judged
+	hadRead  bool    // there was a reader since the loop was last at rest,
+	readsWas int     // when so many reads of the transport had been made
+
+	accepted  int
+	finWanted bool
+	draining  bool
+	linger    time.Duration // when a CloseAfterFlush gives up, 0: there is none
+	idle      time.Duration
+	moved     time.Duration // when a byte moved
+	ended     bool          // the wire's input has an end
+
+	causes []error // that the stream may be closed for
+	sealed bool    // it is closed for one of them
+	reason error   // the one, once seen
+}
+
+const endless = -1
+
+// call is an operation in progress.
+type call struct {
+	name     string
+	kind     kind
+	style    style
+	size     int // n or max, as asked for
+	delim    string
+	re       *regexp.Regexp
+	into     []byte
+	mark     int
+	stop     int  // a repeating read ends after so many results; 0: it does not repeat
+	late     bool // began when the stream was known to be closed
+	canceled bool
+	deadline time.Duration // 0: none
+	noticed  bool
+	results  []outcome // not judged yet
+
+	cancel func(error)  // of waiting calls
+	came   chan outcome // of goroutines
+}
+
+type outcome struct {
+	data []byte
+	n    int
+	err  error
+	last bool // of a repeating read: the last
+}
+
+type kind uint8
+
+const (
+	kindUntil kind = iota
+	kindRegexp
+	kindBytes
+	kindSome
+	kindInto
+	kindSomeInto
+	kindUntilClose
+	kindSent
+	kindRoom
+	kindClosed
+)
+
+func (c *call) isRead() bool { return c.kind <= kindUntilClose }
+
+func (c *call) repeats() bool { return c.stop > 0 }
+
+// observe takes in what the wire knows, and what follows from it for the end.
+func (m *model) observe(w iostreamtest.State, now time.Duration) {
+	if w.Received != m.wire.Received || w.Sent != m.wire.Sent {
+		m.moved = now
+	}
+	m.wire, m.now = w, now
+	if w.ReadErr != nil && w.ReadErr != io.EOF {
+		m.mustClose(w.ReadErr)
+	}
+	if soft := m.end(); soft != nil {
+		m.mayClose(soft)
+	}
+	if m.idleDue() || m.layer && m.idle > 0 {
+		m.mayClose(m.own(iostream.ErrIdle))
+	}
+	if m.linger > 0 && now >= m.linger {
+		m.mayClose(net.ErrClosed)
+	}
+}
+
+func (m *model) idleDue() bool { return m.idle > 0 && m.now >= m.moved+m.idle }
+
+// mayClose says that the stream closes for err if nothing else comes first.
+func (m *model) mayClose(err error) {
+	if !m.sealed && !slices.Contains(m.causes, err) {
+		m.causes = append(m.causes, err)
+	}
+}
+
+// mustClose says that the stream is closed now, if it was not before.
+func (m *model) mustClose(err error) {
+	m.mayClose(m.own(err))
+	m.sealed = true
+}
+
+// own returns why a stream is closed that err would close: when this side has
+// asked for it, that is the reason, however it went.
+func (m *model) own(err error) error {
+	if m.frozen != endless {
+		return net.ErrClosed
+	}
+	return err
+}
+
+// end returns why the stream has to close by itself, nil if it has not.
+func (m *model) end() error {
+	eof := m.wire.ReadErr == io.EOF
+	finSent, failed := m.wire.FINs > 0, m.wire.WriteErr != nil
+	switch {
+	case m.frozen != endless:
+		if eof && (finSent || failed) {
+			return net.ErrClosed
+		}
+	case eof && failed && !finSent:
+		return m.wire.WriteErr
+	case eof && (finSent || m.backlog() == 0 && !m.config.AllowHalfClose):
+		return io.EOF
+	case m.draining && m.backlog() == 0 && m.rest() == "" && m.waits():
+		return net.ErrClosed
+	}
+	return nil
+}
+
+// waits reports whether a read waits for the first byte of its input.
+func (m *model) waits() bool {
+	c := m.pending()
+	if c == nil {
+		return false
+	}
+	n, _ := m.satisfied(c, "")
+	return n < 0
+}
+
+// backlog is how many bytes wait to be sent.
+func (m *model) backlog() int {
+	if m.wire.WriteErr != nil || m.sealed {
+		return 0
+	}
+	return m.accepted - m.wire.Sent
+}
+
+// rest is what a reader can have.
+func (m *model) rest() string {
+	end := m.wire.Received
+	if m.frozen != endless {
+		end = min(end, m.frozen)
+	}
+	return inbound[m.consumed:end]
+}
+
+// pending returns the read that has the slot, as far as is known.
+func (m *model) pending() *call {
+	if m.running != nil {
+		return m.running
+	}
+	for _, c := range m.reads {
+		if !c.noticed {
+			return c
+		}
+	}
+	return nil
+}
+
+// readEnds returns what reads may fail with because nothing more comes.
+func (m *model) readEnds(c *call) []error {
+	ends := slices.Clone(m.causes)
+	if c.late {
+		return ends
+	}
+	if m.wire.ReadErr == io.EOF {
+		ends = append(ends, io.EOF)
+	}
+	if m.frozen != endless || m.draining && m.rest() == "" && m.backlog() == 0 {
+		ends = append(ends, net.ErrClosed)
+	}
+	return ends
+}
+
+// writeEnds returns what waits for writes may fail with.
+func (m *model) writeEnds() []error {
+	ends := slices.Clone(m.causes)
+	if m.wire.WriteErr != nil {
+		ends = append(ends, m.wire.WriteErr)
+	}
+	if m.draining && m.backlog() == 0 {
+		ends = append(ends, net.ErrClosed)
+	}
+	return ends
+}
+
+func among(err error, allowed []error) bool {
+	return slices.ContainsFunc(allowed, func(a error) bool { return errors.Is(err, a) })
+}
+
+// limit is the most bytes that a read may search.
+func (m *model) limit(c *call) int {
+	if c.size > 0 {
+		return c.size
+	}
+	return m.config.ReadLimit
+}
+
+// satisfied returns how many bytes of rest a read gets, -1 if it has to wait;
+// tooLong is true if it cannot be satisfied.
+func (m *model) satisfied(c *call, rest string) (n int, tooLong bool) {
+	max := m.limit(c)
+	end := -1
+	switch c.kind {
+	case kindUntil:
+		if i := strings.Index(rest, c.delim); i >= 0 {
+			end = i + len(c.delim)
+		}
+	case kindRegexp:
+		if at := c.re.FindStringIndex(rest); at != nil {
+			end = at[1]
+		}
+	case kindBytes:
+		if len(rest) >= c.size {
+			return c.size, false
+		}
+		return -1, false
+	case kindSome:
+		if rest != "" {
+			return min(len(rest), max), false
+		}
+		return -1, false
+	case kindInto:
+		if len(rest) >= c.size {
+			return c.size, false
+		}
+		return -1, false
+	case kindSomeInto:
+		if rest != "" || c.size == 0 {
+			return min(len(rest), c.size), false
+		}
+		return -1, false
+	}
+	if end < 0 && len(rest) <= max {
+		return -1, false
+	}
+	if end < 0 || end > max {
+		return -1, true
+	}
+	return end, false
+}
+
+// judgeRead says what is wrong with the outcome of a read, and takes its bytes.
+func (m *model) judgeRead(c *call, o outcome) error {
+	rest := m.rest()
+	got := string(o.data)
+	if c.into != nil {
+		got = string(c.into[:o.n])
+	}
+	if !strings.HasPrefix(rest, got) {
+		return fmt.Errorf("got %s, next in the stream is %s", brief(got), brief(rest))
+	}
+	n, tooLong := m.satisfied(c, rest)
+	m.consumed += len(got)
+	if o.err == nil {
+		switch {
+		case c.kind == kindUntilClose:
+			if !among(io.EOF, m.readEnds(c)) || len(got) != len(rest) || tooLong {
+				return fmt.Errorf("got %s as all there is of %s", brief(got), brief(rest))
+			}
+		case len(got) != n:
+			return fmt.Errorf("got %d bytes, want %d of %s", len(got), n, brief(rest))
+		}
+		return nil
+	}
+	var e *iostream.Error
+	switch {
+	case !errors.As(o.err, &e):
+		return fmt.Errorf("%v is no *Error", o.err)
+	case c.into == nil && c.kind != kindUntilClose && got != "":
+		return fmt.Errorf("got %s and %v", brief(got), o.err)
+	case errors.Is(o.err, iostream.ErrTooLong):
+		if !tooLong || got != "" {
+			return fmt.Errorf("%v, with %d bytes of %s", o.err, len(got), brief(rest))
+		}
+	case m.contextEnded(c, o.err):
+		if got != "" && c.into == nil {
+			return fmt.Errorf("got %s and %v", brief(got), o.err)
+		}
+	case !among(o.err, m.readEnds(c)):
+		return fmt.Errorf("%v, may be %v", o.err, m.readEnds(c))
+	case c.into != nil && (o.n != len(rest) || o.n >= c.size):
+		return fmt.Errorf("%v after %d of %d bytes, have %d", o.err, o.n, c.size, len(rest))
+	case c.kind == kindUntilClose && (len(got) != len(rest) || tooLong):
+		return fmt.Errorf("%v with %d bytes of %d", o.err, len(got), len(rest))
+	case c.into == nil && c.kind != kindUntilClose && (n >= 0 || tooLong):
+		return fmt.Errorf("%v, though it can have %d bytes of %s", o.err, n, brief(rest))
+	}
+	return nil
+}
+
+// contextEnded reports whether err is that of the call's own context, rightly.
+func (m *model) contextEnded(c *call, err error) bool {
+	return c.canceled && errors.Is(err, context.Canceled) ||
+		c.deadline > 0 && m.now >= c.deadline && errors.Is(err, context.DeadlineExceeded)
+}
+
+// judgeOther says what is wrong with the outcome of a wait for writes or for
+// the close.
+func (m *model) judgeOther(c *call, o outcome) error {
+	var e *iostream.Error
+	switch {
+	case o.err != nil && !errors.As(o.err, &e):
+		return fmt.Errorf("%v is no *Error", o.err)
+	case o.err != nil && m.contextEnded(c, o.err):
+	case c.kind == kindClosed:
+		if o.err != nil || m.wire.Closes == 0 {
+			return fmt.Errorf("%v, transport closed %d times", o.err, m.wire.Closes)
+		}
+	case c.kind == kindSent && o.err == nil:
+		if c.mark > m.wire.Sent {
+			return fmt.Errorf("nil, but only %d bytes are out", m.wire.Sent)
+		}
+	case c.kind == kindSent && (c.mark <= m.wire.Sent || !among(o.err, m.writeEnds())):
+		return fmt.Errorf("%v with %d bytes out, may be %v", o.err, m.wire.Sent, m.writeEnds())
+	case c.kind == kindRoom && o.err == nil:
+		if c.late || m.backlog() > m.config.HighWaterMark {
+			return fmt.Errorf("nil with %d bytes to send, ended: %v", m.backlog(), m.writeEnds())
+		}
+	case c.kind == kindRoom && !among(o.err, m.writeEnds()) && !(m.finWanted && errors.Is(o.err, net.ErrClosed)):
+		return fmt.Errorf("%v, may be %v", o.err, m.writeEnds())
+	}
+	return nil
+}
+
+// due reports whether an operation must have ended by the time the loop is at
+// rest.
+func (m *model) due(c *call) bool {
+	switch {
+	case c.canceled || c.deadline > 0 && m.now >= c.deadline || m.sealed || m.end() != nil:
+		return true
+	case c.kind == kindClosed:
+		return false
+	case c.kind == kindSent:
+		return c.mark <= m.wire.Sent || m.wire.WriteErr != nil
+	case c.kind == kindRoom:
+		return m.backlog() <= m.config.HighWaterMark/2 || m.wire.WriteErr != nil
+	case m.paused(c):
+		return false
+	}
+	n, tooLong := m.satisfied(c, m.rest())
+	return n >= 0 || tooLong || m.frozen != endless || m.wire.ReadErr != nil
+}
+
+// paused: a repeating read may hold back.
+func (m *model) paused(c *call) bool {
+	return c.repeats() && m.backlog() > m.config.HighWaterMark/2
+}
+
+// stream is what the model looks at of the stream itself.
+type stream interface {
+	Closed() bool
+	ReadClosed() bool
+	Err() error
+	Reading() bool
+	Buffered() int
+	Backlog() int
+	Mark() int64
+}
+
+// atRest says what is undone though the loop has nothing to do.
+func (m *model) atRest(s stream) error {
+	w := m.wire
+	for _, c := range slices.Concat(m.reads, m.others) {
+		if m.due(c) {
+			return fmt.Errorf("%s has not ended, having %s", c.name, brief(m.rest()))
+		}
+	}
+	if len(w.Misuse) > 0 {
+		return fmt.Errorf("misuse of the transport: %s", w.Misuse)
+	}
+	if !s.Closed() {
+		if m.sealed || m.end() != nil || m.idleDue() && !m.layer && m.frozen == endless || m.linger > 0 && m.now >= m.linger {
+			return fmt.Errorf("is not closed, may be for %v", m.causes)
+		}
+		if err := m.atRestOpen(s); err != nil {
+			return err
+		}
+	} else if err := m.atRestClosed(s); err != nil {
+		return err
+	}
+	pending := len(m.reads) > 0
+	switch {
+	case s.Reading() != pending:
+		return fmt.Errorf("Reading is %v", s.Reading())
+	case !pending && !m.hadRead && m.frozen == endless && w.Reads != m.readsWas:
+		return fmt.Errorf("%d reads without a reader", w.Reads-m.readsWas)
+	case s.Mark() != int64(m.accepted):
+		return fmt.Errorf("Mark is %d, accepted were %d bytes", s.Mark(), m.accepted)
+	case s.Backlog() != m.backlog():
+		return fmt.Errorf("Backlog is %d, want %d", s.Backlog(), m.backlog())
+	}
+	m.hadRead, m.readsWas = pending, w.Reads
+	into := 0
+	if pending && m.reads[0].into != nil { // what it has placed cannot be seen yet
+		into = len(m.rest())
+	}
+	if s.Buffered()+into != len(m.rest()) {
+		return fmt.Errorf("Buffered is %d, want %d", s.Buffered(), len(m.rest())-into)
+	}
+	return nil
+}
+
+func (m *model) atRestClosed(s stream) error {
+	switch {
+	case m.reason == nil && !among(s.Err(), m.causes) || m.reason != nil && s.Err() != m.reason:
+		return fmt.Errorf("closed for %v, want %v", s.Err(), m.causes)
+	case m.wire.Closes != 1:
+		return fmt.Errorf("transport closed %d times", m.wire.Closes)
+	}
+	m.reason, m.causes, m.sealed = s.Err(), []error{s.Err()}, true
+	return nil
+}
+
+func (m *model) atRestOpen(s stream) error {
+	w := m.wire
+	reading := len(m.reads) > 0 && !m.paused(m.reads[0]) || m.frozen != endless && w.ReadErr == nil
+	stuck := w.Writable && w.WriteErr == nil && w.FINs == 0
+	switch {
+	case !w.Attached || w.Closes > 0:
+		return fmt.Errorf("open, with the transport attached: %v, closed %d times", w.Attached, w.Closes)
+	case reading && w.Readable && w.ReadErr == nil:
+		return errors.New("does not receive what has come")
+	case stuck && (m.backlog() > 0 || w.Held > 0):
+		return fmt.Errorf("does not send %d bytes (%d held) though it can", m.backlog(), w.Held)
+	case m.finWanted && m.backlog() == 0 && w.WriteErr == nil && w.FINs == 0:
+		return errors.New("has not sent FIN")
+	case w.FINs > 0 && !m.finWanted:
+		return errors.New("has sent FIN")
+	case m.ended && !s.ReadClosed() && !m.layer: // a layer learns it when it reads
+		return errors.New("has not noticed that the peer has finished")
+	case s.ReadClosed() && !m.ended:
+		return errors.New("ReadClosed, but the peer has not finished")
+	case !m.layer && reading && w.Armed&poller.Readable == 0 && w.ReadErr == nil:
+		return errors.New("does not listen for input")
+	case !m.layer && w.Armed&poller.Writable != 0 && m.backlog() == 0:
+		return errors.New("listens for room without need")
+	case w.Armed&poller.Writable == 0 && m.backlog() > 0 && !m.layer:
+		return errors.New("does not listen for room")
+	case w.Armed&poller.Readable != 0 && w.ReadErr != nil:
+		return errors.New("listens for input after the end")
+	}
+	return nil
+}
+
+func brief(s string) string {
+	if len(s) > 24 {
+		return fmt.Sprintf("%q... (%d bytes)", s[:20], len(s))
+	}
+	return fmt.Sprintf("%q", s)
+}

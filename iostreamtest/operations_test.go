@@ -1,0 +1,489 @@
+package iostreamtest_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/eddyloop/eddy/iostream"
+)
+
+// step is one operation of a schedule: what it is, two arguments, and how it is
+// done.
+type step struct {
+	operation
+	a, b  byte
+	style style
+	turns int   // of the loop that follow, if it is not to come to rest
+	then  *step // is done when this one has ended
+
+	inCallback bool // is done in a callback of the stream
+}
+
+// operation is something that a schedule can do. To have schedules do something
+// new, add it to operations, and what it must come to to the model.
+type operation struct {
+	name   string
+	weight int
+	do     func(p *player, s *step)
+}
+
+var operations []operation
+
+func init() { // operations refer to steps, which refer to operations
+	operations = []operation{
+		{"arrive", 22, (*player).arrive},
+		{"read", 34, (*player).read},
+		{"handle", 8, (*player).handle},
+		{"write", 16, (*player).write},
+		{"sent", 10, (*player).sent},
+		{"room", 4, (*player).room},
+		{"open", 12, (*player).open1},
+		{"cancel", 7, (*player).cancel},
+		{"advance", 5, (*player).advance},
+		{"fin", 3, func(p *player, _ *step) { p.end(); p.wire.FIN() }},
+		{"reset", 1, func(p *player, _ *step) { p.end(); p.wire.Reset(errPeer) }},
+		{"fail reads", 1, func(p *player, _ *step) { p.end(); p.wire.FailReads(errPeer) }},
+		{"fail writes", 1, func(p *player, _ *step) { p.wire.FailWrites(errPeer) }},
+		{"hello", 2, func(p *player, _ *step) { p.wire.Hello() }},
+		{"close write", 2, (*player).closeWrite},
+		{"close", 1, (*player).close},
+		{"close with error", 1, (*player).close},
+		{"close after flush", 2, (*player).closeAfterFlush},
+		{"close when idle", 1, (*player).closeWhenIdle},
+		{"wait closed", 2, (*player).waitClosed},
+		{"on closed", 1, (*player).onClosed},
+		{"idle timeout", 1, (*player).idleTimeout},
+		{"crash", 1, (*player).crashNested},
+	}
+}
+
+// do does a step and, where nothing is in progress, lets the loop run.
+func (p *player) do(s *step) {
+	if p.failed != nil {
+		return
+	}
+	p.observe()
+	p.note("%s%s %d %d (%s)", strings.Repeat("  ", p.depth), s.name, s.a, s.b, [...]string{"callback", "task", "goroutine"}[s.style])
+	s.do(p, s)
+	if p.depth > 0 || p.failed != nil {
+		return
+	}
+	p.settled = false
+	if p.strict || s.turns == 0 {
+		p.settle()
+		return
+	}
+	for range s.turns - 1 {
+		if _, err := p.world.Step(); err != nil {
+			p.fail("%v", err)
+		}
+	}
+}
+
+// nested does what follows on an operation, in its callback or task.
+func (p *player) nested(s *step) {
+	if s.then == nil {
+		return
+	}
+	p.settled = false
+	p.depth++
+	defer func() { p.depth-- }()
+	if s.then.style == goroutine {
+		s.then.style = task // would have to wait for the loop that it is on
+	}
+	s.then.inCallback = s.style == callback
+	p.do(s.then)
+}
+
+// size makes a small number of a byte, and now and then one that passes a
+// boundary of a buffer.
+func size(a byte) int {
+	large := [...]int{32, 64, 100, 250, 500, 1000, 4000, 16 << 10, 16<<10 + 1, 33000, 64 << 10, 70_000}
+	if a >= 216 {
+		return large[int(a-216)%len(large)]
+	}
+	return int(a) % 18
+}
+
+func (p *player) arrive(s *step) {
+	n := min(size(s.a), p.grain()*500, len(inbound)-p.model.arrived)
+	if p.model.ended {
+		return
+	}
+	p.wire.Arrive(inbound[p.model.arrived : p.model.arrived+n])
+	p.model.arrived += n
+}
+
+// end notes that the wire's input has an end.
+func (p *player) end() { p.model.ended = true }
+
+func (p *player) open1(s *step) { p.wire.Open(size(s.a)) }
+
+var (
+	delims  = [...]string{"\n", "ab", "\n\n", "aab", "b\na", "Z", "Za"}
+	regexps = [...]*regexp.Regexp{regexp.MustCompile(`b\n`), regexp.MustCompile(`c|ab`), regexp.MustCompile(`[^a]a`), regexp.MustCompile(`Z`)}
+)
+
+// newCall makes a read of a step's arguments.
+func (p *player) newCall(s *step, k kind) *call {
+	p.calls++
+	c := &call{kind: k, style: s.style, size: size(s.a), delim: delims[int(s.b>>3)%len(delims)], re: regexps[int(s.b>>3)%len(regexps)]}
+	switch {
+	case c.kind == kindInto || c.kind == kindSomeInto:
+		c.into = make([]byte, c.size)
+	case c.size > p.model.config.ReadLimit && s.b < 240:
+		c.size = p.model.config.ReadLimit
+	}
+	c.name = fmt.Sprintf("%s#%d(%d)", kindNames[k], p.calls, c.size)
+	switch k {
+	case kindUntil:
+		c.name += fmt.Sprintf(" %q", c.delim)
+	case kindRegexp:
+		c.name += fmt.Sprintf(" `%s`", c.re)
+	}
+	if s.style != callback && s.b%7 == 0 {
+		c.deadline = time.Duration(1+s.b%5) * time.Second
+	}
+	return c
+}
+
+var kindNames = [...]string{"until", "regexp", "bytes", "some", "into", "some into", "until close", "sent", "room", "closed"}
+
+// badSize returns what a read must be refused with whatever the stream's state.
+func (p *player) badSize(c *call) error {
+	if c.into == nil && c.size > p.model.config.ReadLimit {
+		return iostream.ErrTooLong
+	}
+	return nil
+}
+
+func (p *player) read(s *step) {
+	c := p.newCall(s, kind(s.b%8)%7)
+	if bad := p.badSize(c); bad != nil {
+		if err := p.readFunc(c, nil); !errors.Is(err, bad) {
+			p.fail("%s: %v, want %v", c.name, err, bad)
+		}
+		return
+	}
+	if c.style != callback {
+		if c.style == goroutine && !p.mayRead() {
+			p.settle()
+			p.checkKept()
+		}
+		p.wait(c, p.readWaiting(c), func() { p.nested(s) })
+		return
+	}
+	if !p.mayRead() {
+		if p.depth > 0 {
+			return
+		}
+		p.settle()
+		p.checkKept()
+	}
+	if busy := p.enter(c); busy {
+		p.leave(c, busy, outcome{err: p.readFunc(c, nil), last: true})
+		return
+	}
+	err := p.readFunc(c, func(data []byte, n int, err error) {
+		p.finish(c, outcome{data: data, n: n, err: err, last: true})
+		was := string(data)
+		p.nested(s)
+		p.checkLent(c, data, was)
+	})
+	if err != nil {
+		p.fail("%s: %v", c.name, err)
+	}
+}
+
+// checkLent looks whether a callback's bytes are still its own at its end.
+func (p *player) checkLent(c *call, data []byte, was string) {
+	if string(data) != was {
+		p.fail("%s: bytes have changed within the callback from %s to %s", c.name, brief(was), brief(string(data)))
+	}
+}
+
+func (p *player) readWaiting(c *call) func(ctx context.Context) ([]byte, int, error) {
+	return func(ctx context.Context) (data []byte, n int, err error) {
+		switch s := p.stream; c.kind {
+		case kindUntil:
+			data, err = s.ReadUntil(ctx, c.delim, c.size)
+		case kindRegexp:
+			data, err = s.ReadUntilRegexp(ctx, c.re, c.size)
+		case kindBytes:
+			data, err = s.ReadBytes(ctx, c.size)
+		case kindSome:
+			data, err = s.ReadSome(ctx, c.size)
+		case kindInto:
+			n, err = s.ReadInto(ctx, c.into)
+		case kindSomeInto:
+			n, err = s.ReadSomeInto(ctx, c.into)
+		case kindUntilClose:
+			data, err = s.ReadUntilClose(ctx, c.size)
+		}
+		return data, n, err
+	}
+}
+
+func (p *player) readFunc(c *call, fn func([]byte, int, error)) error {
+	bytes := func(data []byte, err error) { fn(data, 0, err) }
+	count := func(n int, err error) { fn(nil, n, err) }
+	switch s := p.stream; c.kind {
+	case kindUntil:
+		return s.ReadUntilFunc(c.delim, c.size, bytes)
+	case kindRegexp:
+		return s.ReadUntilRegexpFunc(c.re, c.size, bytes)
+	case kindBytes:
+		return s.ReadBytesFunc(c.size, bytes)
+	case kindSome:
+		return s.ReadSomeFunc(c.size, bytes)
+	case kindInto:
+		return s.ReadIntoFunc(c.into, count)
+	case kindSomeInto:
+		return s.ReadSomeIntoFunc(c.into, count)
+	}
+	return p.stream.ReadUntilCloseFunc(c.size, bytes)
+}
+
+// handle begins a repeating read that ends by itself after some results.
+func (p *player) handle(s *step) {
+	s.style = callback
+	c := p.newCall(s, [...]kind{kindUntil, kindBytes, kindSome}[s.b%3])
+	c.deadline, c.stop = 0, 1+int(s.b>>2)%6
+	c.size = max(1, min(c.size, p.model.config.ReadLimit))
+	if !p.mayRead() {
+		if p.depth > 0 {
+			return
+		}
+		p.settle()
+		p.checkKept()
+	}
+	seen := 0
+	busy := p.enter(c)
+	err := p.handleFunc(c, func(data []byte, err error) bool {
+		seen++
+		more := seen < c.stop
+		crashes := s.then != nil && s.then.name == "crash"
+		p.finish(c, outcome{data: data, err: err, last: !more || err != nil || crashes})
+		if err == nil {
+			p.model.running = c // it has the slot until the callback returns
+			defer func() { p.model.running = nil }()
+		}
+		was := string(data)
+		p.nested(s)
+		p.checkLent(c, data, was)
+		return more
+	})
+	if busy {
+		p.leave(c, busy, outcome{err: err, last: true})
+	} else if err != nil {
+		p.fail("%s: %v", c.name, err)
+	}
+}
+
+func (p *player) handleFunc(c *call, fn func([]byte, error) bool) error {
+	switch c.kind {
+	case kindUntil:
+		return p.stream.HandleUntil(c.delim, c.size, fn)
+	case kindBytes:
+		return p.stream.HandleBytes(c.size, fn)
+	}
+	return p.stream.HandleSome(c.size, fn)
+}
+
+func (p *player) write(s *step) {
+	m := p.model
+	n := min(size(s.a)*(1+int(s.b%3)), p.grain()*500)
+	text := []byte(outbound[m.accepted : m.accepted+n])
+	ended := m.sealed || m.finWanted || m.wire.WriteErr != nil
+	fits := n <= m.config.WriteLimit-m.backlog()
+	took, err := p.stream.Write(text)
+	clear(text) // it is the caller's again
+	p.note("  write of %d: %d, %v", n, took, err)
+	failed := m.wire.WriteErr
+	p.observe()
+	var e *iostream.Error
+	switch {
+	case err == nil:
+		m.accepted += n
+		if ended || !fits || took != n {
+			p.fail("write of %d bytes took %d; ended: %v, fits: %v", n, took, ended, fits)
+		}
+	case !errors.As(err, &e) || took != 0:
+		p.fail("write took %d: %v", took, err)
+	case errors.Is(err, iostream.ErrBufferFull):
+		if ended || fits {
+			p.fail("write of %d bytes to a backlog of %d: %v", n, m.backlog(), err)
+		}
+	case m.finWanted && errors.Is(err, net.ErrClosed):
+	case !among(err, m.writeEnds()):
+		p.fail("write: %v, may be %v", err, m.writeEnds())
+	case failed == nil && m.wire.WriteErr != nil:
+		m.accepted += n // it was taken, and failed on the spot
+	}
+}
+
+func (p *player) sent(s *step) {
+	p.calls++
+	m := p.model
+	c := &call{name: fmt.Sprintf("sent#%d", p.calls), kind: kindSent, style: s.style, mark: m.accepted * int(s.b) / 255}
+	c.name += fmt.Sprintf("(%d)", c.mark)
+	if s.style != callback && s.a%7 == 0 {
+		c.deadline = time.Duration(1+s.a%5) * time.Second
+	}
+	if c.style != callback {
+		p.wait(c, func(ctx context.Context) ([]byte, int, error) {
+			return nil, 0, p.stream.WaitSent(ctx, int64(c.mark))
+		}, func() { p.nested(s) })
+		return
+	}
+	p.enter(c)
+	err := p.stream.SentFunc(int64(c.mark), func(err error) {
+		p.finish(c, outcome{err: err, last: true})
+		p.nested(s)
+	})
+	if err != nil {
+		p.fail("%s: %v", c.name, err)
+	}
+}
+
+func (p *player) room(s *step) {
+	p.calls++
+	c := &call{name: fmt.Sprintf("room#%d", p.calls), kind: kindRoom, style: s.style}
+	if c.style != callback {
+		c.style = task // a goroutine may look twice, and the loop has gone on meanwhile
+		p.wait(c, func(ctx context.Context) ([]byte, int, error) { return nil, 0, p.stream.Room(ctx) }, func() { p.nested(s) })
+		return
+	}
+	p.enter(c)
+	err := p.stream.RoomFunc(func(err error) {
+		p.finish(c, outcome{err: err, last: true})
+		p.nested(s)
+	})
+	if err != nil {
+		p.fail("%s: %v", c.name, err)
+	}
+}
+
+// cancel ends the context of one of the waiting operations.
+func (p *player) cancel(s *step) {
+	var waiting []*call
+	for _, c := range p.open() {
+		if c.cancel != nil && !c.noticed {
+			waiting = append(waiting, c)
+		}
+	}
+	if len(waiting) == 0 {
+		return
+	}
+	c := waiting[int(s.a)%len(waiting)]
+	p.note("  cancels %s", c.name)
+	c.canceled = true
+	c.cancel(context.Canceled)
+	if c.came != nil {
+		p.await(c)
+	}
+}
+
+func (p *player) advance(s *step) {
+	if p.depth > 0 {
+		return // time passes between callbacks
+	}
+	p.settle()
+	p.world.Clock.Advance([...]time.Duration{time.Second, 3 * time.Second, 10 * time.Second}[s.a%3])
+	p.settled = false
+	p.settle()
+}
+
+func (p *player) closeWrite(*step) {
+	m := p.model
+	ended := m.sealed || m.finWanted || m.wire.WriteErr != nil
+	err := p.stream.CloseWrite()
+	switch {
+	case err == nil && !ended:
+		m.finWanted = true
+	case err == nil || !m.finWanted && !among(err, m.writeEnds()):
+		p.fail("close write: %v, ended: %v", err, ended)
+	}
+}
+
+func (p *player) close(s *step) {
+	if s.name == "close" {
+		p.model.mustClose(net.ErrClosed)
+		_ = p.stream.Close()
+		return
+	}
+	p.model.mustClose(errOwn)
+	_ = p.stream.CloseWithError(errOwn)
+}
+
+func (p *player) closeAfterFlush(s *step) {
+	m := p.model
+	timeout := time.Duration(s.a%4) * 2 * time.Second
+	switch {
+	case timeout == 0:
+		m.mustClose(net.ErrClosed)
+	case !m.sealed && m.frozen == endless && !p.stream.Closed():
+		m.frozen, m.finWanted, m.linger = m.wire.Received, true, m.now+timeout
+		if soft := m.end(); soft != nil {
+			m.mayClose(soft)
+		}
+	}
+	_ = p.stream.CloseAfterFlush(timeout)
+}
+
+func (p *player) closeWhenIdle(*step) {
+	p.model.draining = true
+	p.stream.CloseWhenIdle()
+}
+
+func (p *player) waitClosed(s *step) {
+	p.calls++
+	c := &call{name: fmt.Sprintf("closed#%d", p.calls), kind: kindClosed, style: max(s.style, task)}
+	p.wait(c, func(ctx context.Context) ([]byte, int, error) { return nil, 0, p.stream.WaitClosed(ctx) }, nil)
+}
+
+// onClosed sets the function that is told of the close, which every other
+// operation with a callback must precede.
+func (p *player) onClosed(*step) {
+	watch := new(closeWatch)
+	p.closes = append(p.closes, watch)
+	index := len(p.closes) - 1
+	p.stream.OnClosed(func(err error) {
+		p.observe()
+		p.note("  on closed %d: %v", index, err)
+		watch.called++
+		if !among(err, p.model.causes) || p.stream.Err() != err || p.model.wire.Closes != 1 {
+			p.fail("on closed: %v, may be %v; transport closed %d times", err, p.model.causes, p.model.wire.Closes)
+		}
+		for _, c := range p.open() {
+			if c.style == callback && !c.noticed {
+				p.fail("%s is told after the close", c.name)
+			}
+		}
+	})
+}
+
+func (p *player) idleTimeout(s *step) {
+	m := p.model
+	d := time.Duration(s.a%4) * 2 * time.Second
+	err := p.stream.SetIdleTimeout(d)
+	if err == nil {
+		m.idle, m.moved = d, m.now
+	}
+	if (err != nil) != m.sealed && p.settled {
+		p.fail("idle timeout: %v", err)
+	}
+}
+
+// crashNested ends a callback of the stream as user code may. A task that does
+// so ends alone.
+func (p *player) crashNested(s *step) {
+	if p.depth > 0 && s.inCallback {
+		p.crash(s.a%2 == 0)
+	}
+}

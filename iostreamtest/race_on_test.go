@@ -1,0 +1,5 @@
+//go:build race
+
+package iostreamtest_test
+
+const raceEnabled = true

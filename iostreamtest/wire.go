@@ -1,0 +1,265 @@
+package iostreamtest
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"math/rand/v2"
+	"sync"
+
+	"github.com/eddyloop/eddy/ioloop"
+	"github.com/eddyloop/eddy/iostream"
+	"github.com/eddyloop/eddy/poller"
+)
+
+// Options say how a Wire behaves. The zero value is one that takes and gives
+// all it can at once.
+type Options struct {
+	// ReadSize is the most bytes that one read gets. 0 is no limit.
+	ReadSize int
+
+	// WriteSize is the most bytes that one write gets rid of. 0 is no limit.
+	WriteSize int
+
+	// Window is how many bytes the wire takes before it blocks, until Open
+	// makes more room: 0 is no limit, below 0 none. Between the two ends of a
+	// Pipe it is how many may be under way.
+	Window int
+
+	// RecordSize, if above 0, puts a layer between stream and wire that is as
+	// awkward as TLS: bytes travel in records of at most that many, and count
+	// as sent when the whole record is; a read gets a whole record off the
+	// wire, and holds back what did not fit into the reader's buffer without
+	// any readiness to announce it; and after each record the layer owes the
+	// peer an answer, which must be written before the next one is read.
+	RecordSize int
+
+	// Handshake has the layer say hello to the peer, and take nothing from the
+	// stream before the peer has done so: writing waits for input. It needs a
+	// RecordSize. Arrive and FIN say hello before anything else.
+	Handshake bool
+
+	// Seed, if not 0, has the wire do all that a transport may do, drawn from
+	// the seed: reads and writes that come up short, as when a signal arrives
+	// in their middle, or would block though they need not; readiness that
+	// comes late, or for nothing.
+	Seed uint64
+
+	// Trace, if not nil, is told of each call of the transport and what it came
+	// to. It must not call the Wire or the stream.
+	Trace func(event string)
+}
+
+// Wire is the outside of a simulated connection. Its methods may be called from
+// any goroutine.
+type Wire struct {
+	mu      *sync.Mutex // one for both ends of a Pipe
+	options Options
+	random  *rand.Rand // nil: no whims
+	peer    *Wire
+	loop    *ioloop.Loop
+	handler ioloop.Handler
+	queued  bool
+	watched bool   // the close watch has told of the end since it was armed
+	layer   *layer // nil: none
+
+	in     []byte // has arrived and was not received
+	inErr  error  // comes behind in
+	out    []byte // has been sent
+	window int    // how many more bytes fit
+	outErr error  // what writes fail with
+
+	counts State
+}
+
+// State is what a Wire knows of its stream.
+type State struct {
+	Received int             // bytes that Read has returned
+	Sent     int             // bytes that have left, in whole records if there are such
+	Held     int             // bytes and messages that the layer has taken and not got rid of
+	Armed    poller.Interest // what the stream listens for
+
+	ReadErr  error // what Read or Probe has told of the end, nil: nothing
+	WriteErr error // what Write or Flush has failed with, nil: nothing
+
+	Readable bool // a Read would bring bytes or the end
+	Writable bool // a Write or a Flush would get rid of something, or fail
+
+	Attached                           bool
+	FINs, Closes                       int // calls of CloseWrite and Close
+	Reads, Writes, Flushes, Arms, Peek int // calls
+
+	// Misuse lists the calls that iostream.Transport does not provide for:
+	// after Close, of an empty Read, and so on.
+	Misuse []string
+}
+
+// NewWire returns a Wire of which nothing has come yet.
+func NewWire(o Options) *Wire {
+	w := &Wire{mu: new(sync.Mutex), options: o, window: o.Window}
+	if o.Window == 0 {
+		w.window = math.MaxInt
+	}
+	if o.Seed != 0 {
+		w.random = rand.New(rand.NewPCG(o.Seed, 0))
+	}
+	if o.RecordSize > 0 {
+		w.layer = newLayer(o)
+	}
+	return w
+}
+
+// Pipe returns two Wires that are connected: what the stream on one sends
+// arrives at the other, and so does its end.
+func Pipe(a, b Options) (*Wire, *Wire) {
+	one, other := NewWire(a), NewWire(b)
+	other.mu = one.mu
+	one.peer, other.peer = other, one
+	return one, other
+}
+
+// Transport returns what a stream is made of with iostream.New. There is one
+// stream to a Wire.
+func (w *Wire) Transport() iostream.Transport { return (*transport)(w) }
+
+// play changes the wire as the outside would.
+func (w *Wire) play(change func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	change()
+	w.announce()
+}
+
+// Arrive has bytes come in.
+func (w *Wire) Arrive(data string) {
+	w.play(func() {
+		w.in = append(w.in, data...)
+		w.hello()
+	})
+}
+
+// FIN ends the incoming bytes in good order: a read behind them is io.EOF.
+func (w *Wire) FIN() { w.FailReads(io.EOF) }
+
+// Reset breaks the connection: reads fail with err behind what has arrived,
+// writes at once.
+func (w *Wire) Reset(err error) {
+	w.FailReads(err)
+	w.FailWrites(err)
+}
+
+// FailReads has reads fail with err behind what has arrived.
+func (w *Wire) FailReads(err error) {
+	w.play(func() {
+		w.inErr, w.watched = err, false
+		w.hello()
+	})
+}
+
+// FailWrites has writes fail with err.
+func (w *Wire) FailWrites(err error) { w.play(func() { w.outErr = err }) }
+
+// Hello is the peer's part of the handshake.
+func (w *Wire) Hello() { w.play(w.hello) }
+
+func (w *Wire) hello() {
+	if w.layer != nil {
+		w.layer.greeted = true
+	}
+}
+
+// Open makes room for n more bytes. It has no effect on an unlimited Window.
+func (w *Wire) Open(n int) { w.play(func() { w.open(n) }) }
+
+func (w *Wire) open(n int) {
+	if w.options.Window != 0 {
+		w.window = max(0, w.window) + n
+	}
+}
+
+// Sent returns what the stream has sent so far. At the end of a Pipe that is
+// for the other end to tell.
+func (w *Wire) Sent() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return string(w.out)
+}
+
+// State returns what the wire knows of its stream.
+func (w *Wire) State() State {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s := w.counts
+	s.Readable, s.Writable = w.canRead(), w.canWrite()
+	if w.layer != nil {
+		s.Held = w.layer.held()
+	}
+	return s
+}
+
+func (w *Wire) canRead() bool {
+	if w.layer != nil {
+		return w.layer.canRead(w)
+	}
+	return len(w.in) > 0 || w.inErr != nil
+}
+
+func (w *Wire) canWrite() bool {
+	if w.layer != nil && !w.layer.canWrite() {
+		return false
+	}
+	return w.window > 0 || w.outErr != nil
+}
+
+// send has the wire take as many bytes of b as fit.
+func (w *Wire) send(b []byte) int {
+	n := min(len(b), max(0, w.window))
+	w.window -= n
+	w.deliver(b[:n])
+	return n
+}
+
+// deliver brings bytes to where they are going.
+func (w *Wire) deliver(b []byte) {
+	w.counts.Sent += len(b)
+	if w.peer == nil {
+		w.out = append(w.out, b...)
+		return
+	}
+	w.peer.in = append(w.peer.in, b...)
+	w.peer.hello()
+	w.peer.announce()
+}
+
+// end ends the bytes that the other end of a Pipe receives.
+func (w *Wire) end() {
+	if w.peer != nil && w.peer.inErr == nil {
+		w.peer.inErr, w.peer.watched = io.EOF, false
+		w.peer.hello()
+		w.peer.announce()
+	}
+}
+
+// chance is true once in n times, if there are whims.
+func (w *Wire) chance(n int) bool { return w.random != nil && w.random.IntN(n) == 0 }
+
+// cut returns how many of n bytes, n > 0, one call moves.
+func (w *Wire) cut(n, limit int) int {
+	if limit > 0 {
+		n = min(n, limit)
+	}
+	if n > 1 && w.chance(4) {
+		n = 1 + w.random.IntN(n)
+	}
+	return n
+}
+
+func (w *Wire) trace(format string, args ...any) {
+	if w.options.Trace != nil {
+		w.options.Trace(fmt.Sprintf(format, args...))
+	}
+}
+
+func (w *Wire) misuse(what string) {
+	w.counts.Misuse = append(w.counts.Misuse, what)
+}
