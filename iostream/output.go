@@ -35,6 +35,9 @@ var outputs = sync.Pool{New: func() any { return new(output) }}
 
 // append queues a copy of p.
 func (q *output) append(p []byte) {
+	if len(p) == 0 {
+		return
+	}
 	q.size += len(p)
 	if last := len(q.chunks) - 1; last >= 0 {
 		c := q.chunks[last]

@@ -1,8 +1,8 @@
 package iostream
 
 import (
+	"cmp"
 	"context"
-	"math"
 	"net"
 	"os"
 
@@ -130,13 +130,11 @@ func (s *Stream) flush(p []byte) {
 	if s.is(closed|writeEnded) || !s.is(attached) {
 		return
 	}
-	if s.out != nil || len(p) > 0 {
-		if err := s.writeQueue(p); err != nil {
-			s.endWriting(err)
-			return
-		}
+	err := s.handOn(p)
+	if s.out != nil {
+		s.out.unsent = s.transport.Unsent() // also after an error: what counts as sent?
 	}
-	switch err := s.transport.Flush(); err {
+	switch err {
 	case nil:
 	case ErrWouldBlock:
 		s.set(blocked)
@@ -147,12 +145,22 @@ func (s *Stream) flush(p []byte) {
 	if s.out == nil {
 		return
 	}
-	s.out.unsent = s.transport.Unsent()
 	s.wakeSent()
 	if s.out.idle() {
 		outputs.Put(s.out)
 		s.out = nil
 	}
+}
+
+// handOn hands what is queued, and p behind it, to the transport, and has it
+// hand on what it holds itself.
+func (s *Stream) handOn(p []byte) error {
+	if s.out != nil || len(p) > 0 {
+		if err := s.writeQueue(p); err != nil {
+			return err
+		}
+	}
+	return s.transport.Flush()
 }
 
 // writeQueue writes until all is out, the transport blocks, or the budget is
@@ -167,6 +175,7 @@ func (s *Stream) writeQueue(p []byte) error {
 		}
 		budget -= n
 		if err != nil && err != ErrWouldBlock {
+			q.append(p) // it counts as not sent
 			return err
 		}
 		if err == ErrWouldBlock || budget <= 0 {
@@ -342,16 +351,31 @@ func (s *Stream) SentFunc(mark int64, fn func(error)) error {
 // RoomFunc has fn called on the loop when Room would return nil, or with the
 // error that it would return.
 func (s *Stream) RoomFunc(fn func(error)) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if fn == nil {
 		return opError("room func", ErrInvalid)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	index := s.roomIndex()
 	if s.writeEnd() != nil {
-		index = math.MaxInt64 // never, so it hears the error
+		index = 0 // it is told at once
 	}
-	s.output().wait(sentWaiter{index: index, op: "room func", fn: fn})
+	s.output().wait(sentWaiter{index: index, op: "room func", fn: func(err error) {
+		if room, end := s.room(); err != nil || end != nil {
+			fn(cmp.Or(err, opError("room func", end)))
+		} else if room {
+			fn(nil)
+		} else {
+			_ = s.RoomFunc(fn) // more was written meanwhile
+		}
+	}})
 	s.poke()
 	return nil
+}
+
+// room reports whether there is room, and why there never will be again.
+func (s *Stream) room() (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.roomIndex() == 0, s.writeEnd()
 }

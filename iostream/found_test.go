@@ -1,0 +1,100 @@
+package iostream_test
+
+import (
+	"context"
+	"net"
+	"syscall"
+	"testing"
+
+	"github.com/eddyloop/eddy/iostream"
+	"github.com/eddyloop/eddy/iostreamtest"
+	"github.com/stretchr/testify/require"
+)
+
+// The tests of this file are schedules that package iostreamtest found to fail,
+// in their shortest form.
+
+// played is a stream in a world of its own.
+type played struct {
+	*iostream.Stream
+	*iostreamtest.World
+	wire *iostreamtest.Wire
+	t    *testing.T
+}
+
+func playWire(t *testing.T, config *iostream.Config, o iostreamtest.Options) *played {
+	t.Helper()
+	world := iostreamtest.NewWorld()
+	wire := iostreamtest.NewWire(o)
+	s, err := iostream.New(world.Loop, wire.Transport(), config)
+	require.NoError(t, err)
+	p := &played{s, world, wire, t}
+	t.Cleanup(func() {
+		require.NoError(t, s.Close())
+		p.settle()
+		require.NoError(t, world.Close())
+	})
+	p.settle()
+	return p
+}
+
+func (p *played) settle() {
+	p.t.Helper()
+	require.NoError(p.t, p.Settle())
+}
+
+// ends is the error that a callback got.
+type ends struct {
+	err   error
+	times int
+}
+
+func (e *ends) take(err error) { e.err = err; e.times++ }
+
+func (e *ends) read(_ []byte, err error) { e.take(err) }
+
+// TestFailedWriteIsNotSent: a write that is handed on at once and fails was
+// counted as sent.
+func TestFailedWriteIsNotSent(t *testing.T) {
+	for name, o := range map[string]iostreamtest.Options{"plain": {}, "records": {RecordSize: 10}} {
+		t.Run(name, func(t *testing.T) {
+			p := playWire(t, nil, o)
+			p.wire.FailWrites(syscall.EPIPE)
+			_, err := p.Write(make([]byte, 20))
+			requireIs(t, err, syscall.EPIPE)
+			requireIs(t, p.WaitSent(context.Background(), p.Mark()), syscall.EPIPE)
+		})
+	}
+}
+
+// TestRoomFuncTellsTheEnd: on a closed stream whose bytes are all out it said
+// that there was room.
+func TestRoomFuncTellsTheEnd(t *testing.T) {
+	p := playWire(t, nil, iostreamtest.Options{})
+	var room ends
+	require.NoError(t, p.CloseWrite())
+	require.NoError(t, p.RoomFunc(room.take))
+	p.settle()
+	requireIs(t, room.err, net.ErrClosed)
+	require.NoError(t, p.CloseWithError(errPlayed))
+	require.NoError(t, p.RoomFunc(room.take))
+	p.settle()
+	requireIs(t, room.err, errPlayed)
+	require.Equal(t, 2, room.times)
+	requireIs(t, p.RoomFunc(nil), iostream.ErrInvalid)
+}
+
+// TestRoomFuncLooksAgain: what was written meanwhile counts.
+func TestRoomFuncLooksAgain(t *testing.T) {
+	p := playWire(t, &iostream.Config{HighWaterMark: 10}, iostreamtest.Options{Window: -1})
+	var room ends
+	write(t, p.Stream, "0123456789x")
+	require.NoError(t, p.RoomFunc(room.take))
+	write(t, p.Stream, "0123456789")
+	p.wire.Open(6)
+	p.settle()
+	require.Zero(t, room.times, "15 bytes wait to be sent")
+	p.wire.Open(10)
+	p.settle()
+	require.Equal(t, ends{nil, 1}, room)
+}
