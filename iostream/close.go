@@ -95,7 +95,7 @@ func (s *Stream) advance() bool {
 		s.closeLocked(s.more.writeErr)
 	case s.is(readEnded) && (s.is(finSent) || out && !s.is(writeOnly|halfClose)):
 		s.closeLocked(s.more.readErr)
-	case s.is(draining) && out && (s.reading() && s.in.len() == 0 || s.is(writeOnly)):
+	case s.is(draining) && out && (s.unbegun() || s.is(writeOnly)):
 		s.closeLocked(net.ErrClosed)
 	}
 	return s.is(closed)
@@ -112,6 +112,11 @@ func (s *Stream) oneWay(access int) {
 		s.set(readEnded | writeOnly)
 		s.extra().readErr = net.ErrClosed
 	}
+}
+
+// unbegun reports whether a read waits for a message of which nothing has come.
+func (s *Stream) unbegun() bool {
+	return s.reading() && s.in.len() == 0 && s.op.placed() == 0
 }
 
 func (s *Stream) sendFin() {

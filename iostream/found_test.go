@@ -98,3 +98,35 @@ func TestRoomFuncLooksAgain(t *testing.T) {
 	p.settle()
 	require.Equal(t, ends{nil, 1}, room)
 }
+
+// TestCloseWhenIdleSparesAFilledBuffer: bytes in the caller's buffer are a
+// message under way.
+func TestCloseWhenIdleSparesAFilledBuffer(t *testing.T) {
+	p := playWire(t, nil, iostreamtest.Options{})
+	var read ends
+	require.NoError(t, p.ReadIntoFunc(make([]byte, 2), func(_ int, err error) { read.take(err) }))
+	p.wire.Arrive("a")
+	p.settle()
+	p.CloseWhenIdle()
+	p.settle()
+	require.False(t, p.Closed())
+	p.wire.Arrive("b")
+	p.settle()
+	require.Equal(t, ends{nil, 1}, read)
+}
+
+// TestCloseWhenIdleClosesTheNextRead: no event was due that would have looked.
+func TestCloseWhenIdleClosesTheNextRead(t *testing.T) {
+	p := playWire(t, nil, iostreamtest.Options{})
+	var read ends
+	p.wire.Arrive("a\n")
+	require.NoError(t, p.ReadUntilFunc("\n", 0, read.read))
+	p.settle()
+	p.CloseWhenIdle()
+	p.settle()
+	require.False(t, p.Closed(), "the message may be in work")
+	require.NoError(t, p.ReadUntilFunc("\n", 0, read.read))
+	p.settle()
+	require.True(t, p.Closed())
+	requireIs(t, read.err, net.ErrClosed)
+}

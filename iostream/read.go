@@ -161,7 +161,7 @@ func (s *Stream) begin(op *readOp) error {
 // listens already.
 func (s *Stream) listen() {
 	read, _ := s.transport.Want()
-	if s.armed&read != read || s.transport.Buffered() {
+	if s.armed&read != read || s.transport.Buffered() || s.is(draining) {
 		s.poke()
 	}
 }

@@ -154,3 +154,11 @@ func (op *readOp) fillInto(in *input) bool {
 func (op *readOp) isExact() bool { return op.kind == readBytes || op.kind == readPeek }
 
 func (op *readOp) isInto() bool { return op.kind == readInto || op.kind == readSomeInto }
+
+// placed returns how many bytes stand in the caller's buffer already.
+func (op *readOp) placed() int {
+	if !op.isInto() {
+		return 0
+	}
+	return op.wait.filled
+}
