@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/eddyloop/eddy/ioloop"
-	"github.com/eddyloop/eddy/poller"
 )
 
 // Close closes the stream at once. Operations in progress fail with
@@ -83,7 +82,7 @@ func (s *Stream) advance() bool {
 		return false
 	}
 	out := s.backlog() == 0 && s.is(attached)
-	if s.is(finWanted) && !s.is(finSent) && out {
+	if s.is(finWanted) && !s.is(finSent|writeEnded) && out {
 		s.sendFin()
 	}
 	switch {
@@ -129,16 +128,14 @@ func (s *Stream) sendFin() {
 }
 
 // discard throws away input of a stream that is closing.
-func (s *Stream) discard(ready poller.Interest) {
-	if ready == 0 {
-		return
-	}
+func (s *Stream) discard() {
 	for range maxFills {
 		n, err := s.transport.Read(s.loop.Scratch())
 		if err != nil {
 			s.readFailed(err)
 			return
 		}
+		s.touch()
 		if n < maxRead && !s.transport.Buffered() {
 			return
 		}

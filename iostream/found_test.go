@@ -2,9 +2,11 @@ package iostream_test
 
 import (
 	"context"
+	"io"
 	"net"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/eddyloop/eddy/iostream"
 	"github.com/eddyloop/eddy/iostreamtest"
@@ -129,4 +131,96 @@ func TestCloseWhenIdleClosesTheNextRead(t *testing.T) {
 	p.settle()
 	require.True(t, p.Closed())
 	requireIs(t, read.err, net.ErrClosed)
+}
+
+// TestCloseAfterFlushDiscardsDespiteARead: a read that comes too late got input
+// received.
+func TestCloseAfterFlushDiscardsDespiteARead(t *testing.T) {
+	p := playWire(t, nil, iostreamtest.Options{})
+	require.NoError(t, p.CloseAfterFlush(time.Second))
+	p.settle()
+	p.wire.Arrive("late\n")
+	var read ends
+	require.NoError(t, p.ReadUntilFunc("\n", 0, read.read))
+	p.settle()
+	requireIs(t, read.err, net.ErrClosed)
+	require.Equal(t, 5, p.wire.State().Received)
+	require.Zero(t, p.Buffered())
+}
+
+// TestCloseAfterFlushDrainsTheTransport: what the transport holds back is
+// announced by nothing.
+func TestCloseAfterFlushDrainsTheTransport(t *testing.T) {
+	p := playWire(t, nil, iostreamtest.Options{RecordSize: 100, ReadSize: 1})
+	require.NoError(t, p.CloseAfterFlush(time.Second))
+	p.wire.Arrive("twenty bytes to drop")
+	p.settle()
+	require.Equal(t, 20, p.wire.State().Received)
+	p.wire.FIN()
+	p.settle()
+	require.True(t, p.Closed())
+	require.Empty(t, p.wire.State().Misuse)
+}
+
+// TestNoFinAfterAFailedWrite: the peer must not take what it got for all there
+// was.
+func TestNoFinAfterAFailedWrite(t *testing.T) {
+	for name, end := range map[string]func(p *played) error{
+		"before": func(p *played) error { return p.CloseWrite() },
+		"after":  func(p *played) error { p.settle(); return p.CloseAfterFlush(time.Second) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := playWire(t, nil, iostreamtest.Options{Window: -1})
+			write(t, p.Stream, "lost")
+			p.settle()
+			if name == "before" {
+				require.NoError(t, end(p))
+			}
+			p.wire.FailWrites(syscall.EPIPE)
+			if name == "after" {
+				require.NoError(t, end(p))
+			}
+			p.settle()
+			require.Zero(t, p.wire.State().FINs)
+			require.Empty(t, p.wire.State().Misuse)
+		})
+	}
+}
+
+// TestEndIsNoticedBesideARead: the close watch tells once, and the read that was
+// pending then had enough before the end.
+func TestEndIsNoticedBesideARead(t *testing.T) {
+	p := playWire(t, nil, iostreamtest.Options{ReadSize: 1})
+	var read ends
+	require.NoError(t, p.ReadBytesFunc(1, read.read))
+	p.wire.Arrive("abc")
+	p.settle()
+	p.wire.FIN()
+	require.NoError(t, p.ReadBytesFunc(1, read.read))
+	p.settle()
+	require.Equal(t, ends{nil, 2}, read)
+	require.True(t, p.ReadClosed())
+}
+
+// TestDiscardingIsNoIdling: bytes have moved, also if nobody wants them; and
+// after the end nothing is read.
+func TestDiscardingIsNoIdling(t *testing.T) {
+	p := playWire(t, nil, iostreamtest.Options{Window: -1})
+	write(t, p.Stream, "stuck")
+	require.NoError(t, p.SetIdleTimeout(2*time.Second))
+	require.NoError(t, p.CloseAfterFlush(time.Minute))
+	p.settle()
+	require.NoError(t, p.Advance(time.Second))
+	p.wire.Arrive("x")
+	p.settle()
+	require.NoError(t, p.Advance(time.Second))
+	require.False(t, p.Closed())
+	p.wire.FIN()
+	p.settle()
+	require.Equal(t, io.EOF, p.wire.State().ReadErr)
+	p.wire.Open(1)
+	p.settle()
+	require.Empty(t, p.wire.State().Misuse)
+	require.NoError(t, p.Advance(2*time.Second))
+	require.True(t, p.Closed())
 }

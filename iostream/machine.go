@@ -32,7 +32,7 @@ func (s *Stream) pump(ready poller.Interest, hints poller.Hint) {
 	s.in.release()
 	s.arm()
 	s.unset(pumping)
-	if budget == 0 || s.mustFinish() || s.reading() && s.transport.Buffered() {
+	if budget == 0 || s.mustFinish() || s.receives() && s.transport.Buffered() {
 		s.poke()
 	}
 	s.mu.Unlock()
@@ -85,26 +85,33 @@ func (s *Stream) notice(ready poller.Interest) {
 		if ready&(read|poller.PeerClosed) != 0 || s.transport.Buffered() {
 			s.fill()
 		}
-		if ready&poller.PeerClosed != 0 && !s.is(readEnded|closed) {
-			s.probe() // the close watch tells once
+	case s.receives():
+		if ready&(read|poller.PeerClosed) != 0 || s.transport.Buffered() {
+			s.discard()
 		}
-	case s.lingering():
-		s.discard(ready & (read | poller.PeerClosed))
-	case ready&poller.PeerClosed != 0:
-		s.probe()
 	case ready&poller.Readable != 0:
 		s.set(unwanted)
+	}
+	if ready&poller.PeerClosed != 0 && !s.is(readEnded|closed) {
+		s.probe() // the watch tells once, and a read need not have come to the end
 	}
 }
 
 // reading reports whether a read waits for input.
 func (s *Stream) reading() bool {
-	return s.op.kind != readNone && !s.is(readEnded) && !s.is(closed) && !s.paused()
+	return s.op.kind != readNone && !s.is(readEnded|closing|closed) && !s.paused()
+}
+
+// receives reports whether input is received, for a read or to be thrown away.
+func (s *Stream) receives() bool {
+	return s.reading() || s.lingering()
 }
 
 // lingering reports whether the stream throws away what still comes, so that
 // the peer gets what was sent last.
-func (s *Stream) lingering() bool { return s.is(closing) && !s.is(noLinger) }
+func (s *Stream) lingering() bool {
+	return s.is(closing) && !s.is(noLinger|readEnded|closed)
+}
 
 // paused reports whether a repeating read holds back because too much waits to
 // be sent. It goes on at the low-water mark, so that it does not flutter.
@@ -248,7 +255,7 @@ func (s *Stream) interest() poller.Interest {
 	var want poller.Interest
 	switch {
 	case s.is(readEnded):
-	case s.reading() || s.lingering():
+	case s.receives():
 		s.unset(unwanted)
 		want = read
 	case !s.is(unwanted):
