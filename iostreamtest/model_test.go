@@ -421,8 +421,6 @@ func (m *model) atRest(s stream) error {
 		if err := m.atRestOpen(s); err != nil {
 			return err
 		}
-	} else if err := m.atRestClosed(s); err != nil {
-		return err
 	}
 	pending := len(m.reads) > 0
 	switch {

@@ -81,6 +81,11 @@ func (p *player) settle() {
 		if !worked {
 			p.settled = true
 			p.observe()
+			if p.stream.Closed() && p.failed == nil {
+				if err := p.model.atRestClosed(p.stream); err != nil {
+					p.fail("at rest: %v", err)
+				}
+			}
 			p.collect()
 			p.look()
 			return
