@@ -1,6 +1,7 @@
 package iostreamtest_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/eddyloop/eddy/iostream"
+	"github.com/eddyloop/eddy/iostreamtest"
 )
 
 // step is one operation of a schedule: what it is, two arguments, and how it is
@@ -58,6 +60,7 @@ func init() { // operations refer to steps, which refer to operations
 		{"wait closed", 2, (*player).waitClosed},
 		{"on closed", 1, (*player).onClosed},
 		{"idle timeout", 1, (*player).idleTimeout},
+		{"neighbour", 3, (*player).neighbour},
 		{"crash", 1, (*player).crashNested},
 	}
 }
@@ -478,6 +481,21 @@ func (p *player) idleTimeout(s *step) {
 	if (err != nil) != m.sealed && p.settled {
 		p.fail("idle timeout: %v", err)
 	}
+}
+
+// neighbour is another stream, which takes buffers from where this one puts
+// them back.
+func (p *player) neighbour(s *step) {
+	wire := iostreamtest.NewWire(iostreamtest.Options{Window: -1})
+	other, err := iostream.New(p.world.Loop, wire.Transport(), nil)
+	if err != nil {
+		p.fail("neighbour: %v", err)
+		return
+	}
+	for range 1 + s.b%4 {
+		_, _ = other.Write(bytes.Repeat([]byte{'?'}, 1+size(s.a)))
+	}
+	_ = other.Close()
 }
 
 // crashNested ends a callback of the stream as user code may. A task that does

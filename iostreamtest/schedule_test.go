@@ -273,7 +273,12 @@ func report(t *testing.T, name string, s schedule) {
 	t.Helper()
 	s = shrink(s)
 	var b strings.Builder
-	err := play(s, func(event string) { b.WriteString(event + "\n") })
+	lines := 0
+	err := play(s, func(event string) {
+		if lines++; lines < 200 { // one that spins goes on for long
+			b.WriteString(event + "\n")
+		}
+	})
 	if err != nil {
 		t.Errorf("%s: %v\n%s\n(-run TestSchedules -seed repeats it; bytes %q)", name, err, &b, []byte(s))
 	} else {

@@ -60,6 +60,45 @@ func TestClosesFromEverywhere(t *testing.T) {
 	require.NoError(t, <-ended)
 }
 
+// TestCancelRacesWithArrival: whether a read is cancelled or completed first,
+// its bytes are delivered once.
+func TestCancelRacesWithArrival(t *testing.T) {
+	leaktest.Check(t)
+	rounds := 20_000
+	if testing.Short() || raceEnabled {
+		rounds = 2_000
+	}
+	l, err := ioloop.New(ioloop.Config{})
+	require.NoError(t, err)
+	ended := make(chan error, 1)
+	go func() { ended <- l.Run(context.Background()) }()
+	wire := iostreamtest.NewWire(iostreamtest.Options{})
+	s, err := iostream.New(l, wire.Transport(), nil)
+	require.NoError(t, err)
+	patient, enough := context.WithTimeout(context.Background(), 2*patience)
+	defer enough()
+	read, canceled := 0, 0
+	for i := range rounds {
+		ctx, cancel := context.WithCancel(context.Background())
+		arrival := inbound[i : i+1]
+		go wire.Arrive(arrival)
+		go cancel()
+		data, err := s.ReadBytes(ctx, 1)
+		if err != nil {
+			canceled++
+			require.ErrorIs(t, err, context.Canceled)
+			data, err = s.ReadBytes(patient, 1)
+			require.NoError(t, err)
+		}
+		require.Equal(t, arrival, string(data))
+		read++
+	}
+	t.Logf("%d of %d reads were cancelled", canceled, read)
+	require.NoError(t, s.Close())
+	require.NoError(t, l.Close())
+	require.NoError(t, <-ended)
+}
+
 func playStorm(t *testing.T, l *ioloop.Loop, seed uint64) {
 	r := rand.New(rand.NewPCG(seed, 2))
 	o := iostreamtest.Options{Seed: uint64(r.IntN(3)), ReadSize: r.IntN(4), Window: r.IntN(200)}
