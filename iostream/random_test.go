@@ -125,10 +125,3 @@ func TestRandomReads(t *testing.T) {
 		playRandom(t, l, uint64(seed))
 	}
 }
-
-func FuzzReads(f *testing.F) {
-	for seed := range 8 {
-		f.Add(uint64(seed))
-	}
-	f.Fuzz(func(t *testing.T, seed uint64) { playRandom(t, startLoop(t, ioloop.Config{}), seed) })
-}

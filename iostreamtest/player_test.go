@@ -40,6 +40,7 @@ type player struct {
 	kept    []byte // what a waiting read returned last, which stays as it is
 	keptWas string
 	closes  []*closeWatch
+	ends    int // calls of OnReadClosed's function
 }
 
 // closeWatch is a function given to OnClosed.
@@ -101,6 +102,9 @@ func (p *player) look() {
 	}
 	if err := p.model.atRest(p.stream); err != nil {
 		p.fail("at rest: %v", err)
+	}
+	if want := p.stream.ReadClosed(); p.ends > 1 || (p.ends == 1) != want {
+		p.fail("the end of the input was told %d times, is there: %v", p.ends, want)
 	}
 	if p.stream.Closed() {
 		for i, c := range p.closes {

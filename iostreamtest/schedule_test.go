@@ -185,6 +185,7 @@ func play(s schedule, trace func(event string)) (failed error) {
 		return err
 	}
 	p.onClosed(nil)
+	p.stream.OnReadClosed(func() { p.ends++ })
 	for _, st := range s.decode() {
 		p.do(st)
 		if p.failed != nil {
