@@ -20,7 +20,9 @@ const corkLimit = 16 << 10
 //
 // If more than Config.WriteLimit bytes would wait to be sent, none of p is
 // taken and the error is ErrBufferFull. If the stream can no longer be written,
-// the error says why; past the write deadline it is os.ErrDeadlineExceeded.
+// the error says why; if it is this write that finds that out, p counts in Mark
+// as bytes that were not sent. Past the write deadline it is
+// os.ErrDeadlineExceeded.
 func (s *Stream) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
