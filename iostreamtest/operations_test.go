@@ -270,7 +270,7 @@ func (p *player) handle(s *step) {
 	err := p.handleFunc(c, func(data []byte, err error) bool {
 		seen++
 		more := seen < c.stop
-		if p.observe(); err == nil && p.model.backlog() > p.model.config.HighWaterMark {
+		if p.observe(); err == nil && !p.stream.Closed() && p.model.backlog() > p.model.config.HighWaterMark {
 			p.fail("%s goes on with %d bytes to send", c.name, p.model.backlog())
 		}
 		crashes := s.then != nil && s.then.name == "crash"
