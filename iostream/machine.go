@@ -92,7 +92,7 @@ func (s *Stream) notice(ready poller.Interest) {
 	case ready&poller.Readable != 0:
 		s.set(unwanted)
 	}
-	if ready&poller.PeerClosed != 0 && !s.is(readEnded|closed) {
+	if ready&poller.PeerClosed != 0 && !s.is(closed) && (!s.is(readEnded) || s.is(writeOnly)) {
 		s.probe() // the watch tells once, and a read need not have come to the end
 	}
 }
