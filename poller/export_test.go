@@ -7,3 +7,6 @@ func NewWithPipe() (Poller, error) { return newEpoll(newPipeWaker, false) }
 
 // NewWithMillis returns a Poller without epoll_pwait2.
 func NewWithMillis() (Poller, error) { return newEpoll(newEventWaker, true) }
+
+// NewEmulated returns a Poller over an emulated kqueue.
+var NewEmulated = newEmulated

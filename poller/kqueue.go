@@ -42,15 +42,6 @@ const (
 	noteTrigger = 0x1000000
 )
 
-// fileKind is what must be known of a file before it is watched.
-type fileKind uint8
-
-const (
-	kindOther  fileKind = iota
-	kindPipe            // pipe or FIFO
-	kindAlways          // always ready, or never, whatever happens
-)
-
 // kernelQueue is a kqueue. Its errors are the kernel's, bare.
 type kernelQueue interface {
 	// change makes one change and asks for no events. With room for events
@@ -69,7 +60,7 @@ type kernelQueue interface {
 }
 
 // kqueue is the backend over a kernelQueue. What has been armed is kept in the
-// slots, and only differences go to the kernel.
+// slots: filters are deleted only if they are there.
 type kqueue struct {
 	sys   kernelQueue
 	table *table
@@ -91,7 +82,9 @@ func newKqueue(sys kernelQueue, w waker) (*front, error) {
 	q := &kqueue{sys: sys, table: newTable(), waker: w}
 	ev := kevent{filter: filterUser, flags: evAdd | evClear}
 	if w.fd() >= 0 {
-		ev = kevent{ident: uint64(w.fd()), filter: filterRead, flags: evAdd}
+		// With EV_CLEAR the queue is not readable any more when the wake-up
+		// has been handed out: another Poller may be watching it.
+		ev = kevent{ident: uint64(w.fd()), filter: filterRead, flags: evAdd | evClear}
 	}
 	if err := q.change(ev); err != nil {
 		q.close()
@@ -195,9 +188,6 @@ func (q *kqueue) remove(i uint32) error {
 func (q *kqueue) arm(i uint32, f filter, want arming) error {
 	s := &q.table.slots[i]
 	have := s.arming(f)
-	if have == want && want <= armLevel {
-		return nil
-	}
 	if have != armNot && have != want {
 		// Most kernels keep the mode of the first EV_ADD in a second one.
 		if err := q.disarm(s, f); err != nil {
@@ -207,7 +197,9 @@ func (q *kqueue) arm(i uint32, f filter, want arming) error {
 	if want == armNot {
 		return nil
 	}
-	// Added once more, a filter is evaluated anew: that re-arms it.
+	// Added once more, a filter is evaluated anew: that re-arms it. One that is
+	// level-triggered needs it too: if the descriptor was closed and its number
+	// used again without Remove, the kernel has none any more.
 	s.setArming(f, armNot)
 	err := q.change(kevent{ident: uint64(s.fd), filter: f, flags: armFlags[want]})
 	switch {

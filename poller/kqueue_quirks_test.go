@@ -222,7 +222,7 @@ func TestKqueueWokenByPipe(t *testing.T) {
 	p, err := newKqueue(k, w)
 	require.NoError(t, err)
 	defer p.Close()
-	require.Equal(t, []string{"+read 77"}, k.says())
+	require.Equal(t, []string{"+read 77 clear"}, k.says())
 	require.ErrorIs(t, p.Add(77, 1, Readable, Level), ErrInvalid)
 	require.NoError(t, p.Wake())
 	require.NoError(t, p.Wake())

@@ -38,11 +38,6 @@ type timespec64 struct{ sec, nsec int64 }
 // pwait2Missing remembers for the whole process what the kernel has answered.
 var pwait2Missing atomic.Bool
 
-// New returns a Poller.
-func New() (Poller, error) {
-	return newEpoll(newEventWaker, pwait2Missing.Load())
-}
-
 func newEpoll(newWaker func() (waker, error), millis bool) (*front, error) {
 	file, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {

@@ -99,23 +99,13 @@ func ownFilter(ev *unix.Kevent_t) filter {
 }
 
 func (k *nativeQueue) kind(fd int) (fileKind, error) {
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
-		return 0, err
+	kind, st, err := kindOf(fd)
+	// On macOS the reader of a FIFO never hears that the writer is gone.
+	// A pipe, unlike a FIFO, isn't in any file system.
+	if kind == kindPipe && runtime.GOOS == "darwin" && st.Dev != 0 && st.Nlink != 0 {
+		kind = kindAlways
 	}
-	switch uint32(st.Mode) & unix.S_IFMT {
-	case unix.S_IFREG, unix.S_IFDIR:
-		// Some kernels report these at every wait, others once.
-		return kindAlways, nil
-	case unix.S_IFIFO:
-		// On macOS the reader of a FIFO never hears that the writer is gone.
-		// A pipe, unlike a FIFO, isn't in any file system.
-		if runtime.GOOS == "darwin" && st.Dev != 0 && st.Nlink != 0 {
-			return kindAlways, nil
-		}
-		return kindPipe, nil
-	}
-	return kindOther, nil
+	return kind, err
 }
 
 // The numbers must be those of the system.

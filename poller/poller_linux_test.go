@@ -1,14 +1,32 @@
+//go:build !eddy_kqueue && !eddy_poll
+
 package poller_test
 
 import (
 	"testing"
 
+	"github.com/eddyloop/eddy/internal/kqueuesim"
 	"github.com/eddyloop/eddy/internal/pollertest"
 	"github.com/eddyloop/eddy/poller"
 )
 
-// Some sandboxes have no eventfd.
-func TestConformanceWithPipeWake(t *testing.T) { pollertest.Run(t, poller.NewWithPipe) }
-
-// Kernels before 5.11 and some sandboxes have no epoll_pwait2.
-func TestConformanceWithMilliseconds(t *testing.T) { pollertest.Run(t, poller.NewWithMillis) }
+// TestVariants is about the backends that New doesn't choose here.
+func TestVariants(t *testing.T) {
+	run := func(name string, limits pollertest.Limits, newPoller func() (poller.Poller, error)) {
+		t.Run(name, func(t *testing.T) {
+			pollertest.Apart(t, func(t *testing.T) { pollertest.Run(t, newPoller, limits) })
+		})
+	}
+	// Some sandboxes have no eventfd.
+	run("epoll-pipe", 0, poller.NewWithPipe)
+	// Kernels before 5.11 and some sandboxes have no epoll_pwait2.
+	run("epoll-milliseconds", 0, poller.NewWithMillis)
+	for _, p := range kqueuesim.Profiles {
+		limits := pollertest.NullPolls
+		if p.DeafFIFO {
+			limits |= pollertest.NoFIFOs
+		}
+		run(p.Name+"-user", limits, func() (poller.Poller, error) { return poller.NewEmulated(p, false) })
+		run(p.Name+"-pipe", limits, func() (poller.Poller, error) { return poller.NewEmulated(p, true) })
+	}
+}

@@ -9,4 +9,7 @@ import (
 	"github.com/eddyloop/eddy/poller"
 )
 
-func TestConformance(t *testing.T) { pollertest.Run(t, poller.New) }
+func TestMain(m *testing.M) { pollertest.Main(m) }
+
+// TestConformance is about the backend that New chooses.
+func TestConformance(t *testing.T) { pollertest.Run(t, poller.New, newLimits) }

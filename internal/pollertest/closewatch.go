@@ -11,7 +11,7 @@ import (
 )
 
 func (s suite) closeWatch(t *testing.T) {
-	for name, mode := range allModes {
+	for name, mode := range s.modes() {
 		s.streams(t, "SilentOnData/"+name, func(h *harness, a, b int) {
 			h.add(a, 1, pc, mode)
 			for range 3 {

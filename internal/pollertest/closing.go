@@ -30,7 +30,7 @@ func (s suite) closing(t *testing.T) {
 		}
 		require.Equal(h, text, got.String())
 	})
-	for name, mode := range allModes {
+	for name, mode := range s.modes() {
 		s.streams(t, "EndIsReadable/"+name, func(h *harness, a, b int) {
 			h.add(a, 1, r, mode)
 			require.NoError(h, unix.Shutdown(b, unix.SHUT_WR))
@@ -108,7 +108,7 @@ func (s suite) closing(t *testing.T) {
 }
 
 func (s suite) reset(t *testing.T) {
-	for name, mode := range allModes {
+	for name, mode := range s.modes() {
 		s.run(t, "ReadableAndFailed/"+name, func(h *harness) {
 			a, b := h.tcp()
 			h.add(a, 1, r, mode)

@@ -13,7 +13,7 @@ import (
 
 func (s suite) events(t *testing.T) {
 	s.streams(t, "DirectionsAreJoined", func(h *harness, a, b int) {
-		for mode, value := range allModes {
+		for mode, value := range s.modes() {
 			h.write(b, "x")
 			awaitPoll(a, unix.POLLIN)
 			h.add(a, 1, r|w, value)

@@ -30,18 +30,41 @@ const patience = 20 * time.Second
 // quiet is how long something that must not happen is waited for.
 const quiet = 3 * time.Millisecond
 
-var allModes = map[string]poller.Mode{"Level": level, "Edge": edge, "OneShot": oneShot}
+// Limits are what a kernel can't do. The suite then checks that what happens
+// instead is what package poller says.
+type Limits uint8
+
+const (
+	// NoEdges: mode Edge is refused.
+	NoEdges Limits = 1 << iota
+
+	// LateEnd: that the peer has ended its stream is learned only when all data
+	// before it has been read.
+	LateEnd
+
+	// NoFIFOs: FIFOs are refused, pipes are not.
+	NoFIFOs
+
+	// NullPolls: the null device isn't refused.
+	NullPolls
+)
 
 // Run runs the suite on Pollers made by newPoller.
-func Run(t *testing.T, newPoller func() (poller.Poller, error)) {
+func Run(t *testing.T, newPoller func() (poller.Poller, error), limits Limits) {
 	warmUp(t)
-	s := suite{newPoller}
+	if runtime.GOOS == "darwin" {
+		limits |= NoFIFOs
+	}
+	if runtime.GOOS != "linux" {
+		limits |= NullPolls
+	}
+	s := suite{newPoller, limits}
 	t.Run("Lifecycle", s.lifecycle)
 	t.Run("Registration", s.registration)
 	t.Run("Concurrency", s.concurrency)
 	t.Run("Events", s.events)
 	t.Run("Reuse", s.reuse)
-	t.Run("Modes", s.modes)
+	t.Run("Modes", s.inModes)
 	t.Run("Closing", s.closing)
 	t.Run("Reset", s.reset)
 	t.Run("CloseWatch", s.closeWatch)
@@ -70,6 +93,16 @@ func warmUp(t *testing.T) {
 
 type suite struct {
 	newPoller func() (poller.Poller, error)
+	limits    Limits
+}
+
+// modes are those that the kernel has.
+func (s suite) modes() map[string]poller.Mode {
+	modes := map[string]poller.Mode{"Level": level, "Edge": edge, "OneShot": oneShot}
+	if s.limits&NoEdges != 0 {
+		delete(modes, "Edge")
+	}
+	return modes
 }
 
 // harness is what a scenario works with: a Poller, and descriptors that are
@@ -124,7 +157,7 @@ func (s suite) streams(t *testing.T, name string, scenario func(h *harness, a, b
 
 // eachMode runs a scenario in every mode.
 func (s suite) eachMode(t *testing.T, name string, scenario func(h *harness, mode poller.Mode)) {
-	for mode, value := range allModes {
+	for mode, value := range s.modes() {
 		s.run(t, name+"/"+mode, func(h *harness) { scenario(h, value) })
 	}
 }

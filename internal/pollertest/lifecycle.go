@@ -20,7 +20,7 @@ import (
 
 func (s suite) lifecycle(t *testing.T) {
 	s.run(t, "ManyPollersLeaveNothingOpen", func(h *harness) {
-		for range 2000 {
+		for range rounds(2000) {
 			p, err := s.newPoller()
 			require.NoError(h, err)
 			require.NoError(h, p.Close())

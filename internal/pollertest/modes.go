@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func (s suite) modes(t *testing.T) {
+func (s suite) inModes(t *testing.T) {
 	s.streams(t, "LevelRepeatsUntilDrained", func(h *harness, a, b int) {
 		h.add(a, 1, r, level)
 		h.write(b, "xy")

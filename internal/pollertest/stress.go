@@ -53,6 +53,14 @@ func (s suite) stress(t *testing.T) {
 	})
 }
 
+// rounds is how often something is done in a hurry.
+func rounds(n int) int {
+	if testing.Short() {
+		n /= 5
+	}
+	return n
+}
+
 // deep calls f at the given depth of the stack.
 func deep(depth int, f func()) {
 	var pad [256]byte
@@ -68,7 +76,8 @@ func deep(depth int, f func()) {
 // a Wait hands out that began after Remove has returned must not be of what
 // was removed.
 func (h *harness) removeRace(mode poller.Mode) {
-	const fds, rounds = 8, 300
+	const fds = 8
+	rounds := rounds(300)
 	a, b := make([]int, fds), make([]int, fds)
 	for i := range a {
 		a[i], b[i] = h.pair()
@@ -127,7 +136,7 @@ func (h *harness) removeRace(mode poller.Mode) {
 // modifyRace re-arms a one-shot from another goroutine than the one that
 // waits: each arming has one event, none is lost and none comes twice.
 func (h *harness) modifyRace() {
-	const rounds = 2000
+	rounds := int64(rounds(2000))
 	a, b := h.pair()
 	h.write(b, "x")
 	h.add(a, 0, r, oneShot)
@@ -156,7 +165,7 @@ func (h *harness) modifyRace() {
 			}
 		}
 	})
-	for i := range int64(rounds) {
+	for i := range rounds {
 		if i%2 == 0 {
 			h.eventually("the event of this arming", func() bool { return last.Load() == i })
 		}
@@ -174,7 +183,7 @@ func (h *harness) reuseRounds() {
 	type conn struct{ a, b int }
 	live := map[poller.Token]conn{}
 	token := poller.Token(0)
-	for range 2000 {
+	for range rounds(2000) {
 		token++
 		a, b := h.pair()
 		live[token] = conn{a, b}

@@ -1,0 +1,374 @@
+//go:build linux
+
+package kqueuesim
+
+import (
+	"fmt"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// bench is a scripted queue of one profile.
+type bench struct {
+	*testing.T
+	*Script
+	*Queue
+	p *Profile
+}
+
+// each runs a test on every profile.
+func each(t *testing.T, f func(b *bench)) {
+	for _, p := range Profiles {
+		t.Run(p.Name, func(t *testing.T) {
+			s := NewScript()
+			f(&bench{t, s, s.NewQueue(p), p})
+		})
+	}
+}
+
+// Descriptors of the tests.
+const (
+	sock = 3
+	pipe = 4
+	more = 5
+)
+
+// socket opens a connected stream with room.
+func (b *bench) socket(fd int) { b.Open(fd, State{Kind: Stream, Writable: true, Room: 1000}) }
+
+func (b *bench) Close(fd int) { b.Script.Close(fd) }
+
+func (b *bench) change(c ...Kevent) error {
+	_, err := b.Kevent(c, nil, nil)
+	return err
+}
+
+func (b *bench) read(fd int, flags uint32) error {
+	return b.change(Kevent{Ident: uint64(fd), Filter: b.p.Read, Flags: flags})
+}
+
+func (b *bench) write(fd int, flags uint32) error {
+	return b.change(Kevent{Ident: uint64(fd), Filter: b.p.Write, Flags: flags})
+}
+
+// found is a poll: what is there now, as text.
+func (b *bench) found() (list []string) {
+	b.Helper()
+	events := make([]Kevent, 8)
+	n, err := b.Kevent(nil, events, &unix.Timespec{})
+	require.NoError(b, err)
+	return b.text(events[:n])
+}
+
+func (b *bench) text(events []Kevent) (list []string) {
+	for _, ev := range events {
+		name := map[int32]string{b.p.Read: "read", b.p.Write: "write", b.p.User: "user"}[ev.Filter]
+		s := fmt.Sprintf("%s %d: %d", name, ev.Ident, ev.Data)
+		if ev.Flags&EV_EOF != 0 {
+			s += " eof"
+		}
+		if ev.Flags&EV_ERROR != 0 {
+			s += " error"
+		}
+		if ev.Fflags != 0 {
+			s += fmt.Sprintf(" %#x", ev.Fflags)
+		}
+		list = append(list, s)
+	}
+	return list
+}
+
+// "kevent() will return the event until the condition is gone"; data is the
+// number of bytes that can be read.
+func TestLevelRepeatsWhileItHolds(t *testing.T) {
+	each(t, func(b *bench) {
+		b.socket(sock)
+		require.NoError(b, b.read(sock, EV_ADD))
+		require.Empty(b, b.found())
+		b.Input(sock, 5)
+		for range 3 {
+			require.Equal(b, []string{"read 3: 5"}, b.found())
+		}
+		b.Input(sock, 2)
+		require.Equal(b, []string{"read 3: 7"}, b.found())
+		b.Drain(sock)
+		require.Empty(b, b.found())
+	})
+}
+
+// EV_CLEAR: the state is reset after the event is retrieved.
+func TestClearReportsArrivals(t *testing.T) {
+	each(t, func(b *bench) {
+		b.socket(sock)
+		require.NoError(b, b.read(sock, EV_ADD|EV_CLEAR))
+		for n := int64(1); n < 4; n++ {
+			b.Input(sock, 1)
+			require.Equal(b, []string{fmt.Sprintf("read 3: %d", n)}, b.found())
+			require.Empty(b, b.found())
+		}
+		b.Input(sock, 1)
+		b.Drain(sock)
+		require.Empty(b, b.found(), "gone before it was retrieved")
+	})
+}
+
+func TestFiltersAreIndependent(t *testing.T) {
+	each(t, func(b *bench) {
+		b.socket(sock)
+		require.NoError(b, b.read(sock, EV_ADD))
+		require.NoError(b, b.write(sock, EV_ADD|EV_CLEAR))
+		b.Input(sock, 1)
+		require.ElementsMatch(b, []string{"read 3: 1", "write 3: 1000"}, b.found())
+		require.Equal(b, []string{"read 3: 1"}, b.found())
+		b.Fill(sock)
+		b.Room(sock, 10)
+		require.ElementsMatch(b, []string{"read 3: 1", "write 3: 10"}, b.found())
+		require.NoError(b, b.read(sock, EV_DELETE))
+		require.Empty(b, b.found())
+	})
+}
+
+// EV_ONESHOT: after the first event the filter is deleted.
+func TestOneShotIsDeleted(t *testing.T) {
+	each(t, func(b *bench) {
+		b.socket(sock)
+		require.NoError(b, b.read(sock, EV_ADD|EV_ONESHOT))
+		b.Input(sock, 1)
+		require.Len(b, b.found(), 1)
+		require.Empty(b, b.found())
+		require.ErrorIs(b, b.read(sock, EV_DELETE), syscall.ENOENT)
+		require.NoError(b, b.read(sock, EV_ADD|EV_ONESHOT))
+		require.Len(b, b.found(), 1)
+	})
+}
+
+// EV_DISPATCH: after delivery the filter is disabled, until EV_ENABLE.
+func TestDispatchDisables(t *testing.T) {
+	each(t, func(b *bench) {
+		b.socket(sock)
+		require.NoError(b, b.read(sock, EV_ADD|EV_DISPATCH))
+		b.Input(sock, 1)
+		require.Len(b, b.found(), 1)
+		b.Input(sock, 1)
+		require.Empty(b, b.found())
+		require.NoError(b, b.read(sock, EV_ENABLE))
+		require.Equal(b, []string{"read 3: 2"}, b.found())
+		require.Empty(b, b.found())
+		require.NoError(b, b.read(sock, EV_DELETE), "disabled, not deleted")
+	})
+}
+
+func TestDisableAndEnable(t *testing.T) {
+	each(t, func(b *bench) {
+		b.socket(sock)
+		b.Input(sock, 1)
+		require.NoError(b, b.read(sock, EV_ADD|EV_DISABLE))
+		require.Empty(b, b.found())
+		require.NoError(b, b.read(sock, EV_ENABLE))
+		require.Len(b, b.found(), 1)
+		require.NoError(b, b.read(sock, EV_DISABLE))
+		require.Empty(b, b.found(), "pending, but disabled")
+		require.NoError(b, b.read(sock, EV_ADD))
+		require.Len(b, b.found(), 1, "EV_ADD enables")
+	})
+}
+
+// Adding what is there already modifies its parameters and makes no second
+// one. The mode is none of them.
+func TestAddingAgainKeepsTheMode(t *testing.T) {
+	each(t, func(b *bench) {
+		b.socket(sock)
+		b.Input(sock, 1)
+		require.NoError(b, b.read(sock, EV_ADD))
+		require.NoError(b, b.read(sock, EV_ADD|EV_ONESHOT))
+		require.NoError(b, b.read(sock, EV_ADD|EV_CLEAR))
+		require.Len(b, b.found(), 1)
+		require.Len(b, b.found(), 1, "level still")
+		require.NoError(b, b.read(sock, EV_DELETE))
+		require.NoError(b, b.read(sock, EV_ADD|EV_CLEAR))
+		require.Len(b, b.found(), 1)
+		require.NoError(b, b.read(sock, EV_ADD))
+		require.Len(b, b.found(), 1, "evaluated anew")
+		require.Empty(b, b.found(), "with EV_CLEAR still")
+		events := make([]Kevent, 1)
+		add := Kevent{Ident: sock, Filter: b.p.Read, Flags: EV_ADD, Udata: 77}
+		n, err := b.Kevent([]Kevent{add}, events, &unix.Timespec{})
+		require.NoError(b, err)
+		require.Equal(b, 1, n)
+		require.EqualValues(b, 77, events[0].Udata, "a parameter")
+	})
+}
+
+func TestErrorsOfChanges(t *testing.T) {
+	each(t, func(b *bench) {
+		b.socket(sock)
+		require.ErrorIs(b, b.read(99, EV_ADD), syscall.EBADF)
+		require.ErrorIs(b, b.read(99, EV_DELETE), syscall.EBADF)
+		require.ErrorIs(b, b.read(sock, EV_DELETE), syscall.ENOENT)
+		require.ErrorIs(b, b.read(sock, EV_ENABLE), syscall.ENOENT)
+		require.ErrorIs(b, b.change(Kevent{Ident: sock, Filter: 0x7fff, Flags: EV_ADD}), syscall.EINVAL)
+		require.ErrorIs(b, b.change(Kevent{Filter: b.p.User, Fflags: NOTE_TRIGGER}), syscall.ENOENT)
+	})
+}
+
+// Without room the first error ends the call, and what is behind it stays
+// undone; with room it's an event, and the rest is done.
+func TestChangelist(t *testing.T) {
+	each(t, func(b *bench) {
+		b.socket(sock)
+		b.Input(sock, 1)
+		list := []Kevent{
+			{Ident: sock, Filter: b.p.Read, Flags: EV_DELETE},
+			{Ident: sock, Filter: b.p.Write, Flags: EV_ADD},
+		}
+		require.ErrorIs(b, b.change(list...), syscall.ENOENT)
+		require.Empty(b, b.found())
+		events := make([]Kevent, 8)
+		n, err := b.Kevent(list, events, nil)
+		require.NoError(b, err)
+		require.Equal(b, []string{fmt.Sprintf("read 3: %d error", int(syscall.ENOENT))}, b.text(events[:n]))
+		require.Equal(b, []string{"write 3: 1000"}, b.found(), "the second was done")
+	})
+}
+
+// With room, and no error, a call with changes goes on to return events.
+func TestRoomIsUsedForEvents(t *testing.T) {
+	each(t, func(b *bench) {
+		b.socket(sock)
+		b.socket(more)
+		require.NoError(b, b.read(sock, EV_ADD|EV_CLEAR))
+		b.Input(sock, 1)
+		events := make([]Kevent, 8)
+		n, err := b.Kevent([]Kevent{{Ident: more, Filter: b.p.Read, Flags: EV_ADD}}, events, nil)
+		require.NoError(b, err)
+		require.Equal(b, []string{"read 3: 1"}, b.text(events[:n]))
+		require.Empty(b, b.found(), "and whoever didn't look has lost them")
+	})
+}
+
+// EV_RECEIPT: EV_ERROR always, with data 0 for success, and pending events are
+// left alone.
+func TestReceipts(t *testing.T) {
+	each(t, func(b *bench) {
+		b.socket(sock)
+		b.Input(sock, 1)
+		events := make([]Kevent, 8)
+		n, err := b.Kevent([]Kevent{
+			{Ident: sock, Filter: b.p.Read, Flags: EV_ADD | EV_CLEAR | EV_RECEIPT},
+			{Ident: 99, Filter: b.p.Read, Flags: EV_ADD | EV_RECEIPT},
+		}, events, nil)
+		require.NoError(b, err)
+		require.Equal(b, []string{"read 3: 0 error", fmt.Sprintf("read 99: %d error", int(syscall.EBADF))}, b.text(events[:n]))
+		if b.p == Darwin {
+			require.EqualValues(b, EV_ERROR|EV_ADD|EV_CLEAR|EV_RECEIPT, events[0].Flags)
+		} else {
+			require.EqualValues(b, EV_ERROR, events[0].Flags)
+		}
+		require.Equal(b, []string{"read 3: 1"}, b.found())
+	})
+}
+
+func TestRoom(t *testing.T) {
+	each(t, func(b *bench) {
+		for fd := 10; fd < 15; fd++ {
+			b.socket(fd)
+			require.NoError(b, b.write(fd, EV_ADD))
+		}
+		n, err := b.Kevent(nil, nil, nil)
+		require.NoError(b, err, "no room: at once")
+		require.Zero(b, n)
+		seen := map[uint64]int{}
+		events := make([]Kevent, 2)
+		for range 5 {
+			n, err := b.Kevent(nil, events, nil)
+			require.NoError(b, err)
+			require.Equal(b, 2, n)
+			for _, ev := range events {
+				seen[ev.Ident]++
+			}
+		}
+		require.Equal(b, map[uint64]int{10: 2, 11: 2, 12: 2, 13: 2, 14: 2}, seen, "in turns")
+	})
+}
+
+// close(2) removes the kevents of the descriptor, though a duplicate is open.
+func TestCloseRemoves(t *testing.T) {
+	each(t, func(b *bench) {
+		b.socket(sock)
+		b.Dup(sock, more)
+		require.NoError(b, b.read(sock, EV_ADD))
+		b.Input(sock, 1)
+		b.Close(sock)
+		require.Empty(b, b.found())
+		b.socket(sock)
+		b.Input(sock, 1)
+		b.Input(more, 1)
+		require.Empty(b, b.found(), "another file at the number")
+		require.ErrorIs(b, b.read(sock, EV_DELETE), syscall.ENOENT)
+		b.Close(sock)
+		b.Dup(more, sock)
+		require.Empty(b, b.found(), "the same file again")
+		require.NoError(b, b.read(sock, EV_ADD))
+		require.Equal(b, []string{"read 3: 2"}, b.found())
+	})
+}
+
+func TestTimeouts(t *testing.T) {
+	each(t, func(b *bench) {
+		wait := func(ts *unix.Timespec) error {
+			_, err := b.Kevent(nil, make([]Kevent, 1), ts)
+			return err
+		}
+		start := time.Now()
+		require.NoError(b, wait(&unix.Timespec{Nsec: 2_000_000}))
+		require.GreaterOrEqual(b, time.Since(start), 2*time.Millisecond)
+		for _, ts := range []unix.Timespec{{Sec: -1}, {Nsec: -1}, {Nsec: 1_000_000_000}} {
+			require.ErrorIs(b, wait(&ts), syscall.EINVAL)
+		}
+		b.socket(sock)
+		require.NoError(b, b.write(sock, EV_ADD))
+		long := wait(&unix.Timespec{Sec: 1 << 40})
+		if b.p == Darwin {
+			require.ErrorIs(b, long, syscall.EINVAL)
+		} else {
+			require.NoError(b, long)
+		}
+		require.NoError(b, wait(&unix.Timespec{Sec: 24 * 60 * 60}))
+	})
+}
+
+// EINTR: the changes have been made.
+func TestSignals(t *testing.T) {
+	each(t, func(b *bench) {
+		b.socket(sock)
+		b.Fault = func(int, int) error { return syscall.EINTR }
+		require.ErrorIs(b, b.read(sock, EV_ADD), syscall.EINTR)
+		require.ErrorIs(b, b.read(sock, EV_DELETE), syscall.EINTR)
+		b.Fault = nil
+		require.ErrorIs(b, b.read(sock, EV_DELETE), syscall.ENOENT)
+	})
+}
+
+func TestWaitEndsWhenSomethingHappens(t *testing.T) {
+	each(t, func(b *bench) {
+		b.socket(sock)
+		require.NoError(b, b.read(sock, EV_ADD))
+		done := make(chan []string)
+		wait := func() {
+			events := make([]Kevent, 8)
+			n, _ := b.Kevent(nil, events, nil)
+			done <- b.text(events[:n])
+		}
+		go wait()
+		b.Input(sock, 1)
+		require.Equal(b, []string{"read 3: 1"}, <-done)
+		b.Drain(sock)
+		go wait()
+		require.NoError(b, b.write(sock, EV_ADD|EV_ONESHOT))
+		require.Equal(b, []string{"write 3: 1000"}, <-done)
+	})
+}

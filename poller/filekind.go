@@ -1,0 +1,33 @@
+//go:build unix
+
+package poller
+
+import "golang.org/x/sys/unix"
+
+// fileKind is what must be known of a file before it is watched.
+type fileKind uint8
+
+const (
+	kindOther  fileKind = iota
+	kindPipe            // pipe or FIFO
+	kindSocket          // socket
+	kindAlways          // always ready, or never, whatever happens
+)
+
+// kindOf looks at an open file.
+func kindOf(fd int) (fileKind, unix.Stat_t, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return 0, st, err
+	}
+	switch uint32(st.Mode) & unix.S_IFMT {
+	case unix.S_IFREG, unix.S_IFDIR:
+		// Some kernels report these at every wait, others once.
+		return kindAlways, st, nil
+	case unix.S_IFIFO:
+		return kindPipe, st, nil
+	case unix.S_IFSOCK:
+		return kindSocket, st, nil
+	}
+	return kindOther, st, nil
+}
