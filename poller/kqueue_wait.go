@@ -94,9 +94,12 @@ func (q *kqueue) report(out []Event, n int, ev *kevent) int {
 		s.setArming(ev.filter, armNot)
 	}
 	found, hints := translate(ev)
-	if hints&readEnd != 0 && s.state&isPipe != 0 && s.interest&Writable != 0 {
-		// For a writer it may be the only sign that there's no reader.
-		q.bury(i)
+	if hints&readEnd != 0 && s.state&isPipe != 0 {
+		hints |= Hangup // there's no other direction
+		if s.interest&Writable != 0 {
+			// For a writer it may be the only sign that there's no reader.
+			q.bury(i)
+		}
 	}
 	return q.join(out, n, i, found, hints)
 }

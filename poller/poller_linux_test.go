@@ -14,7 +14,7 @@ import (
 func TestVariants(t *testing.T) {
 	run := func(name string, limits pollertest.Limits, newPoller func() (poller.Poller, error)) {
 		t.Run(name, func(t *testing.T) {
-			pollertest.Apart(t, func(t *testing.T) { pollertest.Run(t, newPoller, limits) })
+			pollertest.Apart(t, func(t *testing.T) { pollertest.Run(t, newPoller, limits) }, "-test.short")
 		})
 	}
 	// Some sandboxes have no eventfd.

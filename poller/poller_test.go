@@ -12,4 +12,6 @@ import (
 func TestMain(m *testing.M) { pollertest.Main(m) }
 
 // TestConformance is about the backend that New chooses.
-func TestConformance(t *testing.T) { pollertest.Run(t, poller.New, newLimits) }
+func TestConformance(t *testing.T) {
+	pollertest.Apart(t, func(t *testing.T) { pollertest.Run(t, poller.New, newLimits) })
+}

@@ -105,8 +105,8 @@ func (h *host) forget(n *knote, reading bool) {
 	}
 }
 
-func (h *host) noticed(f func(id uint32)) {
-	for _, set := range []int{h.reading, h.writing} {
+func (h *host) noticed(ids []uint32) []uint32 {
+	for _, set := range [...]int{h.reading, h.writing} {
 		for {
 			n, err := unix.EpollWait(set, h.events[:], 0)
 			if err != nil && err != unix.EINTR {
@@ -114,7 +114,7 @@ func (h *host) noticed(f func(id uint32)) {
 			}
 			for _, ev := range h.events[:max(n, 0)] {
 				if ev.Fd != hostOwn {
-					f(uint32(ev.Fd))
+					ids = append(ids, uint32(ev.Fd))
 				}
 			}
 			if err == nil && n < len(h.events) {
@@ -122,6 +122,7 @@ func (h *host) noticed(f func(id uint32)) {
 			}
 		}
 	}
+	return ids
 }
 
 func (h *host) signal(pending bool) {

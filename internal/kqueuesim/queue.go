@@ -25,6 +25,7 @@ type Queue struct {
 	byID   map[uint32]*knote
 	lastID uint32
 	ready  []*knote // activated, in the order in which they are looked at
+	ids    []uint32 // scratch
 }
 
 // files is where the descriptors of a Queue come from.
@@ -39,8 +40,8 @@ type files interface {
 	watch(n *knote, reading bool) error
 	forget(n *knote, reading bool)
 
-	// noticed calls f with what has happened, by knote.
-	noticed(f func(id uint32))
+	// noticed appends to ids the knotes to which something has happened.
+	noticed(ids []uint32) []uint32
 
 	// signal says whether there are activated knotes, in which case block
 	// returns and the queue's own descriptor is readable.
@@ -202,7 +203,8 @@ func (q *Queue) activate(n *knote) {
 func (q *Queue) deactivate(n *knote) {
 	if n.queued {
 		n.queued = false
-		q.ready = slices.DeleteFunc(q.ready, func(other *knote) bool { return other == n })
+		i := slices.Index(q.ready, n)
+		q.ready = slices.Delete(q.ready, i, i+1)
 	}
 }
 
@@ -211,18 +213,18 @@ func (q *Queue) deactivate(n *knote) {
 func (q *Queue) scan(events []Kevent) (found int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.files.noticed(func(id uint32) {
+	q.ids = q.files.noticed(q.ids[:0])
+	for _, id := range q.ids {
 		if n := q.byID[id]; n != nil {
 			q.activate(n)
 		}
-	})
+	}
 	for range len(q.ready) {
 		if found == len(events) {
 			break
 		}
 		n := q.ready[0]
-		q.ready = q.ready[1:]
-		n.queued = false
+		q.deactivate(n)
 		if !q.alive(n) {
 			q.drop(n)
 			continue

@@ -189,14 +189,12 @@ func (f *scriptFiles) watch(n *knote, reading bool) error {
 // forget leaves the watcher: nobody has the number of its knote any more.
 func (f *scriptFiles) forget(*knote, bool) {}
 
-func (f *scriptFiles) noticed(tell func(id uint32)) {
+func (f *scriptFiles) noticed(ids []uint32) []uint32 {
 	f.script.mu.Lock()
-	seen := f.seen
-	f.seen = nil
-	f.script.mu.Unlock()
-	for _, id := range seen {
-		tell(id)
-	}
+	defer f.script.mu.Unlock()
+	ids = append(ids, f.seen...)
+	f.seen = f.seen[:0]
+	return ids
 }
 
 func (f *scriptFiles) signal(pending bool) {

@@ -2,7 +2,11 @@
 
 package kqueuesim
 
-import "golang.org/x/sys/unix"
+import (
+	"encoding/binary"
+
+	"golang.org/x/sys/unix"
+)
 
 // kindOf looks at a descriptor of the host.
 func kindOf(fd int) Kind {
@@ -101,8 +105,8 @@ func (s *State) socket(fd int, failed bool) {
 // stream finds out what poll(2) doesn't tell: whether the own side has been
 // shut down, and whether there's a connection at all.
 func (s *State) stream(fd int) {
-	info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
-	if err != nil {
+	state, ok := tcpState(fd)
+	if !ok {
 		switch unix.Send(fd, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL) {
 		case unix.EPIPE:
 			s.OutputEnded = true
@@ -111,7 +115,7 @@ func (s *State) stream(fd int) {
 		}
 		return
 	}
-	switch info.State {
+	switch state {
 	case unix.BPF_TCP_FIN_WAIT1, unix.BPF_TCP_FIN_WAIT2, unix.BPF_TCP_CLOSING,
 		unix.BPF_TCP_LAST_ACK, unix.BPF_TCP_TIME_WAIT:
 		s.OutputEnded = true
@@ -120,6 +124,14 @@ func (s *State) stream(fd int) {
 		s.Writable = s.OutputEnded
 		s.Readable = s.Readable && s.InputEnded
 	}
+}
+
+// tcpState is the first byte of struct tcp_info.
+func tcpState(fd int) (state byte, ok bool) {
+	n, err := unix.GetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
+	var raw [4]byte
+	binary.NativeEndian.PutUint32(raw[:], uint32(n))
+	return raw[0], err == nil
 }
 
 // regular: the data of EVFILT_READ is what is left behind the position.

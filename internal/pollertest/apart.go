@@ -13,16 +13,16 @@ import (
 // apartName is the variable that names the test which a process is for.
 const apartName = "EDDY_TEST_APART"
 
-// Apart runs a test in a process of its own, beside others and in short mode:
-// the suite waits most of its time, but what it says of descriptors holds for
-// one at a time in a process.
-func Apart(t *testing.T, test func(t *testing.T)) {
+// Apart runs a test in a process of its own, beside others and with further
+// arguments: the suite waits most of its time, but what it says of descriptors
+// holds for one at a time in a process.
+func Apart(t *testing.T, test func(t *testing.T), args ...string) {
 	if os.Getenv(apartName) == t.Name() {
 		test(t)
 		return
 	}
 	t.Parallel()
-	cmd := exec.Command(os.Args[0], "-test.short", "-test.run="+apartPattern(t.Name()))
+	cmd := exec.Command(os.Args[0], append(args, "-test.run="+apartPattern(t.Name()))...)
 	for _, name := range []string{"test.v", "test.timeout"} {
 		if f := flag.Lookup(name); f != nil {
 			cmd.Args = append(cmd.Args, "-"+name+"="+f.Value.String())
@@ -57,6 +57,6 @@ func apartPattern(name string) string {
 // Main runs a package's tests, with those that run apart many at a time.
 func Main(m *testing.M) {
 	flag.Parse()
-	flag.Set("test.parallel", "8")
+	flag.Set("test.parallel", "16")
 	os.Exit(m.Run())
 }
