@@ -1,6 +1,6 @@
 // Package poller tells which file descriptors are ready for reading or writing:
-// one interface, with epoll behind it on Linux and kqueue on macOS and the
-// BSDs.
+// one interface, with epoll behind it on Linux, kqueue on macOS and the BSDs,
+// and poll(2) on AIX, Solaris and illumos.
 //
 // A Poller knows descriptors and nothing above them. It never reads, writes or
 // closes a descriptor that it watches; closing is the caller's, after
@@ -49,7 +49,8 @@ const (
 
 	// Edge reports a condition when it arises: when new data arrives (also
 	// behind unread data) or room appears. Modify re-arms it, so that a
-	// condition that holds already is reported once more.
+	// condition that holds already is reported once more. With poll(2) it is
+	// refused with ErrNoEdges.
 	Edge
 
 	// OneShot reports one event and is then silent in both directions until the
@@ -89,6 +90,7 @@ var (
 	ErrInvalid     = fmt.Errorf("poller: %w", fs.ErrInvalid)
 	ErrNotPollable = errors.New("poller: file is always ready (regular file, directory or the like) and cannot be polled")
 	ErrBusy        = errors.New("poller: another goroutine is waiting")
+	ErrNoEdges     = fmt.Errorf("poller: poll(2) has no edges: %w", errors.ErrUnsupported)
 	ErrUnsupported = fmt.Errorf("poller: no backend for this system: %w", errors.ErrUnsupported)
 )
 
@@ -102,7 +104,7 @@ type Poller interface {
 	// Add starts watching fd. With interest 0 the descriptor is known but
 	// nothing at all is reported, not even errors. It returns ErrExists if fd
 	// is registered, ErrNotPollable for files without readiness, ErrInvalid for
-	// an unknown interest or mode, ErrClosed, or the kernel's error.
+	// an unknown interest or mode, ErrNoEdges, ErrClosed, or the kernel's error.
 	Add(fd int, token Token, interest Interest, mode Mode) error
 
 	// Modify replaces token, interest and mode, and re-arms: a condition that
@@ -129,7 +131,7 @@ type Poller interface {
 
 	// FD returns the descriptor of the Poller itself, which is readable when
 	// events are pending, so that one Poller can be watched by another. It is
-	// the Poller's to close. After Close it is -1.
+	// the Poller's to close. After Close, and with poll(2), it is -1.
 	FD() int
 
 	// Close wakes the Wait in progress, waits until it has left, and releases

@@ -25,8 +25,9 @@ const (
 	toldFailed                   // PeerClosed has been told with an error
 	fired                        // one-shot: has had its event
 	isPipe                       // for the backend: survives Modify
+	isStream                     // a stream socket, likewise
 
-	lasting = isPipe
+	lasting = isPipe | isStream
 )
 
 const noSlot = -1

@@ -1,4 +1,4 @@
-//go:build linux || netbsd || openbsd
+//go:build linux || netbsd || openbsd || aix || solaris
 
 package poller
 
@@ -14,8 +14,8 @@ type pipeWaker struct{ r, w int }
 
 func newPipeWaker() (waker, error) {
 	var fds [2]int
-	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
-		return nil, os.NewSyscallError("pipe2", err)
+	if err := openPipe(fds[:]); err != nil {
+		return nil, os.NewSyscallError("pipe", err)
 	}
 	return &pipeWaker{fds[0], fds[1]}, nil
 }
