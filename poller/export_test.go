@@ -10,3 +10,6 @@ func NewWithMillis() (Poller, error) { return newEpoll(newEventWaker, true) }
 
 // NewEmulated returns a Poller over an emulated kqueue.
 var NewEmulated = newEmulated
+
+// NewPoll returns a Poller over poll(2), with or without POLLRDHUP.
+var NewPoll = newPoll

@@ -21,6 +21,10 @@ func TestVariants(t *testing.T) {
 	run("epoll-pipe", 0, poller.NewWithPipe)
 	// Kernels before 5.11 and some sandboxes have no epoll_pwait2.
 	run("epoll-milliseconds", 0, poller.NewWithMillis)
+	const poll2 = pollertest.NoEdges | pollertest.NoFD | pollertest.NullPolls
+	run("poll", poll2, func() (poller.Poller, error) { return poller.NewPoll(true) })
+	// As on systems without POLLRDHUP.
+	run("poll-late", poll2|pollertest.LateEnd, func() (poller.Poller, error) { return poller.NewPoll(false) })
 	for _, p := range kqueuesim.Profiles {
 		limits := pollertest.NullPolls
 		if p.DeafFIFO {

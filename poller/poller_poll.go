@@ -201,19 +201,12 @@ func (p *pollSet) report(k int) (ev Event) {
 		return ev
 	}
 	found, hints := decodePoll(got, s.interest)
-	if got == unix.POLLIN && !p.rdhup && s.interest&PeerClosed != 0 && s.state&isStream != 0 {
-		if atEnd(int(s.fd)) {
-			found |= PeerClosed
-		} else if s.interest&Readable == 0 {
-			s.armed |= pollBlind
-			p.changed = true
-			if p.blind.IsZero() {
-				p.blind = time.Now().Add(blindFor)
-			}
-		}
+	const broken = unix.POLLHUP | unix.POLLERR
+	if !p.rdhup && got&unix.POLLIN != 0 && got&broken == 0 && s.interest&PeerClosed != 0 {
+		found |= p.watchEnd(s)
 	}
 	if found = s.admit(found, hints); found == 0 {
-		if got&(unix.POLLHUP|unix.POLLERR) != 0 {
+		if got&broken != 0 {
 			p.mute(s)
 		}
 		return ev
@@ -225,6 +218,24 @@ func (p *pollSet) report(k int) (ev Event) {
 		p.changed = true
 	}
 	return Event{Token: s.token, Ready: found, Hints: hints}
+}
+
+// watchEnd is the close watch of what is readable, without POLLRDHUP.
+func (p *pollSet) watchEnd(s *slot) Interest {
+	if s.state&isStream == 0 {
+		return 0
+	}
+	if atEnd(int(s.fd)) {
+		return PeerClosed
+	}
+	if s.interest&Readable == 0 {
+		s.armed |= pollBlind
+		p.changed = true
+		if p.blind.IsZero() {
+			p.blind = time.Now().Add(blindFor)
+		}
+	}
+	return 0
 }
 
 func (p *pollSet) mute(s *slot) {

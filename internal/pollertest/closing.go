@@ -101,6 +101,7 @@ func (s suite) closing(t *testing.T) {
 		for range 3 {
 			h.expect(1, r)
 		}
+		h.unless(NoEdges)
 		h.modify(a, 1, r, edge)
 		h.expect(1, r)
 		h.silent()

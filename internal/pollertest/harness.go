@@ -38,6 +38,9 @@ const (
 	// NoEdges: mode Edge is refused.
 	NoEdges Limits = 1 << iota
 
+	// NoFD: FD is -1, and the Poller can't be watched by another.
+	NoFD
+
 	// LateEnd: that the peer has ended its stream is learned only when all data
 	// before it has been read.
 	LateEnd
@@ -133,6 +136,16 @@ func (s suite) run(t *testing.T, name string, scenario func(h *harness)) {
 		})
 		scenario(h)
 	})
+}
+
+// unless skips a scenario that asks more than the kernel can do.
+func (h *harness) unless(limit Limits) {
+	if h.suite.limits&limit != 0 {
+		h.Skip("the kernel can't do this: ", map[Limits]string{
+			NoEdges: "no edges",
+			NoFD:    "no descriptor of its own",
+		}[limit])
+	}
 }
 
 // another returns one more Poller, which is closed in the end.

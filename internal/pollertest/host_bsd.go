@@ -23,3 +23,6 @@ func threadID() int { return 0 }
 func interrupt(_ int, sig unix.Signal) error {
 	return unix.Kill(unix.Getpid(), sig)
 }
+
+// pollRDHup is asked for only where unread data hides the end of a stream.
+const pollRDHup = 0

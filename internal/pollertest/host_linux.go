@@ -21,3 +21,6 @@ func threadID() int { return unix.Gettid() }
 func interrupt(thread int, sig unix.Signal) error {
 	return unix.Tgkill(unix.Getpid(), thread, sig)
 }
+
+// pollRDHup is what shows that the peer has ended its stream.
+const pollRDHup = unix.POLLRDHUP

@@ -3,6 +3,7 @@
 package pollertest
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/eddyloop/eddy/poller"
@@ -11,6 +12,21 @@ import (
 )
 
 func (s suite) inModes(t *testing.T) {
+	s.run(t, "EdgesMayBeRefused", func(h *harness) {
+		if s.limits&NoEdges == 0 {
+			h.Skip("there are edges")
+		}
+		a, b := h.pair()
+		require.ErrorIs(h, h.Add(a, 1, r, edge), poller.ErrNoEdges)
+		require.ErrorIs(h, h.Remove(a), poller.ErrNotExist)
+		h.add(a, 1, r, level)
+		err := h.Modify(a, 2, r|w, edge)
+		require.ErrorIs(h, err, poller.ErrNoEdges)
+		require.ErrorIs(h, err, errors.ErrUnsupported)
+		h.write(b, "x")
+		h.expect(1, r)
+		h.expect(1, r)
+	})
 	s.streams(t, "LevelRepeatsUntilDrained", func(h *harness, a, b int) {
 		h.add(a, 1, r, level)
 		h.write(b, "xy")
@@ -24,6 +40,7 @@ func (s suite) inModes(t *testing.T) {
 		h.silent()
 	})
 	s.streams(t, "EdgeIsSilentAfterPartialRead", func(h *harness, a, b int) {
+		h.unless(NoEdges)
 		h.add(a, 1, r, edge)
 		h.write(b, "xy")
 		h.expect(1, r)
@@ -33,6 +50,7 @@ func (s suite) inModes(t *testing.T) {
 		h.silent()
 	})
 	s.streams(t, "EdgeTellsOfNewDataBehindOld", func(h *harness, a, b int) {
+		h.unless(NoEdges)
 		h.add(a, 1, r, edge)
 		for range 3 {
 			h.write(b, "x")
@@ -41,6 +59,7 @@ func (s suite) inModes(t *testing.T) {
 		}
 	})
 	s.streams(t, "EdgeAfterDrainingWithoutWait", func(h *harness, a, b int) {
+		h.unless(NoEdges)
 		h.add(a, 1, r, edge)
 		h.write(b, "x")
 		h.expect(1, r)
@@ -51,6 +70,7 @@ func (s suite) inModes(t *testing.T) {
 		h.silent()
 	})
 	s.streams(t, "EdgeIsRearmedByModify", func(h *harness, a, b int) {
+		h.unless(NoEdges)
 		h.add(a, 1, r|w, edge)
 		h.expect(1, w)
 		h.silent()
@@ -64,6 +84,7 @@ func (s suite) inModes(t *testing.T) {
 		h.silent()
 	})
 	s.streams(t, "EdgeStaysEdgeWithoutOneDirection", func(h *harness, a, b int) {
+		h.unless(NoEdges)
 		h.write(b, "x")
 		awaitPoll(a, unix.POLLIN)
 		h.add(a, 1, r|w, edge)
@@ -76,6 +97,7 @@ func (s suite) inModes(t *testing.T) {
 		h.silent()
 	})
 	s.run(t, "EdgeTellsOfNewRoom", func(h *harness) {
+		h.unless(NoEdges)
 		rd, wr := h.pipe()
 		h.add(wr, 1, w, edge)
 		h.expect(1, w)
@@ -86,6 +108,7 @@ func (s suite) inModes(t *testing.T) {
 		h.silent()
 	})
 	s.streams(t, "EdgeTellsOfNewRoomInSocket", func(h *harness, a, b int) {
+		h.unless(NoEdges)
 		total := fill(a)
 		h.add(a, 1, w, edge)
 		h.silent()
@@ -137,6 +160,9 @@ func (s suite) inModes(t *testing.T) {
 		h.add(a, 1, r, level)
 		last := level
 		for step, mode := range []poller.Mode{oneShot, edge, level, edge, oneShot, level, level, edge, edge, oneShot, oneShot} {
+			if mode == edge && s.limits&NoEdges != 0 {
+				continue
+			}
 			token := poller.Token(10 + step)
 			h.modify(a, token, r, mode)
 			h.expect(token, r)

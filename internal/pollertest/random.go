@@ -84,6 +84,12 @@ func (m *model) step() {
 	case 0, 1: // register, or change, or try what is refused
 		m.token++
 		token, interest, mode := m.token, poller.Interest(m.rnd.IntN(8)), poller.Mode(m.rnd.IntN(3))
+		if m.h.suite.limits&NoEdges != 0 && mode == edge {
+			mode = level
+		}
+		if m.h.suite.limits&LateEnd != 0 {
+			interest &^= pc // when it's told depends on time
+		}
 		m.note(" %d %d", interest, mode)
 		if !c.watched {
 			require.ErrorIs(m.h, m.h.Modify(c.a, token, interest, mode), poller.ErrNotExist)

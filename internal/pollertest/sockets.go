@@ -84,6 +84,7 @@ func (s suite) datagrams(t *testing.T) {
 		h.silent()
 	})
 	s.run(t, "EdgeUntilEmpty", func(h *harness) {
+		h.unless(NoEdges)
 		a, to := udp(h)
 		b, _ := udp(h)
 		h.add(a, 1, r, edge)

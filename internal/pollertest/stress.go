@@ -17,7 +17,10 @@ import (
 
 func (s suite) stress(t *testing.T) {
 	s.run(t, "RemoveRacesDelivery", func(h *harness) { h.removeRace(level) })
-	s.run(t, "RemoveRacesDeliveryOfEdges", func(h *harness) { h.removeRace(edge) })
+	s.run(t, "RemoveRacesDeliveryOfEdges", func(h *harness) {
+		h.unless(NoEdges)
+		h.removeRace(edge)
+	})
 	s.run(t, "RemoveRacesDeliveryOfOneShots", func(h *harness) { h.removeRace(oneShot) })
 	s.run(t, "ModifyRacesOneShot", func(h *harness) { h.modifyRace() })
 	s.run(t, "NumbersAreReused", func(h *harness) { h.reuseRounds() })

@@ -1,0 +1,7 @@
+//go:build linux && eddy_poll
+
+package poller_test
+
+import "github.com/eddyloop/eddy/internal/pollertest"
+
+const newLimits = pollertest.NoEdges | pollertest.NoFD | pollertest.NullPolls
