@@ -12,6 +12,7 @@ import (
 
 // TestVariants is about the backends that New doesn't choose here.
 func TestVariants(t *testing.T) {
+	t.Parallel()
 	run := func(name string, limits pollertest.Limits, newPoller func() (poller.Poller, error)) {
 		t.Run(name, func(t *testing.T) {
 			pollertest.Apart(t, func(t *testing.T) { pollertest.Run(t, newPoller, limits) }, "-test.short")
