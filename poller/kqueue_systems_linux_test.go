@@ -120,6 +120,30 @@ func TestSystemsCloseWithoutRemove(t *testing.T) {
 	})
 }
 
+// An event that was under way when its descriptor was removed is of nobody
+// who has the number next, and doesn't use up what that one armed.
+func TestSystemsNumberReusedDuringWait(t *testing.T) {
+	eachSystem(t, func(t *testing.T, s *kqueuesim.Script, k *emulatedQueue, p *front) {
+		for _, mode := range []Mode{Level, Edge, OneShot} {
+			s.Open(sock, connected)
+			require.NoError(t, p.Add(sock, 1, Readable, mode))
+			s.Input(sock, 1)
+			k.Found = func([]kqueuesim.Kevent) {
+				k.Found = nil
+				require.NoError(t, p.Remove(sock))
+				s.Close(sock)
+				s.Open(sock, connected)
+				require.NoError(t, p.Add(sock, 2, Readable, mode))
+			}
+			require.Empty(t, harvest(t, p))
+			s.Input(sock, 1)
+			require.Equal(t, []Event{{2, Readable, 0}}, harvest(t, p))
+			require.NoError(t, p.Remove(sock))
+			s.Close(sock)
+		}
+	})
+}
+
 func TestSystemsModeChanges(t *testing.T) {
 	eachSystem(t, func(t *testing.T, s *kqueuesim.Script, _ *emulatedQueue, p *front) {
 		s.Open(sock, connected)

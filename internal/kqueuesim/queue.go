@@ -20,6 +20,10 @@ type Queue struct {
 	// may have it fail: EINTR, or ETIMEDOUT as macOS is known for.
 	Fault func(changes, events int) error
 
+	// Found, if set, is called with events that are on their way to the
+	// caller: the kernel has done with them, and changes come too late.
+	Found func(events []Kevent)
+
 	mu     sync.Mutex
 	notes  map[key]*knote
 	byID   map[uint32]*knote
@@ -121,7 +125,11 @@ func (q *Queue) Kevent(changes, events []Kevent, timeout *unix.Timespec) (int, e
 	if err != nil || n > 0 || len(events) == 0 {
 		return n, err
 	}
-	return q.wait(events, limit)
+	n, err = q.wait(events, limit)
+	if q.Found != nil && n > 0 {
+		q.Found(events[:n])
+	}
+	return n, err
 }
 
 // limit is the timeout as a duration.

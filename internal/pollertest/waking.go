@@ -70,6 +70,15 @@ func (s suite) wake(t *testing.T) {
 		h.expect(1, r)
 		h.drained(rd)
 		h.silent()
+		// Behind what has been ready for longer, too.
+		h.add(wr, 2, w, level)
+		h.expect(2, w)
+		require.NoError(h, h.Wake())
+		h.expect(2, w)
+		h.modify(wr, 2, 0, level)
+		h.silent()
+		require.NoError(h, h.Wake())
+		h.woken()
 	})
 	s.run(t, "WithRoomForOneEvent", func(h *harness) {
 		// A descriptor that is always ready must not keep the wake-up out.
