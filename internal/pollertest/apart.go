@@ -57,6 +57,6 @@ func apartPattern(name string) string {
 // Main runs a package's tests, with those that run apart many at a time.
 func Main(m *testing.M) {
 	flag.Parse()
-	flag.Set("test.parallel", "16")
+	flag.Set("test.parallel", "8")
 	os.Exit(m.Run())
 }
