@@ -125,14 +125,12 @@ func connect(t *testing.T, kind twinKind) (own, peer int) {
 		l, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|flags, 0)
 		require.NoError(t, err)
 		defer unix.Close(l)
-		small(l)
 		require.NoError(t, unix.Bind(l, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
 		require.NoError(t, unix.Listen(l, 1))
 		addr, err := unix.Getsockname(l)
 		require.NoError(t, err)
 		own, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 		require.NoError(t, err)
-		small(own)
 		require.NoError(t, unix.Connect(own, addr))
 		require.NoError(t, unix.SetNonblock(own, true))
 		peer, _, err = unix.Accept4(l, flags)
@@ -152,13 +150,6 @@ func connect(t *testing.T, kind twinKind) (own, peer int) {
 		return fds[0], fds[1]
 	}
 	return fds[1], fds[0]
-}
-
-// small fixes the size of a socket's buffers, which the kernel otherwise adapts
-// when it likes.
-func small(fd int) {
-	unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, 16<<10)
-	unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 16<<10)
 }
 
 func (c *twins) close() {
@@ -211,7 +202,8 @@ func (c *twins) do(pollers []poller.Poller, o op) string {
 	case opRead:
 		c.each(func(k int) { unix.Read(c.own[k], make([]byte, o.n)) })
 	case opFill:
-		if c.kind != pipeReader && !c.ended {
+		// Over TCP, room comes about whenever an acknowledgement arrives.
+		if c.kind != pipeReader && c.kind != tcpPair && !c.ended {
 			c.fill()
 		}
 	case opDrain:
@@ -220,6 +212,7 @@ func (c *twins) do(pollers []poller.Poller, o op) string {
 		if socket && !c.peerGone {
 			c.peerGone = true
 			c.each(func(k int) { unix.Shutdown(c.peer[k], unix.SHUT_WR) })
+			c.awaitEnd(unix.POLLRDHUP)
 		}
 	case opEnd:
 		if socket && !c.ended {
@@ -314,53 +307,54 @@ func (c *twins) write(n int) {
 	})
 }
 
-// fill writes until there's no room. Over TCP some comes about for a while.
 func (c *twins) fill() {
 	c.each(func(k int) {
-		for again := true; again; {
-			again = false
-			for size := 1 << 16; size > 0; {
-				if _, err := unix.Write(c.own[k], make([]byte, size)); err != nil {
-					size /= 2
-				} else if c.kind == tcpPair {
-					again = true
-				}
-			}
-			if again {
-				time.Sleep(time.Millisecond)
+		for size := 1 << 16; size > 0; {
+			if _, err := unix.Write(c.own[k], make([]byte, size)); err != nil {
+				size /= 2
 			}
 		}
 	})
 }
 
-// drain has the peer read all, also what hasn't got through to it yet.
 func (c *twins) drain() {
 	c.each(func(k int) {
-		for range 2000 {
-			for n := 1; n > 0 && c.peer[k] >= 0; {
-				n, _ = unix.Read(c.peer[k], make([]byte, 1<<16))
-			}
-			left, _ := unix.IoctlGetInt(c.own[k], unix.SIOCOUTQ)
-			if c.kind != tcpPair || c.peer[k] < 0 || left == 0 {
-				return
-			}
-			time.Sleep(100 * time.Microsecond)
+		for n := 1; n > 0 && c.peer[k] >= 0; {
+			n, _ = unix.Read(c.peer[k], make([]byte, 1<<16))
 		}
 	})
+}
+
+// awaitEnd waits until what the peer has done has come through: its end, or
+// with no events asked for, that the connection is gone.
+func (c *twins) awaitEnd(events int16) {
+	if c.kind == tcpPair || c.kind == unixPair {
+		c.each(func(k int) {
+			fds := []unix.PollFd{{Fd: int32(c.own[k]), Events: events}}
+			for n := 0; n == 0; {
+				n, _ = unix.Poll(fds, 1000)
+			}
+		})
+	}
 }
 
 func (c *twins) peerGoes(reset bool) {
+	if c.peer[0] < 0 {
+		return
+	}
 	c.peerGone = true
 	c.each(func(k int) {
-		if c.peer[k] < 0 {
-			return
-		}
 		if reset {
 			unix.SetsockoptLinger(c.peer[k], unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 		}
 		unix.Close(c.peer[k])
 		c.peer[k] = -1
 	})
+	if reset {
+		c.awaitEnd(0)
+	} else {
+		c.awaitEnd(unix.POLLRDHUP)
+	}
 }
 
 // takeOver puts other descriptors at the numbers, against the rules.
