@@ -21,8 +21,9 @@ import (
 func replace(t testing.TB, fd, by int) {
 	t.Helper()
 	require.NoError(t, unix.Close(fd))
-	number, err := unix.FcntlInt(uintptr(by), unix.F_DUPFD_CLOEXEC, fd)
+	number, err := unix.FcntlInt(uintptr(by), unix.F_DUPFD, fd)
 	require.NoError(t, err)
+	unix.CloseOnExec(number)
 	require.Equal(t, fd, number)
 }
 

@@ -68,7 +68,7 @@ func checkPipe(fd int) (flags int, err error) {
 	if err != nil {
 		return 0, os.NewSyscallError("fcntl", err)
 	}
-	if socket.IsStream(fd) != unix.ENOTSOCK {
+	if socket.Is(fd) {
 		return 0, fmt.Errorf("%w: descriptor is a socket", ErrInvalid)
 	}
 	return flags, pollable(fd)

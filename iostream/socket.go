@@ -1,5 +1,3 @@
-//go:build unix
-
 package iostream
 
 import (
@@ -10,21 +8,16 @@ import (
 	"github.com/eddyloop/eddy/internal/socket"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/poller"
-	"golang.org/x/sys/unix"
 )
 
 // NewSocket makes a stream of a connected stream socket, TCP or Unix, on l. The
 // descriptor becomes the stream's, which makes it non-blocking, unless an error
-// is returned. It returns ErrInvalid, ioloop.ErrClosed, or the errno that tells
-// why fd is not such a socket.
+// is returned. It returns ErrInvalid, ioloop.ErrClosed, the errno that tells why
+// fd is not such a socket, or errors.ErrUnsupported where there is no backend.
 func NewSocket(l *ioloop.Loop, fd int, config *Config) (*Stream, error) {
-	if err := socket.IsStream(fd); err != nil {
-		return nil, opError("new", os.NewSyscallError("getsockopt", err))
+	if err := socket.Adopt(fd); err != nil {
+		return nil, opError("new", err)
 	}
-	if err := unix.SetNonblock(fd, true); err != nil {
-		return nil, opError("new", os.NewSyscallError("fcntl", err))
-	}
-	unix.CloseOnExec(fd)
 	return newSocket(l, fd, config)
 }
 

@@ -1,25 +1,16 @@
 package tcp_test
 
 import (
-	"bufio"
-	"context"
-	"fmt"
 	"io"
 	"net"
-	"os"
-	"os/exec"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"testing"
-	"time"
 
-	"github.com/eddyloop/eddy/internal/leaktest"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
 	"github.com/eddyloop/eddy/tcp"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 )
 
 func TestMaxConns(t *testing.T) {
@@ -139,136 +130,4 @@ func TestChurn(t *testing.T) {
 			eventually(t, func() bool { return srv.Stats().Conns == 0 })
 		})
 	}
-}
-
-// TestOutOfDescriptors runs a server that may open 20 more files against 50
-// clients.
-func TestOutOfDescriptors(t *testing.T) {
-	leaktest.Check(t)
-	child := exec.Command(os.Args[0])
-	child.Env = append(os.Environ(), "EDDY_TCP_CHILD=1")
-	child.Stderr = os.Stderr
-	in, err := child.StdinPipe()
-	require.NoError(t, err)
-	out, err := child.StdoutPipe()
-	require.NoError(t, err)
-	require.NoError(t, child.Start())
-	killer := time.AfterFunc(2*patience, func() { child.Process.Kill() })
-	defer killer.Stop()
-	answers := bufio.NewScanner(out)
-	ask := func(question string) string {
-		_, err := fmt.Fprintln(in, question)
-		require.NoError(t, err)
-		require.True(t, answers.Scan(), "the server has died")
-		return answers.Text()
-	}
-	addr, err := net.ResolveTCPAddr("tcp", ask("address"))
-	require.NoError(t, err)
-
-	const clients, served = 50, 15
-	var all []*client
-	for i := range clients {
-		c := dial(t, addr)
-		c.send("hello\n")
-		if i < served {
-			c.expect("hello\n")
-		}
-		all = append(all, c)
-	}
-	eventually(t, func() bool { return ask("pauses") != "0" })
-	var busy time.Duration
-	_, err = fmt.Sscan(ask("idle"), &busy)
-	require.NoError(t, err)
-	require.Less(t, busy, 300*time.Millisecond, "of a second")
-	for _, c := range all[:served] {
-		c.echo("still there\n")
-	}
-	for _, c := range all[:clients/2] {
-		c.Close()
-	}
-	for _, c := range all[clients/2 : clients/2+served] {
-		c.expect("hello\n")
-		c.Close()
-	}
-	for _, c := range all[clients/2+served:] {
-		c.expect("hello\n")
-	}
-	require.Equal(t, "50", ask("accepted"))
-	in.Close()
-	require.NoError(t, child.Wait())
-}
-
-// runChild is the server of TestOutOfDescriptors. It reports whether this
-// process is that.
-func runChild() bool {
-	if os.Getenv("EDDY_TCP_CHILD") == "" {
-		return false
-	}
-	srv := &tcp.Server{Handler: lines, Loops: 2, Logger: quiet()}
-	addr, err := srv.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		panic(err)
-	}
-	done := make(chan error)
-	go func() { done <- srv.Serve(context.Background()) }()
-	if c, err := net.Dial("tcp", addr.String()); err == nil { // until it serves, it has not opened all of its own
-		_, _ = io.WriteString(c, "bye\n")
-		_, _ = io.ReadAll(c)
-		c.Close()
-	}
-	for srv.Stats().Conns > 0 {
-		time.Sleep(time.Millisecond)
-	}
-	if err := leaveFiles(20); err != nil {
-		panic(err)
-	}
-	base := srv.Stats()
-	for questions := bufio.NewScanner(os.Stdin); questions.Scan(); {
-		switch questions.Text() {
-		case "address":
-			fmt.Println(addr)
-		case "pauses":
-			fmt.Println(srv.Stats().AcceptPauses)
-		case "accepted":
-			fmt.Println(srv.Stats().Accepted - base.Accepted)
-		case "idle":
-			before := processorTime()
-			time.Sleep(time.Second)
-			fmt.Println(int64(processorTime() - before))
-		}
-	}
-	srv.Close()
-	<-done
-	return true
-}
-
-// leaveFiles lowers the limit so that the process may open n more files.
-func leaveFiles(n int) error {
-	highest := 0
-	for fd := range 1000 {
-		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil {
-			highest = fd
-		}
-	}
-	free := 0 // below the highest
-	for fd := range highest {
-		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil {
-			free++
-		}
-	}
-	var limit syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
-		return err
-	}
-	set(&limit.Cur, highest+1+n-free)
-	return syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit)
-}
-
-// set stores n where the systems differ in the type.
-func set[T int64 | uint64](p *T, n int) { *p = T(n) }
-
-func processorTime() time.Duration {
-	var usage syscall.Rusage
-	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &usage)
-	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }

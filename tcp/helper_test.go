@@ -23,12 +23,7 @@ import (
 // patience is how long a test waits for what has to happen.
 const patience = 30 * time.Second
 
-func TestMain(m *testing.M) {
-	if runChild() {
-		return
-	}
-	leaktest.Main(m)
-}
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 // lines echoes lines; "bye" ends the conversation.
 func lines(t *ioloop.Task, s *iostream.Stream) error {

@@ -12,7 +12,6 @@ import (
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/tcp"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 )
 
 func requireIPv6(t *testing.T) {
@@ -196,46 +195,4 @@ func TestShutdownFreesAddress(t *testing.T) {
 		require.NoError(t, err)
 		require.ErrorIs(t, receive(t, done), tcp.ErrServerClosed)
 	}
-}
-
-// socketsOf returns the descriptors of this process that are sockets bound to
-// addr.
-func socketsOf(t *testing.T, addr net.Addr) []int {
-	t.Helper()
-	if _, err := os.Stat("/proc/self/fd"); err != nil {
-		t.Skip("the descriptors of a process cannot be listed here")
-	}
-	var fds []int
-	for fd := range 1000 {
-		sa, err := unix.Getsockname(fd)
-		if err != nil {
-			continue
-		}
-		if in, ok := sa.(*unix.SockaddrInet4); ok && in.Port == addr.(*net.TCPAddr).Port {
-			fds = append(fds, fd)
-		}
-	}
-	return fds
-}
-
-func TestDescriptorFlags(t *testing.T) {
-	addr, _ := local(t, &tcp.Server{Handler: lines})
-	dial(t, addr).echo("hello\n")
-	fds := socketsOf(t, addr)
-	require.Len(t, fds, 2) // listening and accepted
-	noDelay := 0
-	for _, fd := range fds {
-		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
-		require.NoError(t, err)
-		require.NotZero(t, flags&unix.FD_CLOEXEC)
-		flags, err = unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
-		require.NoError(t, err)
-		require.NotZero(t, flags&unix.O_NONBLOCK)
-		if _, err := unix.Getpeername(fd); err != nil {
-			continue
-		}
-		noDelay, err = unix.GetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY)
-		require.NoError(t, err)
-	}
-	require.NotZero(t, noDelay)
 }

@@ -8,11 +8,11 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"os/exec"
 	"runtime"
 	"strconv"
 	"testing"
 
+	"github.com/eddyloop/eddy/internal/selfexec"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
 	"github.com/eddyloop/eddy/tcp"
@@ -80,8 +80,8 @@ func memory() (heap, stack int64) {
 
 // quietClients has a child process hold n connections that have echoed a line.
 func quietClients(b *testing.B, addr string, n int) (release func()) {
-	child := exec.Command(os.Args[0], "-test.run=^TestQuietClients$")
-	child.Env = append(os.Environ(), "EDDY_QUIET_ADDR="+addr, "EDDY_QUIET_CONNS="+strconv.Itoa(n))
+	child := selfexec.Command("EDDY_QUIET_ADDR="+addr, "-test.run=^TestQuietClients$")
+	child.Env = append(child.Env, "EDDY_QUIET_CONNS="+strconv.Itoa(n))
 	child.Stderr = os.Stderr
 	stdin, err := child.StdinPipe()
 	require.NoError(b, err)

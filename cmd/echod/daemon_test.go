@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/eddyloop/eddy/internal/leaktest"
+	"github.com/eddyloop/eddy/internal/selfexec"
 	"github.com/stretchr/testify/require"
 )
 
@@ -57,9 +58,7 @@ func (o *output) String() string {
 }
 
 func command(args ...string) *exec.Cmd {
-	cmd := exec.Command(os.Args[0], args...)
-	cmd.Env = append(os.Environ(), "ECHOD_TEST_DAEMON=1")
-	return cmd
+	return selfexec.Command("ECHOD_TEST_DAEMON=1", args...)
 }
 
 // start runs echod until the test is over, on a free port unless args say

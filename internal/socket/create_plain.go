@@ -29,23 +29,17 @@ func Stream(domain int) (int, error) {
 }
 
 // Accept takes the next connection of a listener. The fork lock is not held:
-// accept might block if somebody has made the listener blocking.
+// accept might block if somebody has made the listener blocking. Whether the
+// connection inherits the listener's flags differs, so all are set.
 func Accept(fd int) (int, error) {
 	conn, _, err := unix.Accept(fd)
 	if err != nil {
 		return -1, err
 	}
 	unix.CloseOnExec(conn)
-	if err := prepare(conn); err != nil { // macOS: the peer has gone
+	if err := prepare(conn); err != nil {
 		_ = unix.Close(conn)
-		return -1, unix.ECONNABORTED
+		return -1, err
 	}
 	return conn, nil
-}
-
-func prepare(fd int) error {
-	if err := unix.SetNonblock(fd, true); err != nil {
-		return err
-	}
-	return noSigpipe(fd)
 }

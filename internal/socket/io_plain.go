@@ -2,7 +2,11 @@
 
 package socket
 
-import "golang.org/x/sys/unix"
+import (
+	"runtime"
+
+	"golang.org/x/sys/unix"
+)
 
 // Read reads up to len(p) and at most MaxBytes bytes from a socket; 0 is the end
 // of the stream.
@@ -22,7 +26,7 @@ func Send(fd int, p []byte) (int, error) {
 	for {
 		n, err := unix.SendmsgN(fd, p, nil, nil, sendFlags)
 		if err != unix.EINTR {
-			return max(n, 0), sendError(err)
+			return max(n, 0), sendError(runtime.GOOS, err)
 		}
 	}
 }
@@ -36,7 +40,7 @@ func SendVector(fd int, bufs [][]byte) (int, error) {
 	for {
 		n, err := unix.SendmsgBuffers(fd, bufs, nil, nil, sendFlags)
 		if err != unix.EINTR {
-			return max(n, 0), sendError(err)
+			return max(n, 0), sendError(runtime.GOOS, err)
 		}
 	}
 }

@@ -24,7 +24,7 @@ func Read(fd int, p []byte) (int, error) {
 // Send writes some of p to a socket, without SIGPIPE.
 func Send(fd int, p []byte) (int, error) {
 	p = p[:min(len(p), MaxBytes)]
-	return retry(unix.SYS_SENDTO, fd, unsafe.Pointer(unsafe.SliceData(p)), len(p), unix.MSG_NOSIGNAL)
+	return retry(unix.SYS_SENDTO, fd, unsafe.Pointer(unsafe.SliceData(p)), len(p), sendFlags)
 }
 
 // SendVector writes some of bufs, in order, to a socket, without SIGPIPE.
@@ -45,7 +45,7 @@ func SendVector(fd int, bufs [][]byte) (int, error) {
 	}
 	header.Iov = &vector[0]
 	header.SetIovlen(count)
-	return retry(unix.SYS_SENDMSG, fd, unsafe.Pointer(&header), unix.MSG_NOSIGNAL, 0)
+	return retry(unix.SYS_SENDMSG, fd, unsafe.Pointer(&header), sendFlags, 0)
 }
 
 func retry(trap uintptr, fd int, p unsafe.Pointer, n, flags int) (int, error) {

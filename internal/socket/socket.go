@@ -3,7 +3,7 @@
 // Package socket is the one place that knows how each system makes, uses and
 // names stream sockets, and how it uses pipes and terminals: every descriptor
 // that it returns is non-blocking and closed on exec. Errors are bare errnos,
-// except those of Listen.
+// except those of Adopt and Listen.
 package socket
 
 import (
@@ -78,9 +78,29 @@ func TakeError(fd int) error {
 	return nil
 }
 
-// IsStream returns ENOTSOCK, or ESOCKTNOSUPPORT for a socket that is not a byte
-// stream.
-func IsStream(fd int) error {
+// Adopt makes a stream socket of somebody else's non-blocking and closed on
+// exec. It returns an *os.SyscallError: of ENOTSOCK, or of ESOCKTNOSUPPORT for a
+// socket that is not a byte stream.
+func Adopt(fd int) error {
+	if err := isStream(fd); err != nil {
+		return os.NewSyscallError("getsockopt", err)
+	}
+	unix.CloseOnExec(fd)
+	return prepare(fd)
+}
+
+// prepare makes a socket what Stream could not make it at once.
+func prepare(fd int) error {
+	if err := unix.SetNonblock(fd, true); err != nil {
+		return os.NewSyscallError("fcntl", err)
+	}
+	return os.NewSyscallError("setsockopt", noSigpipe(fd))
+}
+
+// Is reports whether fd is a socket, of whatever kind.
+func Is(fd int) bool { return isStream(fd) != unix.ENOTSOCK }
+
+func isStream(fd int) error {
 	kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
 	if err == nil && kind != unix.SOCK_STREAM {
 		err = unix.ESOCKTNOSUPPORT
@@ -304,6 +324,20 @@ func isSelf(fd int, peer unix.Sockaddr) bool {
 
 // InProgress reports whether err is Connected's for "no outcome yet".
 func InProgress(err error) bool { return err == unix.EINPROGRESS }
+
+// sendError gives an errno of sending on the system goos the meaning that the
+// callers know.
+func sendError(goos string, err error) error {
+	if goos == "darwin" || goos == "ios" {
+		switch err {
+		case unix.ENOBUFS: // the interface's queue is full, which passes
+			return unix.EAGAIN
+		case unix.EPROTOTYPE: // the socket is just being torn down
+			return unix.ECONNRESET
+		}
+	}
+	return err
+}
 
 // WouldBlock reports whether err means that there is nothing to do yet.
 func WouldBlock(err error) bool { return err == unix.EAGAIN || err == unix.EWOULDBLOCK }

@@ -31,20 +31,30 @@ func pair(t *testing.T, addr net.Addr) (client, server int) {
 	require.NoError(t, err)
 	t.Cleanup(func() { socket.Close(client) })
 	if !done {
-		poll(t, client, unix.POLLOUT)
+		waitWritable(t, client)
 		require.NoError(t, socket.Connected(client))
 	}
-	poll(t, listener, unix.POLLIN)
+	waitReadable(t, listener)
 	server, err = socket.Accept(listener)
 	require.NoError(t, err)
 	t.Cleanup(func() { socket.Close(server) })
 	return client, server
 }
 
-func poll(t *testing.T, fd int, events int16) {
+func waitReadable(t *testing.T, fd int) {
+	t.Helper()
+	poll(t, unix.PollFd{Fd: int32(fd), Events: unix.POLLIN})
+}
+
+func waitWritable(t *testing.T, fd int) {
+	t.Helper()
+	poll(t, unix.PollFd{Fd: int32(fd), Events: unix.POLLOUT})
+}
+
+func poll(t *testing.T, file unix.PollFd) {
 	t.Helper()
 	for {
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: events}}, 10_000)
+		n, err := unix.Poll([]unix.PollFd{file}, 10_000)
 		if err == unix.EINTR {
 			continue
 		}
@@ -83,7 +93,7 @@ func TestPair(t *testing.T) {
 	eachFamily(t, func(t *testing.T, client, server int) {
 		for _, fd := range []int{client, server} {
 			requireFlags(t, fd)
-			require.NoError(t, socket.IsStream(fd))
+			require.NoError(t, socket.Adopt(fd))
 			require.NoError(t, socket.SetNoDelay(fd, true))
 			require.NoError(t, socket.SetNoDelay(fd, false))
 		}
@@ -131,7 +141,7 @@ func TestSendVector(t *testing.T) {
 			var got []byte
 			buf := make([]byte, socket.MaxBytes)
 			for len(got) < sent {
-				poll(t, server, unix.POLLIN)
+				waitReadable(t, server)
 				n, err := socket.Read(server, buf)
 				require.NoError(t, err)
 				got = append(got, buf[:n]...)
@@ -151,7 +161,7 @@ func TestSendToClosedPeer(t *testing.T) {
 	require.NoError(t, unix.Close(duplicate))
 	for err == nil {
 		_, err = socket.Send(client, make([]byte, 100))
-		poll(t, client, unix.POLLOUT)
+		waitWritable(t, client)
 	}
 	require.True(t, err == unix.EPIPE || err == unix.ECONNRESET, err)
 }
@@ -168,21 +178,29 @@ func TestSelfConnect(t *testing.T) {
 	if err := unix.Connect(fd, self); err != nil && err != unix.EINPROGRESS {
 		t.Skip("the system does not do that: ", err)
 	}
-	poll(t, fd, unix.POLLOUT)
+	waitWritable(t, fd)
 	require.Equal(t, unix.ECONNREFUSED, socket.Connected(fd))
 }
 
-func TestIsStream(t *testing.T) {
+func TestAdopt(t *testing.T) {
 	leaktest.Check(t)
+	stream, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
+	require.NoError(t, err)
+	defer unix.Close(stream)
+	require.NoError(t, socket.Adopt(stream))
+	requireFlags(t, stream)
 	datagram, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
 	require.NoError(t, err)
 	defer unix.Close(datagram)
-	require.Equal(t, unix.ESOCKTNOSUPPORT, socket.IsStream(datagram))
+	require.ErrorIs(t, socket.Adopt(datagram), unix.ESOCKTNOSUPPORT)
+	flags, err := unix.FcntlInt(uintptr(datagram), unix.F_GETFL, 0)
+	require.NoError(t, err)
+	require.Zero(t, flags&unix.O_NONBLOCK, "what is refused is not changed")
 	r, w, err := os.Pipe()
 	require.NoError(t, err)
 	defer r.Close()
 	defer w.Close()
-	require.Equal(t, unix.ENOTSOCK, socket.IsStream(int(r.Fd())))
+	require.ErrorIs(t, socket.Adopt(int(r.Fd())), unix.ENOTSOCK)
 }
 
 func TestAddresses(t *testing.T) {

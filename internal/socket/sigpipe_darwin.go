@@ -1,0 +1,16 @@
+package socket
+
+import "golang.org/x/sys/unix"
+
+// sendFlags is nothing: not every release knows MSG_NOSIGNAL.
+const sendFlags = 0
+
+// noSigpipe stands in for MSG_NOSIGNAL. A connection that is broken already
+// refuses the option with EINVAL; the next read tells what became of it.
+func noSigpipe(fd int) error {
+	err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_NOSIGPIPE, 1)
+	if err == unix.EINVAL {
+		return nil
+	}
+	return err
+}

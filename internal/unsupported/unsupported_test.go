@@ -1,0 +1,75 @@
+//go:build !unix
+
+package unsupported_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/eddyloop/eddy/ioloop"
+	"github.com/eddyloop/eddy/iostream"
+	"github.com/eddyloop/eddy/poller"
+	"github.com/eddyloop/eddy/tcp"
+	"github.com/stretchr/testify/require"
+)
+
+// noPoller is a Poller that does nothing but wake: somebody may bring one.
+type noPoller chan struct{}
+
+func (noPoller) Add(int, poller.Token, poller.Interest, poller.Mode) error {
+	return poller.ErrUnsupported
+}
+func (noPoller) Modify(int, poller.Token, poller.Interest, poller.Mode) error {
+	return poller.ErrNotExist
+}
+func (noPoller) Remove(int) error { return poller.ErrNotExist }
+func (noPoller) FD() int          { return -1 }
+func (noPoller) Close() error     { return nil }
+
+func (p noPoller) Wait(_ []poller.Event, timeout time.Duration) (int, error) {
+	if timeout < 0 {
+		<-p
+	}
+	return 0, nil
+}
+
+func (p noPoller) Wake() error {
+	select {
+	case p <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// Where there is no backend every constructor says so, and no other error.
+func TestUnsupported(t *testing.T) {
+	l, err := ioloop.New(ioloop.Config{Poller: make(noPoller, 1)})
+	require.NoError(t, err)
+	ended := make(chan error)
+	go func() { ended <- l.Run(context.Background()) }()
+	defer func() {
+		require.NoError(t, l.Close())
+		require.NoError(t, <-ended)
+	}()
+	handler := func(*ioloop.Task, *iostream.Stream) error { return nil }
+	for name, construct := range map[string]func() error{
+		"poller.New":         func() error { _, err := poller.New(); return err },
+		"ioloop.New":         func() error { _, err := ioloop.New(ioloop.Config{}); return err },
+		"ioloop.NewGroup":    func() error { _, err := ioloop.NewGroup(2, ioloop.Config{}); return err },
+		"iostream.NewSocket": func() error { _, err := iostream.NewSocket(l, 0, nil); return err },
+		"Server.Listen":      func() error { _, err := new(tcp.Server).Listen("tcp", "127.0.0.1:0"); return err },
+		"Server.Listen unix": func() error { _, err := new(tcp.Server).Listen("unix", "s"); return err },
+		"Server.Serve":       func() error { return (&tcp.Server{Handler: handler}).Serve(context.Background()) },
+		"Server.ListenAndServe": func() error {
+			return (&tcp.Server{Handler: handler}).ListenAndServe(context.Background(), "tcp", "127.0.0.1:0")
+		},
+		"Dial":      func() error { _, err := tcp.Dial(context.Background(), l, "tcp", "127.0.0.1:1"); return err },
+		"Dial unix": func() error { _, err := tcp.Dial(context.Background(), l, "unix", "s"); return err },
+	} {
+		t.Run(name, func(t *testing.T) {
+			require.ErrorIs(t, construct(), errors.ErrUnsupported)
+		})
+	}
+}
