@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/signal"
 	"runtime"
 	"runtime/pprof"
 	"strings"
@@ -18,7 +19,10 @@ const patience = 30 * time.Second
 
 // Main is a TestMain that checks a whole package.
 func Main(m *testing.M) {
-	// Let the runtime open what it keeps for itself.
+	// Let the runtime open and start what it keeps for itself.
+	ignored := make(chan os.Signal, 1)
+	signal.Notify(ignored, os.Interrupt) // as fuzzing does, which never stops it
+	signal.Stop(ignored)
 	if r, w, err := os.Pipe(); err == nil {
 		r.Close()
 		w.Close()

@@ -15,7 +15,6 @@ func TestSendError(t *testing.T) {
 		got, want error
 	}{
 		{"darwin", unix.ENOBUFS, unix.EAGAIN},
-		{"ios", unix.ENOBUFS, unix.EAGAIN},
 		{"freebsd", unix.ENOBUFS, unix.ENOBUFS},
 		{"darwin", unix.EPROTOTYPE, unix.ECONNRESET},
 		{"linux", unix.EPROTOTYPE, unix.EPROTOTYPE},

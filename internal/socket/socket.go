@@ -328,7 +328,7 @@ func InProgress(err error) bool { return err == unix.EINPROGRESS }
 // sendError gives an errno of sending on the system goos the meaning that the
 // callers know.
 func sendError(goos string, err error) error {
-	if goos == "darwin" || goos == "ios" {
+	if goos == "darwin" {
 		switch err {
 		case unix.ENOBUFS: // the interface's queue is full, which passes
 			return unix.EAGAIN
