@@ -155,8 +155,11 @@ func TestForConcurrent(t *testing.T) {
 // TestLinear compares a buffer with one of eight times its length. If each
 // arrival searched the whole buffer, that would take 64 times as long.
 func TestLinear(t *testing.T) {
-	short, long := scanEach(t, 32<<10), scanEach(t, 256<<10)
-	require.Less(t, long, 30*short)
+	short, long := scanEach(t, 128<<10), scanEach(t, 1<<20)
+	for range 2 { // others may have been busy meanwhile
+		short, long = min(short, scanEach(t, 128<<10)), min(long, scanEach(t, 1<<20))
+	}
+	require.Less(t, long, 24*short)
 }
 
 // scanEach scans a buffer whose bytes arrive one by one.
@@ -167,7 +170,9 @@ func scanEach(t *testing.T, length int) time.Duration {
 	for _, expr := range []string{`[ab]*c[ab]*d`, `aaaaaaaaaaaaaaaaaaaaaaaaaaaac`, `(a|b)+[^ab]$`} {
 		sc := For(regexp.MustCompile(expr)).NewScanner()
 		for n := range buf {
-			require.Equal(t, -1, sc.Scan(buf[:n]))
+			if end := sc.Scan(buf[:n]); end != -1 {
+				require.Equal(t, -1, end)
+			}
 		}
 	}
 	return time.Since(start)
