@@ -86,15 +86,15 @@ func Adopt(fd int) error {
 		return os.NewSyscallError("getsockopt", err)
 	}
 	unix.CloseOnExec(fd)
-	return prepare(fd)
+	return os.NewSyscallError("fcntl", prepare(fd))
 }
 
 // prepare makes a socket what Stream could not make it at once.
 func prepare(fd int) error {
 	if err := unix.SetNonblock(fd, true); err != nil {
-		return os.NewSyscallError("fcntl", err)
+		return err
 	}
-	return os.NewSyscallError("setsockopt", noSigpipe(fd))
+	return noSigpipe(fd)
 }
 
 // Is reports whether fd is a socket, of whatever kind.
