@@ -2,6 +2,7 @@ package ioloop_test
 
 import (
 	"context"
+	"os"
 	"runtime"
 	"testing"
 	"time"
@@ -10,7 +11,6 @@ import (
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/poller"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 )
 
 // steps runs the loop by hand until there is nothing to do, and returns how many
@@ -59,17 +59,17 @@ func TestStepRunsOneTurn(t *testing.T) {
 
 func TestStepSeesEvents(t *testing.T) {
 	l, _ := newStepped(t)
-	var fds [2]int
-	require.NoError(t, unix.Pipe(fds[:]))
-	defer unix.Close(fds[0])
-	defer unix.Close(fds[1])
+	r, w, err := os.Pipe()
+	require.NoError(t, err)
+	defer r.Close()
+	defer w.Close()
 	var got [8]byte
-	_, err := l.Handle(fds[0], poller.Readable, ioloop.HandlerFunc(func(poller.Interest, poller.Hint) {
-		_, _ = unix.Read(fds[0], got[:])
+	_, err = l.Handle(int(r.Fd()), poller.Readable, ioloop.HandlerFunc(func(poller.Interest, poller.Hint) {
+		_, _ = r.Read(got[:])
 	}))
 	require.NoError(t, err)
 	require.Zero(t, steps(t, l))
-	_, err = unix.Write(fds[1], []byte("ready"))
+	_, err = w.WriteString("ready")
 	require.NoError(t, err)
 	require.Equal(t, 1, steps(t, l))
 	require.Equal(t, "ready", string(got[:5]))

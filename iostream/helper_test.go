@@ -17,11 +17,11 @@ import (
 	"time"
 
 	"github.com/eddyloop/eddy/internal/leaktest"
+	"github.com/eddyloop/eddy/internal/socket"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
 	"github.com/eddyloop/eddy/iostreamtest"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 )
 
 // patience is how long a test waits for what must happen. It never waits that
@@ -125,7 +125,7 @@ func rawPair(t testing.TB, network string) (fd int, peer net.Conn) {
 	raw, err := conn.(syscall.Conn).SyscallConn()
 	require.NoError(t, err)
 	require.NoError(t, raw.Control(func(n uintptr) {
-		fd, err = unix.FcntlInt(n, unix.F_DUPFD_CLOEXEC, 0)
+		fd, err = socket.Duplicate(int(n))
 	}))
 	require.NoError(t, err)
 	return fd, peer

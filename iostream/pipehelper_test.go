@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"testing"
 
+	"github.com/eddyloop/eddy/internal/socket"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
 	"github.com/stretchr/testify/require"
@@ -83,7 +84,7 @@ func closeLater(t testing.TB, files ...*os.File) {
 // give returns a descriptor of f for a stream to own, and closes f.
 func give(t testing.TB, f *os.File) int {
 	t.Helper()
-	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	fd, err := socket.Duplicate(int(f.Fd()))
 	require.NoError(t, err)
 	require.NoError(t, f.Close())
 	return fd
@@ -99,7 +100,7 @@ func newPipe(t testing.TB, l *ioloop.Loop, f *os.File, config *iostream.Config) 
 
 // duplicate returns another descriptor of the same open file.
 func duplicate(t testing.TB, f *os.File) *os.File {
-	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	fd, err := socket.Duplicate(int(f.Fd()))
 	require.NoError(t, err)
 	other := os.NewFile(uintptr(fd), f.Name())
 	closeLater(t, other)

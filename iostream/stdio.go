@@ -110,7 +110,7 @@ func (e *stdioEnd) openNull(access int) error {
 	}
 	defer r.Close()
 	defer w.Close()
-	e.fd, err = unix.FcntlInt(r.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	e.fd, err = socket.Duplicate(int(r.Fd()))
 	e.own = err == nil
 	return os.NewSyscallError("fcntl", err)
 }

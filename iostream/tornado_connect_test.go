@@ -79,7 +79,7 @@ var tornadoConnects = []scenario{
 		eddy: "tries again until there is room, or the context ends", why: "Linux answers EAGAIN where TCP would wait", over: []string{"unix"}, once: true,
 		run: func(e *env) {
 			address := filepath.Join(e.TempDir(), "full")
-			fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+			fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM, 0)
 			require.NoError(e, err)
 			defer unix.Close(fd)
 			require.NoError(e, unix.Bind(fd, &unix.SockaddrUnix{Name: address}))

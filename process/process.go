@@ -1,5 +1,3 @@
-//go:build unix
-
 // Package process runs child processes with their standard input and output as
 // streams of a loop, and tells when they have exited, without holding the loop.
 package process
@@ -13,9 +11,9 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/eddyloop/eddy/internal/socket"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
-	"golang.org/x/sys/unix"
 )
 
 // Pipes is a set of the standard descriptors of a process.
@@ -122,14 +120,14 @@ func (p *Process) pipe(write bool, config *iostream.Config) (*iostream.Stream, *
 		ours, theirs = theirs, ours
 	}
 	defer ours.Close()
-	fd, err := unix.FcntlInt(ours.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	fd, err := socket.Duplicate(int(ours.Fd()))
 	if err != nil {
 		theirs.Close()
 		return nil, nil, os.NewSyscallError("fcntl", err)
 	}
 	s, err := iostream.NewPipe(p.loop, fd, config)
 	if err != nil {
-		unix.Close(fd)
+		_ = socket.Close(fd)
 		theirs.Close()
 		return nil, nil, err
 	}

@@ -61,7 +61,7 @@ func ReaderGone(fd int) error {
 func hungUp(fd int) bool { return pollNow(fd, unix.POLLIN)&unix.POLLHUP != 0 }
 
 // pollNow returns which of events, and of what is told unasked, hold.
-func pollNow(fd int, events int16) int16 {
+func pollNow(fd int, events pollBits) pollBits {
 	list := [1]unix.PollFd{{Fd: int32(fd), Events: events}}
 	for {
 		_, err := unix.Poll(list[:], 0)

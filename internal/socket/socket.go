@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -376,5 +377,13 @@ func RemoveFile(addr net.Addr, file os.FileInfo) {
 	}
 }
 
-// Duplicate returns another descriptor of the same socket, closed on exec.
-func Duplicate(fd int) (int, error) { return unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0) }
+// Duplicate returns another descriptor of the same open file, closed on exec.
+func Duplicate(fd int) (int, error) {
+	syscall.ForkLock.RLock() // AIX has no F_DUPFD_CLOEXEC
+	defer syscall.ForkLock.RUnlock()
+	d, err := unix.Dup(fd)
+	if err == nil {
+		unix.CloseOnExec(d)
+	}
+	return d, err
+}

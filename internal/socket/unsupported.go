@@ -16,6 +16,7 @@ func Listen(net.Addr, int) (int, error) { return -1, errors.ErrUnsupported }
 func Connect(net.Addr) (fd int, done bool, err error) { return -1, false, errors.ErrUnsupported }
 
 func Adopt(int) error                       { return errors.ErrUnsupported }
+func Duplicate(int) (int, error)            { return -1, errors.ErrUnsupported }
 func Accept(int) (int, error)               { return -1, errors.ErrUnsupported }
 func Connected(int) error                   { return errors.ErrUnsupported }
 func Read(int, []byte) (int, error)         { return 0, errors.ErrUnsupported }

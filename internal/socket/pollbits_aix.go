@@ -1,0 +1,4 @@
+package socket
+
+// pollBits is the type of the events of poll(2).
+type pollBits = uint16
