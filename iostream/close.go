@@ -81,8 +81,8 @@ func (s *Stream) advance() bool {
 	if s.is(closed) {
 		return false
 	}
-	out := s.backlog() == 0 && s.is(attached)
-	if s.is(finWanted) && !s.is(finSent|writeEnded) && out {
+	out := s.backlog() == 0 && s.is(attached) && !s.is(shaking)
+	if s.is(finWanted) && !s.is(finSent|writeEnded|blocked) && out {
 		s.sendFin()
 	}
 	switch {
@@ -119,8 +119,12 @@ func (s *Stream) unbegun() bool {
 }
 
 func (s *Stream) sendFin() {
-	s.set(finSent)
 	err := s.transport.CloseWrite()
+	if err == ErrWouldBlock {
+		s.set(blocked)
+		return
+	}
+	s.set(finSent)
 	if err == nil {
 		err = net.ErrClosed
 	}
@@ -167,6 +171,9 @@ func (s *Stream) closeLocked(reason error) {
 	if s.out != nil {
 		s.out.drop()
 	}
+	if s.is(shaking) {
+		s.tellHandshake(s.transport.(*tlsTransport), reason)
+	}
 	s.endWaitingRead()
 	s.wakeSent()
 }
@@ -197,6 +204,7 @@ func (s *Stream) finish() {
 	if m.linger != nil {
 		m.linger.Stop()
 	}
+	s.farewell()
 	_ = s.transport.Close(s.loop) // the kernel has let go of it, whatever it says
 	for _, w := range m.closeWaiters {
 		w.done = true

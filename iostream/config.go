@@ -1,6 +1,9 @@
 package iostream
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // Limits that a zero Config stands for, in bytes.
 const (
@@ -35,6 +38,17 @@ type Config struct {
 	// stays readable.
 	AllowHalfClose bool
 
+	// HandshakeTimeout is how long a TLS handshake may take, on the loop's
+	// clock. 0 is DefaultHandshakeTimeout.
+	HandshakeTimeout time.Duration
+
+	// HandshakeOffLoop runs TLS handshakes on goroutines of their own. A
+	// handshake computes for half a millisecond (ECDSA) or more than one (RSA)
+	// during which the loop does nothing else, and the functions of a
+	// tls.Config must not block; with HandshakeOffLoop several processors work
+	// on handshakes, and the functions may block.
+	HandshakeOffLoop bool
+
 	// Closed, if not nil, is called on the loop when a stream has closed, after
 	// the function given to its OnClosed.
 	Closed func(s *Stream, err error)
@@ -54,6 +68,8 @@ func (c *Config) Check() error {
 		return fmt.Errorf("%w: ReadLimit above MaxReadLimit", ErrInvalid)
 	case c.WriteLimit < 0:
 		return fmt.Errorf("%w: negative WriteLimit", ErrInvalid)
+	case c.HandshakeTimeout < 0:
+		return fmt.Errorf("%w: negative HandshakeTimeout", ErrInvalid)
 	case c.HighWaterMark < 0:
 		return fmt.Errorf("%w: negative HighWaterMark", ErrInvalid)
 	case c.HighWaterMark > c.writeLimit():
@@ -84,3 +100,10 @@ func (c *Config) highWaterMark() int {
 }
 
 func (c *Config) lowWaterMark() int { return c.highWaterMark() / 2 }
+
+func (c *Config) handshakeTimeout() time.Duration {
+	if c.HandshakeTimeout == 0 {
+		return DefaultHandshakeTimeout
+	}
+	return c.HandshakeTimeout
+}

@@ -10,6 +10,9 @@ import (
 // call. A read comes first, then what waits for writes, then the news of the
 // end: data, errors, close.
 func (s *Stream) deliver() bool {
+	if s.is(shaking) && s.deliverHandshake() {
+		return true
+	}
 	return s.deliverRead() || s.deliverSent() || s.deliverReadClosed() || s.deliverClosed()
 }
 

@@ -4,6 +4,7 @@ package iostream_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"log/slog"
@@ -93,8 +94,9 @@ func fullWire() *iostreamtest.Wire {
 	return iostreamtest.NewWire(iostreamtest.Options{Window: -1})
 }
 
-// networks are what the tests on real sockets run over.
-var networks = []string{"tcp", "unix"}
+// networks are what the tests on real sockets run over. With TLS the stream is
+// the server of a TCP connection in one, the client in the other.
+var networks = []string{"tcp", "unix", "tls1.2", "tls1.3"}
 
 func eachNetwork(t *testing.T, run func(t *testing.T, network string)) {
 	for _, network := range networks {
@@ -106,6 +108,9 @@ func eachNetwork(t *testing.T, run func(t *testing.T, network string)) {
 func rawPair(t testing.TB, network string) (fd int, peer net.Conn) {
 	t.Helper()
 	address := "127.0.0.1:0"
+	if tlsVersions[network] != 0 {
+		network = "tcp"
+	}
 	if network == "unix" {
 		// The name of t in it could be too long for the path of a socket.
 		dir, err := os.MkdirTemp("", "eddy")
@@ -141,6 +146,9 @@ func pair(t testing.TB, l *ioloop.Loop, network string, config *iostream.Config)
 	s, err := iostream.NewSocket(l, fd, config)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = s.Close() })
+	if version := tlsVersions[network]; version != 0 {
+		return s, secure(t, s, peer, version == tls.VersionTLS13, version)
+	}
 	return s, peer
 }
 
@@ -173,6 +181,9 @@ func expect(t testing.TB, peer net.Conn, want string) {
 // reset has the peer close with a reset instead of a FIN.
 func reset(t testing.TB, peer net.Conn) {
 	t.Helper()
+	if p, ok := peer.(tlsPeer); ok {
+		peer = p.raw // else it would send its close_notify
+	}
 	require.NoError(t, peer.(*net.TCPConn).SetLinger(0))
 	require.NoError(t, peer.Close())
 }

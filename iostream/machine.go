@@ -23,6 +23,10 @@ func (s *Stream) pump(ready poller.Interest, hints poller.Hint) {
 	s.unset(scheduled)
 	s.set(pumping)
 	s.attach()
+	if s.is(shaking) {
+		s.shake()
+		ready = 0 // what it leaves unread is announced again
+	}
 	s.notice(ready)
 	budget := maxDeliveries
 	for budget > 0 && s.progress() {
@@ -151,8 +155,8 @@ func (s *Stream) fill() {
 func (s *Stream) readFailed(err error) {
 	switch err {
 	case ErrWouldBlock:
-	case io.EOF:
-		s.endReading(io.EOF)
+	case io.EOF, io.ErrUnexpectedEOF:
+		s.endReading(err)
 	default:
 		s.closeLocked(err)
 	}
@@ -224,8 +228,8 @@ func (s *Stream) probe() {
 	switch err := s.transport.Probe(); err {
 	case nil: // the end is behind bytes that nobody has asked for yet
 		s.set(readClosed)
-	case io.EOF:
-		s.endReading(io.EOF)
+	case io.EOF, io.ErrUnexpectedEOF:
+		s.endReading(err)
 	default:
 		s.closeLocked(err)
 	}
@@ -255,7 +259,7 @@ func (s *Stream) interest() poller.Interest {
 	var want poller.Interest
 	switch {
 	case s.is(readEnded):
-	case s.receives():
+	case s.receives() || s.is(shaking):
 		s.unset(unwanted)
 		want = read
 	case !s.is(unwanted):

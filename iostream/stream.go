@@ -75,6 +75,7 @@ const (
 	writeExpired                   // the write deadline has passed
 	writeOnly                      // there is no reading side
 	noLinger                       // closing loses nothing that is out already
+	shaking                        // TLS was started, and its outcome not told
 )
 
 // is reports whether any of the facts holds.

@@ -22,7 +22,8 @@ type Transport interface {
 	Arm(l *ioloop.Loop, interest poller.Interest) error
 
 	// Read reads up to len(p) > 0 bytes. It returns n > 0 and nil, or 0 and
-	// ErrWouldBlock, io.EOF at the end of the stream, or what failed.
+	// ErrWouldBlock, io.EOF at the end of the stream, io.ErrUnexpectedEOF if
+	// that came too early for the protocol, or what failed.
 	Read(p []byte) (int, error)
 
 	// Write takes bytes from bufs in order and returns how many, with
@@ -52,7 +53,8 @@ type Transport interface {
 	// there are bytes or nothing yet, io.EOF, or what failed.
 	Probe() error
 
-	// CloseWrite ends the writing direction behind what was flushed.
+	// CloseWrite ends the writing direction behind what was flushed. It returns
+	// ErrWouldBlock if it has to be called again when a Write could go on.
 	CloseWrite() error
 
 	// Close releases the transport. It is called once, also if Attach was not.

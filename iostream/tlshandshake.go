@@ -1,0 +1,221 @@
+package iostream
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net"
+
+	"github.com/eddyloop/eddy/ioloop"
+)
+
+// handshake is a TLS handshake and who is told of its outcome. It is made when
+// TLS is started and dropped when it was told.
+type handshake struct {
+	next  func() (struct{}, bool) // nil until the first step
+	stop  func()
+	yield func(struct{}) bool
+
+	over    bool  // the coroutine has returned
+	err     error // what crypto/tls has said then
+	running bool  // a step is in progress, without the stream's lock
+	dropped bool  // the stream was closed meanwhile
+
+	timer *ioloop.Timer
+	wait  *waitOp
+	fn    func(error)
+}
+
+// shake takes the handshake as far as it gets with what has arrived.
+func (s *Stream) shake() {
+	t := s.transport.(*tlsTransport)
+	if t.ready || t.hs.running || s.is(closed) || !s.is(attached) {
+		return
+	}
+	for range maxFills {
+		if t.hs.next != nil && !t.hs.over {
+			if t.receive() != nil {
+				break
+			}
+			s.touch()
+		}
+		if !t.hs.over && !s.step(t) {
+			return
+		}
+		if t.hs.over || s.is(closed) {
+			break
+		}
+	}
+	switch err := t.Flush(); err {
+	case nil:
+	case ErrWouldBlock:
+		s.set(blocked)
+	default:
+		s.closeLocked(err)
+	}
+	if t.hs.over && !s.is(closed) {
+		s.endHandshake(t)
+	}
+}
+
+// step resumes the handshake until it needs input or is over, and reports
+// whether that has been done. The stream is not locked meanwhile, for functions
+// of the tls.Config are called. If one of them panics, that is contained like
+// any panic of a stream's callback.
+func (s *Stream) step(t *tlsTransport) bool {
+	t.hs.running = true
+	if s.config.HandshakeOffLoop {
+		s.offload(t)
+		return false
+	}
+	s.mu.Unlock()
+	returned := false
+	defer func() {
+		s.mu.Lock()
+		t.hs.running = false
+		if !returned {
+			s.mu.Unlock()
+		}
+	}()
+	t.hs.resume(t.conn)
+	returned = true
+	return true
+}
+
+// offload resumes the handshake on a goroutine, which hands back to the loop.
+func (s *Stream) offload(t *tlsTransport) {
+	hs := t.hs
+	err := ioloop.Offload(s.loop, func() (struct{}, error) {
+		defer func() {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			hs.running = false
+			if hs.dropped {
+				hs.end()
+			}
+			s.poke()
+		}()
+		hs.resume(t.conn)
+		return struct{}{}, nil
+	}, func(_ struct{}, err error) {
+		if err != nil { // a panic
+			_ = s.CloseWithError(err)
+		}
+	})
+	if err != nil {
+		hs.running = false
+		s.closeLocked(err)
+	}
+}
+
+// resume runs the coroutine. It is made where it is first run, for the runtime
+// wants a coroutine resumed on a goroutine as free of its thread as the one
+// that made it.
+func (hs *handshake) resume(conn *tls.Conn) {
+	if hs.next == nil {
+		hs.next, hs.stop = iter.Pull(func(yield func(struct{}) bool) {
+			hs.yield = yield
+			hs.err = conn.HandshakeContext(context.Background()) // starts no goroutine
+			hs.over = true
+		})
+	}
+	hs.next()
+}
+
+// end unwinds a coroutine that is suspended, or has it done later.
+func (hs *handshake) end() {
+	hs.timer.Stop()
+	if hs.running {
+		hs.dropped = true
+	} else if hs.stop != nil {
+		hs.stop()
+	}
+}
+
+// endHandshake takes in how the handshake has ended.
+func (s *Stream) endHandshake(t *tlsTransport) {
+	hs := t.hs
+	t.releaseInput()
+	if hs.err != nil {
+		t.alert = true
+		s.closeLocked(fmt.Errorf("TLS handshake: %w", t.handshakeError()))
+		return
+	}
+	hs.timer.Stop()
+	t.ready = true
+	s.unset(blocked)
+	if hs.fn == nil {
+		s.tellHandshake(t, nil)
+	}
+}
+
+func (t *tlsTransport) handshakeError() error {
+	if t.rxErr != nil {
+		return unexpected(t.rxErr)
+	}
+	var header tls.RecordHeaderError
+	if errors.As(t.hs.err, &header) {
+		header.Conn = nil // who wrote to it would do so behind the stream's back
+		return header
+	}
+	return t.hs.err
+}
+
+// tellHandshake completes the waiting call.
+func (s *Stream) tellHandshake(t *tlsTransport, err error) {
+	if w := t.hs.wait; w != nil {
+		t.hs.wait = nil
+		w.err, w.done = opError("start tls", err), true
+		s.loop.WakeWaiter(&w.Waiter)
+	}
+	if err == nil {
+		s.unset(shaking)
+		t.hs = nil
+	}
+}
+
+// deliverHandshake calls the function that waits for the handshake.
+func (s *Stream) deliverHandshake() bool {
+	t := s.transport.(*tlsTransport)
+	if !t.ready && !s.is(closed) {
+		return false
+	}
+	var err error
+	if s.is(closed) {
+		err = opError("start tls", s.more.err)
+	}
+	fn := t.hs.fn
+	s.unset(shaking)
+	if fn == nil {
+		return false
+	}
+	t.hs.fn = nil
+	if t.ready {
+		t.hs = nil
+	}
+	s.mu.Unlock()
+	fn(err)
+	s.mu.Lock()
+	return true
+}
+
+func (s *Stream) handshakeLate(t *tlsTransport) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !t.ready {
+		s.closeLocked(ErrHandshakeTimeout)
+		s.poke()
+	}
+}
+
+// farewell tells a TLS peer that nothing is missing, if nothing is.
+func (s *Stream) farewell() {
+	t, ok := s.transport.(*tlsTransport)
+	orderly := s.more.err == net.ErrClosed || s.more.err == io.EOF
+	if ok && orderly && s.more.sent == s.accepted {
+		t.notify()
+	}
+}

@@ -1,0 +1,352 @@
+package iostream
+
+import (
+	"crypto/tls"
+	"io"
+	"net"
+
+	"github.com/eddyloop/eddy/ioloop"
+	"github.com/eddyloop/eddy/poller"
+)
+
+// tlsTransport is TLS over another transport. A quiet one holds a tls.Conn and
+// no buffers of its own.
+//
+// While the handshake runs, its coroutine has the fields up to tx to itself;
+// everything else is under the stream's lock as in any transport.
+type tlsTransport struct {
+	lower Transport
+	conn  *tls.Conn
+	hs    *handshake // nil once its outcome was told
+	ready bool       // the handshake has succeeded
+
+	rx       []byte // received, and not taken by conn
+	rxErr    error  // comes behind rx
+	frame    recordFrame
+	notified bool   // close_notify was sent
+	tx       []byte // ciphertext, or plaintext from before
+
+	rxBuffer []byte // what rx is part of
+	txDone   int    // bytes of tx that are out
+	marks    [4]txMark
+	marked   int8
+	held     bool  // conn may hold plaintext that was too much for the last Read
+	peeked   bool  // peek was read by Probe
+	peek     byte  // the first byte of what Read returns
+	alert    bool  // tx ends in an alert that the peer should get
+	answers  int   // bytes of tx that Read has caused
+	end      error // what Read returns from now on
+	vector   [1][]byte
+}
+
+// txMark says that plain bytes of plaintext are out when tx is up to end.
+type txMark struct{ end, plain int }
+
+const (
+	maxPlaintext = 16 << 10 // of one record
+	maxBatch     = 48 << 10 // ciphertext that is gathered for one write
+
+	// maxAnswers is how much a peer can have us answer, by requests to update
+	// keys, without reading it. Then it is not read from either.
+	maxAnswers = 16 << 10
+)
+
+func (t *tlsTransport) Attach(l *ioloop.Loop, h ioloop.Handler, interest poller.Interest) error {
+	return t.lower.Attach(l, h, interest)
+}
+
+func (t *tlsTransport) Arm(l *ioloop.Loop, interest poller.Interest) error {
+	return t.lower.Arm(l, interest)
+}
+
+// Want: during the handshake nothing is read or written for the stream, so
+// both wait for what the handshake waits for.
+func (t *tlsTransport) Want() (read, write poller.Interest) {
+	read, write = t.lower.Want()
+	switch {
+	case t.ready && t.answers > maxAnswers:
+		return write, write
+	case t.ready:
+	case t.hs.running:
+		return 0, 0
+	case len(t.tx) == 0:
+		return read, read
+	}
+	return read, write
+}
+
+// Read receives at most once, so that a record which comes in pieces costs no
+// further call for each.
+func (t *tlsTransport) Read(p []byte) (n int, err error) { return t.read(p, false) }
+
+func (t *tlsTransport) read(p []byte, persist bool) (n int, err error) {
+	switch {
+	case !t.ready || t.answers > maxAnswers:
+		return 0, ErrWouldBlock
+	case t.peeked:
+		t.peeked = false
+		p[0] = t.peek
+		return 1, nil
+	case t.end != nil:
+		return 0, t.end
+	}
+	before := len(t.tx)
+	n, err = t.decrypt(p, persist)
+	t.answers += len(t.tx) - before
+	t.releaseInput()
+	return n, err
+}
+
+// decrypt reads plaintext as long as ciphertext is there; if there is none, it
+// receives some.
+func (t *tlsTransport) decrypt(p []byte, persist bool) (n int, err error) {
+	for received := false; n < len(p); {
+		if len(t.rx) == 0 && !t.held {
+			if n > 0 || received && !persist {
+				break
+			}
+			if err := t.receive(); err != nil {
+				return 0, err
+			}
+			received = true
+		}
+		k, err := t.conn.Read(p[n:])
+		t.held = k == len(p)-n
+		n += k // also with an error
+		if err != nil && err != errNotYet {
+			t.end = t.readEnd(err)
+			break
+		}
+	}
+	switch {
+	case n > 0:
+		return n, nil
+	case t.end != nil:
+		return 0, t.end
+	}
+	return 0, ErrWouldBlock
+}
+
+// receive fills rx, which is empty. It returns ErrWouldBlock, or nil if there
+// is something for the wire: bytes, the end, what failed.
+func (t *tlsTransport) receive() error {
+	if t.rxErr != nil {
+		return nil
+	}
+	if t.rxBuffer == nil {
+		b := getBuffer(maxRead)
+		t.rxBuffer = b[:cap(b)]
+	}
+	n, err := t.lower.Read(t.rxBuffer)
+	if n == 0 {
+		t.releaseInput()
+		if err == ErrWouldBlock {
+			return err
+		}
+		t.rxErr = err
+		return nil
+	}
+	t.rx = t.rxBuffer[:n]
+	return nil
+}
+
+func (t *tlsTransport) releaseInput() {
+	if len(t.rx) == 0 && t.rxBuffer != nil {
+		putBuffer(t.rxBuffer)
+		t.rx, t.rxBuffer = nil, nil
+	}
+}
+
+// readEnd returns why nothing more can be read, given what conn says.
+func (t *tlsTransport) readEnd(err error) error {
+	switch {
+	case t.rxErr != nil:
+		return unexpected(t.rxErr) // cut off: conn does not tell where
+	case err != io.EOF:
+		t.alert = true
+	}
+	return err
+}
+
+// Write encrypts into tx and sends that. It begins with an empty tx, so that
+// the little there is to know of it stays little.
+func (t *tlsTransport) Write(bufs [][]byte) (n int, err error) {
+	if !t.ready {
+		return 0, ErrWouldBlock
+	}
+	if err := t.Flush(); err != nil {
+		return 0, err
+	}
+	for _, b := range bufs {
+		for len(b) > 0 {
+			if len(t.tx) >= maxBatch {
+				if err := t.Flush(); err != nil {
+					return n, err
+				}
+			}
+			k, err := t.encrypt(b[:min(len(b), maxPlaintext)])
+			n += k
+			b = b[k:]
+			if err != nil {
+				return n, err
+			}
+		}
+	}
+	return n, nil
+}
+
+func (t *tlsTransport) encrypt(piece []byte) (int, error) {
+	const overhead = 64 // of one record, at least
+	if cap(t.tx) == 0 {
+		t.tx = getBuffer(len(piece) + overhead)
+	}
+	n, err := t.conn.Write(piece)
+	t.mark(len(t.tx), n)
+	return n, err
+}
+
+// mark notes what tx is made of. When there is no room the last mark takes more
+// in, which at worst says "not sent" for longer.
+func (t *tlsTransport) mark(end, plain int) {
+	if int(t.marked) < len(t.marks) {
+		t.marked++
+	} else {
+		plain += t.marks[t.marked-1].plain
+	}
+	t.marks[t.marked-1] = txMark{end, plain}
+}
+
+// Flush sends tx.
+func (t *tlsTransport) Flush() error {
+	if t.hs != nil && t.hs.running {
+		return ErrWouldBlock // the handshake's end has the loop flush
+	}
+	for t.txDone < len(t.tx) {
+		t.vector[0] = t.tx[t.txDone:]
+		n, err := t.lower.Write(t.vector[:])
+		t.txDone += n
+		if err != nil && t.txDone < len(t.tx) {
+			return err
+		}
+	}
+	t.releaseOutput()
+	return nil
+}
+
+func (t *tlsTransport) releaseOutput() {
+	if t.tx != nil {
+		putBuffer(t.tx)
+		t.tx, t.vector[0] = nil, nil
+	}
+	t.txDone, t.marked, t.answers = 0, 0, 0
+}
+
+// Unsent counts whole writes of at most 16 KiB: what is out of one that is not
+// out as a whole counts as unsent.
+func (t *tlsTransport) Unsent() (n int) {
+	for _, m := range t.marks[:t.marked] {
+		if m.end > t.txDone {
+			n += m.plain
+		}
+	}
+	return n
+}
+
+func (t *tlsTransport) Buffered() bool {
+	return t.ready && t.answers <= maxAnswers && (t.held || t.peeked || len(t.rx) > 0 || t.end != nil)
+}
+
+// Probe reads what lies before the end, up to the first byte of plaintext: it
+// may be nothing but messages of the protocol, and the peer's close_notify.
+func (t *tlsTransport) Probe() error {
+	if !t.ready || t.Buffered() && t.end == nil {
+		return nil
+	}
+	var one [1]byte
+	switch n, err := t.read(one[:], true); {
+	case n > 0:
+		t.peek, t.peeked = one[0], true
+	case err != ErrWouldBlock:
+		return err
+	}
+	return nil
+}
+
+// CloseWrite sends close_notify, and what else there is, before it ends the
+// direction.
+func (t *tlsTransport) CloseWrite() error {
+	t.notify()
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	return t.lower.CloseWrite()
+}
+
+// notify adds close_notify to tx. Where conn has failed, it cannot any more.
+func (t *tlsTransport) notify() {
+	if t.ready && !t.notified {
+		_ = t.conn.CloseWrite()
+		t.notified = true
+	}
+}
+
+// Close makes one attempt to tell the peer why.
+func (t *tlsTransport) Close(l *ioloop.Loop) error {
+	if t.alert || t.notified {
+		_ = t.Flush()
+	}
+	if t.hs != nil {
+		t.hs.end()
+	}
+	if t.hs == nil || !t.hs.running {
+		t.rx = nil
+		t.releaseInput()
+		t.releaseOutput()
+	}
+	return t.lower.Close(l)
+}
+
+// takeEarly moves what the stream has received to where TLS reads.
+func (t *tlsTransport) takeEarly(in *input) {
+	if n := in.len(); n > 0 {
+		t.rxBuffer = append(getBuffer(n), in.take(n)...)
+		t.rx = t.rxBuffer
+	}
+	in.release()
+}
+
+// takeBacklog moves what the stream has written, and not sent, ahead of what
+// TLS writes.
+func (t *tlsTransport) takeBacklog(out *output) {
+	if out.size == 0 {
+		return
+	}
+	t.tx = getBuffer(out.size)
+	for _, b := range out.slices(nil) {
+		t.tx = append(t.tx, b...)
+	}
+	t.mark(len(t.tx), len(t.tx))
+	out.drop()
+	out.unsent = t.Unsent()
+}
+
+func (t *tlsTransport) LocalAddr() net.Addr {
+	if a, ok := t.lower.(Addresser); ok {
+		return a.LocalAddr()
+	}
+	return nil
+}
+
+func (t *tlsTransport) RemoteAddr() net.Addr {
+	if a, ok := t.lower.(Addresser); ok {
+		return a.RemoteAddr()
+	}
+	return nil
+}
+
+func (t *tlsTransport) SetNoDelay(on bool) error {
+	if n, ok := t.lower.(NoDelayer); ok {
+		return n.SetNoDelay(on)
+	}
+	return nil
+}
