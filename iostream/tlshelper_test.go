@@ -1,20 +1,28 @@
 package iostream_test
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"io"
+	"log/slog"
 	"math/big"
 	"net"
+	"os"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/eddyloop/eddy/internal/leaktest"
+	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 // authority signs the certificates of the tests.
@@ -114,4 +122,112 @@ func secure(t testing.TB, s *iostream.Stream, peer net.Conn, client bool, versio
 	}
 	require.NoError(t, receive(t, done))
 	return tlsPeer{secured, peer}
+}
+
+// newLoop is a loop that the test runs and closes.
+func newLoop(t testing.TB, config ioloop.Config) *ioloop.Loop {
+	t.Helper()
+	leaktest.Check(t)
+	config.Logger = slog.New(slog.DiscardHandler)
+	l, err := ioloop.New(config)
+	require.NoError(t, err)
+	return l
+}
+
+func dup(t testing.TB, fd int) int {
+	t.Helper()
+	fd, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	require.NoError(t, err)
+	return fd
+}
+
+// simPeer is the other side of a sim, for crypto/tls to talk through. With hold
+// set, what it writes arrives only when the test says so.
+type simPeer struct {
+	sim  *sim
+	read int // bytes of sim.out that were read
+
+	mu      sync.Mutex
+	hold    bool
+	held    string
+	reading bool
+}
+
+func (p *simPeer) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.hold {
+		p.held += string(b)
+		return len(b), nil
+	}
+	p.sim.arrive(string(b))
+	return len(b), nil
+}
+
+func (p *simPeer) Read(b []byte) (int, error) {
+	p.mu.Lock()
+	p.reading = true
+	p.mu.Unlock()
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(50 * time.Microsecond) {
+		n, over := 0, false
+		p.sim.play(func() {
+			n = copy(b, p.sim.out[p.read:])
+			over = p.sim.closed > 0 || p.sim.finSent > 0
+		})
+		p.read += n
+		if n > 0 {
+			return n, nil
+		}
+		if over {
+			return 0, io.EOF
+		}
+	}
+	return 0, os.ErrDeadlineExceeded
+}
+
+// await returns what the peer has written, once it waits for an answer.
+func (p *simPeer) await(t testing.TB) string {
+	for end := time.Now().Add(patience); ; runtime.Gosched() {
+		p.mu.Lock()
+		held, reading := p.held, p.reading
+		p.mu.Unlock()
+		if held != "" && reading {
+			return held
+		}
+		require.True(t, time.Now().Before(end), "the peer has written nothing")
+	}
+}
+
+// take returns what the peer has written since, and forgets it.
+func (p *simPeer) take() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	held := p.held
+	p.held = ""
+	return held
+}
+
+func (p *simPeer) setHold(on bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.hold = on
+}
+
+func (p *simPeer) Close() error                     { return nil }
+func (p *simPeer) LocalAddr() net.Addr              { return &net.TCPAddr{} }
+func (p *simPeer) RemoteAddr() net.Addr             { return &net.TCPAddr{} }
+func (p *simPeer) SetDeadline(time.Time) error      { return nil }
+func (p *simPeer) SetReadDeadline(time.Time) error  { return nil }
+func (p *simPeer) SetWriteDeadline(time.Time) error { return nil }
+
+// awaitedContext tells when somebody waits for it.
+type awaitedContext struct {
+	context.Context
+	once    *sync.Once
+	awaited chan struct{}
+}
+
+func (c awaitedContext) Done() <-chan struct{} {
+	c.once.Do(func() { close(c.awaited) })
+	return c.Context.Done()
 }

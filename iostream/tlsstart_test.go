@@ -1,0 +1,659 @@
+package iostream_test
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/eddyloop/eddy/ioloop"
+	"github.com/eddyloop/eddy/iostream"
+	"github.com/stretchr/testify/require"
+)
+
+// A conversation begins in plaintext and goes on with TLS, in every style.
+func TestStartTLSOnALiveStream(t *testing.T) {
+	dialogue := func(start func() error, read func() ([]byte, error), s *iostream.Stream) error {
+		line, err := read()
+		if err != nil || string(line) != "STARTTLS\n" {
+			return errors.Join(err, errPlayed)
+		}
+		_, _ = s.Write([]byte("go ahead\n")) // still in plaintext
+		if err := start(); err != nil {
+			return err
+		}
+		if line, err = read(); err != nil {
+			return err
+		}
+		_, err = s.Write(append([]byte("you said "), line...))
+		return err
+	}
+	styles := map[string]func(s *iostream.Stream, config *tls.Config, done chan<- error){
+		"task": func(s *iostream.Stream, config *tls.Config, done chan<- error) {
+			_ = s.Loop().Go(func(task *ioloop.Task) {
+				done <- dialogue(func() error { return s.StartTLSServer(task, config) },
+					func() ([]byte, error) { return s.ReadUntil(task, "\n", 0) }, s)
+			})
+		},
+		"goroutine": func(s *iostream.Stream, config *tls.Config, done chan<- error) {
+			ctx := context.Background()
+			go func() {
+				done <- dialogue(func() error { return s.StartTLSServer(ctx, config) },
+					func() ([]byte, error) { return s.ReadUntil(ctx, "\n", 0) }, s)
+			}()
+		},
+		"handle": func(s *iostream.Stream, config *tls.Config, done chan<- error) {
+			_ = s.HandleUntil("\n", 0, func(line []byte, err error) bool {
+				if string(line) == "STARTTLS\n" {
+					_, _ = s.Write([]byte("go ahead\n"))
+					done <- s.StartTLSServerFunc(config, func(error) {})
+					return true
+				}
+				_, _ = s.Write(append([]byte("you said "), line...))
+				return err == nil
+			})
+		},
+	}
+	for name, serve := range styles {
+		eachVersion(t, func(t *testing.T, version uint16) {
+			t.Run(name, func(t *testing.T) {
+				s, peer := pair(t, startLoop(t, ioloop.Config{}), "tcp", nil)
+				done := make(chan error, 1)
+				serve(s, serverConfig(version), done)
+				send(t, peer, "STARTTLS\n")
+				expect(t, peer, "go ahead\n")
+				secured := tls.Client(peer, clientConfig(version))
+				send(t, secured, "hello\n")
+				expect(t, secured, "you said hello\n")
+				require.NoError(t, receive(t, done))
+				state, ok := s.ConnectionState()
+				require.True(t, ok)
+				require.Equal(t, version, state.Version)
+			})
+		})
+	}
+}
+
+// What stands in the way of TLS is told before anything has changed.
+func TestStartTLSRefused(t *testing.T) {
+	good, goodClient := serverConfig(tls.VersionTLS13), clientConfig(tls.VersionTLS13)
+	cases := []struct {
+		name   string
+		client bool
+		config *tls.Config
+		before func(t *testing.T, s *iostream.Stream, peer net.Conn)
+		want   error
+	}{
+		{"no config", false, nil, nil, iostream.ErrInvalid},
+		{"no certificate", false, &tls.Config{}, nil, fs.ErrInvalid},
+		{"no server name", true, &tls.Config{}, nil, iostream.ErrInvalid},
+		{"renegotiation", true, &tls.Config{ServerName: "localhost", Renegotiation: tls.RenegotiateFreelyAsClient}, nil, iostream.ErrInvalid},
+		{"read pending", false, good, func(t *testing.T, s *iostream.Stream, _ net.Conn) {
+			require.NoError(t, s.ReadBytesFunc(1, func([]byte, error) {}))
+		}, iostream.ErrReadPending},
+		{"injected command", false, good, bufferPlaintext("RCPT TO:<x>\r\n"), iostream.ErrEarlyPlaintext},
+		{"nearly a hello", false, good, bufferPlaintext("\x16\x02"), iostream.ErrEarlyPlaintext},
+		{"injected answer", true, goodClient, bufferPlaintext("\x16\x03\x03"), iostream.ErrEarlyPlaintext},
+		{"write side ended", false, good, func(t *testing.T, s *iostream.Stream, _ net.Conn) {
+			require.NoError(t, s.CloseWrite())
+		}, net.ErrClosed},
+		{"peer has finished", false, good, func(t *testing.T, s *iostream.Stream, peer net.Conn) {
+			closeWrite(t, peer)
+			_, err := s.ReadSome(patient(t), 1)
+			require.ErrorIs(t, err, io.EOF)
+		}, io.EOF},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			s, peer := pair(t, startLoop(t, ioloop.Config{}), "tcp", &iostream.Config{AllowHalfClose: true})
+			if c.before != nil {
+				c.before(t, s, peer)
+			}
+			buffered := s.Buffered()
+			start, call := s.StartTLSServer, s.StartTLSServerFunc
+			if c.client {
+				start, call = s.StartTLSClient, s.StartTLSClientFunc
+			}
+			requireIs(t, start(patient(t), c.config), c.want)
+			requireIs(t, call(c.config, func(error) { t.Error("called") }), c.want)
+			require.False(t, s.Closed())
+			require.Equal(t, buffered, s.Buffered())
+			if !errors.Is(c.want, net.ErrClosed) {
+				_, err := s.Write([]byte("plain"))
+				require.NoError(t, err)
+				expect(t, peer, "plain")
+			}
+		})
+	}
+	t.Run("no function", func(t *testing.T) {
+		s, _ := pair(t, startLoop(t, ioloop.Config{}), "tcp", nil)
+		requireIs(t, s.StartTLSServerFunc(good, nil), iostream.ErrInvalid)
+	})
+	t.Run("twice, and never back", func(t *testing.T) {
+		s, peer := pair(t, startLoop(t, ioloop.Config{}), "tls1.3", nil)
+		requireIs(t, s.StartTLSServer(patient(t), good), iostream.ErrInvalid)
+		_, _ = s.Write([]byte("still fine"))
+		expect(t, peer, "still fine")
+	})
+	t.Run("closed", func(t *testing.T) {
+		s, _ := pair(t, startLoop(t, ioloop.Config{}), "tcp", nil)
+		require.NoError(t, s.CloseWithError(errPlayed))
+		requireIs(t, s.StartTLSServer(patient(t), good), errPlayed)
+	})
+}
+
+// bufferPlaintext has the stream hold bytes that nobody has read.
+func bufferPlaintext(early string) func(t *testing.T, s *iostream.Stream, peer net.Conn) {
+	return func(t *testing.T, s *iostream.Stream, peer net.Conn) {
+		send(t, peer, "STARTTLS\n"+early)
+		_, err := s.ReadUntil(patient(t), "\n", 0)
+		require.NoError(t, err)
+		require.Equal(t, len(early), s.Buffered())
+	}
+}
+
+// A client that does not wait for the go-ahead: what the stream has already is
+// its hello, whole or in part, and goes to TLS.
+func TestStartTLSWithBufferedHello(t *testing.T) {
+	eachVersion(t, func(t *testing.T, version uint16) {
+		for _, cut := range []int{1, 2, 5, 100, 1 << 20} {
+			m := &sim{window: 1 << 20}
+			s, err := iostream.New(startLoop(t, ioloop.Config{}), m, nil)
+			require.NoError(t, err)
+			peer := &simPeer{sim: m, hold: true}
+			secured := tls.Client(peer, clientConfig(version))
+			done := make(chan error, 1)
+			go func() { done <- secured.Handshake() }()
+			hello := peer.await(t)
+			cut := min(cut, len(hello))
+			line := faces[2].read(t, s, until("\n", 0))
+			m.arrive("STARTTLS\n" + hello[:cut])
+			require.NoError(t, receive(t, line).err)
+			require.Equal(t, cut, s.Buffered())
+			outcome := make(chan error, 1)
+			require.NoError(t, s.StartTLSServerFunc(serverConfig(version), func(err error) { outcome <- err }))
+			require.Zero(t, s.Buffered(), "nothing may be left to be taken for plaintext")
+			m.arrive(hello[cut:])
+			peer.setHold(false)
+			require.NoError(t, receive(t, outcome))
+			require.NoError(t, receive(t, done))
+			require.NoError(t, s.Close())
+		}
+	})
+}
+
+// An injected command that looks like the beginning of a hello fails the
+// handshake; none of it is ever read as plaintext.
+func TestInjectionThatLooksLikeAHello(t *testing.T) {
+	m := &sim{window: 1 << 20}
+	s, err := iostream.New(startLoop(t, ioloop.Config{}), m, nil)
+	require.NoError(t, err)
+	line := faces[2].read(t, s, until("\n", 0))
+	m.arrive("STARTTLS\n\x16\x03\x01\x00\x05RCPT TO\r\n")
+	require.NoError(t, receive(t, line).err)
+	require.Error(t, s.StartTLSServer(patient(t), serverConfig(0)))
+	require.Zero(t, s.Buffered())
+	require.True(t, s.Closed())
+}
+
+// What was written before goes out in plaintext, also if the transport takes it
+// only later, and who waits for it is told.
+func TestStartTLSBehindABacklog(t *testing.T) {
+	m := &sim{window: 3}
+	s, err := iostream.New(startLoop(t, ioloop.Config{}), m, nil)
+	require.NoError(t, err)
+	_, _ = s.Write([]byte("go ahead\n"))
+	mark := s.Mark()
+	outcome := make(chan error, 1)
+	sent := make(chan error, 2)
+	require.NoError(t, s.StartTLSServerFunc(serverConfig(tls.VersionTLS13), func(err error) { outcome <- err }))
+	_, _ = s.Write([]byte("secret"))
+	require.NoError(t, s.SentFunc(mark, func(err error) { sent <- err }))
+	quiet(t, s.Loop())
+	require.Equal(t, "go ", m.sent())
+	require.Equal(t, len("ahead\nsecret"), s.Backlog())
+	require.Empty(t, sent)
+	m.open(1 << 20)
+	require.NoError(t, receive(t, sent))
+	require.Equal(t, "go ahead\n", m.sent())
+	require.Equal(t, len("secret"), s.Backlog())
+	secured := tls.Client(&simPeer{sim: m, read: len("go ahead\n")}, clientConfig(tls.VersionTLS13))
+	require.NoError(t, secured.Handshake())
+	require.NoError(t, receive(t, outcome))
+	expect(t, secured, "secret")
+	require.NotContains(t, m.sent(), "secret")
+	require.NoError(t, s.Flush(patient(t)))
+}
+
+// While the handshake waits, nothing of the stream blocks or spins.
+func TestUseDuringHandshake(t *testing.T) {
+	m := &sim{window: 1 << 20}
+	l := startLoop(t, ioloop.Config{})
+	s, err := iostream.New(l, m, nil)
+	require.NoError(t, err)
+	outcome := make(chan error, 1)
+	require.NoError(t, s.StartTLSServerFunc(serverConfig(tls.VersionTLS13), func(err error) { outcome <- err }))
+	n, err := s.Write([]byte("early"))
+	require.NoError(t, err)
+	require.Equal(t, 5, n)
+	pending := faces[2].read(t, s, exactly(5))
+	require.ErrorIs(t, s.StartTLSServer(patient(t), serverConfig(0)), iostream.ErrInvalid)
+	_, ok := s.ConnectionState()
+	require.False(t, ok)
+	require.NotEmpty(t, s.String())
+	require.NoError(t, s.CloseWrite())
+	quiet(t, l)
+	require.False(t, s.Closed())
+	require.Empty(t, m.sent())
+	reads, writes := m.reads, look(m, func() int { return m.writes })
+	quiet(t, l)
+	require.Equal(t, reads, look(m, func() int { return m.reads }), "a silent client costs nothing")
+	require.Equal(t, writes, look(m, func() int { return m.writes }))
+
+	secured := tls.Client(&simPeer{sim: m}, clientConfig(tls.VersionTLS13))
+	send(t, secured, "hello")
+	require.NoError(t, receive(t, outcome))
+	require.Equal(t, "hello", receive(t, pending).data)
+	expect(t, secured, "early")
+	_, err = secured.Read(make([]byte, 1))
+	require.Equal(t, io.EOF, err, "close_notify comes behind what was written")
+	require.Equal(t, 1, look(m, func() int { return m.finSent }))
+}
+
+// However a handshake is given up, its coroutine goes and the waiter is told.
+// startLoop checks for leaks.
+func TestHandshakeGivenUp(t *testing.T) {
+	ends := map[string]struct {
+		end  func(t *testing.T, s *iostream.Stream, clock *ioloop.ManualClock, m *sim)
+		want error
+	}{
+		"close": {func(t *testing.T, s *iostream.Stream, _ *ioloop.ManualClock, _ *sim) { _ = s.Close() }, net.ErrClosed},
+		"close after flush": {func(t *testing.T, s *iostream.Stream, clock *ioloop.ManualClock, _ *sim) {
+			_ = s.CloseAfterFlush(1)
+			clock.Advance(1)
+		}, net.ErrClosed},
+		"loop closes": {func(t *testing.T, s *iostream.Stream, _ *ioloop.ManualClock, _ *sim) { _ = s.Loop().Close() }, ioloop.ErrClosed},
+		"too slow": {func(t *testing.T, s *iostream.Stream, clock *ioloop.ManualClock, _ *sim) {
+			clock.Advance(time.Minute - 1)
+			quiet(t, s.Loop())
+			require.False(t, s.Closed())
+			clock.Advance(1)
+		}, os.ErrDeadlineExceeded},
+		"end": {func(t *testing.T, s *iostream.Stream, _ *ioloop.ManualClock, m *sim) { m.eof() }, io.ErrUnexpectedEOF},
+		"failed": {func(t *testing.T, s *iostream.Stream, _ *ioloop.ManualClock, m *sim) {
+			m.play(func() { m.inErr = errPlayed })
+		}, errPlayed},
+	}
+	for name, c := range ends {
+		for _, hello := range []string{"", "\x16", "\x16\x03\x01\x00\x40half of it"} {
+			for _, offLoop := range []bool{false, true} {
+				t.Run(name, func(t *testing.T) {
+					clock := new(ioloop.ManualClock)
+					m := &sim{window: 1 << 20}
+					s, err := iostream.New(startPlayedLoop(t, clock), m, &iostream.Config{HandshakeTimeout: time.Minute, HandshakeOffLoop: offLoop})
+					require.NoError(t, err)
+					outcome, closed := make(chan error, 1), make(chan error, 1)
+					s.OnClosed(func(err error) { closed <- err })
+					require.NoError(t, s.StartTLSServerFunc(serverConfig(0), func(err error) { outcome <- err }))
+					m.arrive(hello)
+					quiet(t, s.Loop())
+					c.end(t, s, clock, m)
+					requireIs(t, receive(t, outcome), c.want)
+					require.ErrorIs(t, receive(t, closed), c.want)
+					require.Equal(t, 1, look(m, func() int { return m.closed }))
+				})
+			}
+		}
+	}
+}
+
+// startPlayedLoop is startLoop with a clock; the test may close the loop.
+func startPlayedLoop(t testing.TB, clock ioloop.Clock) *ioloop.Loop {
+	t.Helper()
+	l := newLoop(t, ioloop.Config{Clock: clock})
+	ended := make(chan error, 1)
+	go func() { ended <- l.Run(context.Background()) }()
+	t.Cleanup(func() {
+		_ = l.Close()
+		require.NoError(t, <-ended)
+	})
+	onLoop(t, l, func() {})
+	return l
+}
+
+// A loop that closes before it has run lets go of handshakes, too.
+func TestHandshakeThatNeverBegins(t *testing.T) {
+	l := newLoop(t, ioloop.Config{})
+	m := new(sim)
+	s, err := iostream.New(l, m, nil)
+	require.NoError(t, err)
+	outcome := make(chan error, 1)
+	require.NoError(t, s.StartTLSClientFunc(clientConfig(0), func(err error) { outcome <- err }))
+	require.NoError(t, l.Close())
+	requireIs(t, receive(t, outcome), ioloop.ErrClosed)
+}
+
+// When the wait ends before the handshake does, the stream is closed.
+func TestHandshakeCancelled(t *testing.T) {
+	for name, start := range map[string]func(t *testing.T, s *iostream.Stream) <-chan error{
+		"goroutine": func(t *testing.T, s *iostream.Stream) <-chan error {
+			parent, cancel := context.WithCancel(context.Background())
+			ctx := awaitedContext{parent, new(sync.Once), make(chan struct{})}
+			done := make(chan error, 1)
+			go func() { done <- s.StartTLSServer(ctx, serverConfig(0)) }()
+			receive(t, ctx.awaited)
+			quiet(t, s.Loop())
+			cancel()
+			return done
+		},
+		"task": func(t *testing.T, s *iostream.Stream) <-chan error {
+			done := make(chan error, 1)
+			require.NoError(t, s.Loop().Go(func(task *ioloop.Task) {
+				limited, cancel := task.WithTimeout(time.Millisecond)
+				defer cancel()
+				done <- s.StartTLSServer(limited, serverConfig(0))
+			}))
+			return done
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, _ := pair(t, startLoop(t, ioloop.Config{}), "tcp", nil)
+			err := receive(t, start(t, s))
+			var e *iostream.Error
+			require.ErrorAs(t, err, &e)
+			require.True(t, errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded), err)
+			require.NoError(t, s.WaitClosed(patient(t)))
+			require.ErrorIs(t, s.Err(), e.Err)
+		})
+	}
+	t.Run("unwound", func(t *testing.T) {
+		l := newLoop(t, ioloop.Config{})
+		fd, _ := rawPair(t, "tcp")
+		s, err := iostream.NewSocket(l, fd, nil)
+		require.NoError(t, err)
+		require.NoError(t, l.Go(func(task *ioloop.Task) {
+			_ = s.StartTLSServer(task, serverConfig(0))
+			_ = s.StartTLSServer(task, serverConfig(0))
+			_ = s.WaitClosed(task)
+			l.Stop()
+		}))
+		require.NoError(t, l.Close())
+		require.True(t, s.Closed())
+	})
+}
+
+// A function of the tls.Config runs without the stream's lock; if it panics or
+// ends its goroutine, that ends the stream alone.
+func TestTLSCallbacks(t *testing.T) {
+	for _, offLoop := range []bool{false, true} {
+		config := &iostream.Config{HandshakeOffLoop: offLoop}
+		t.Run("use the stream", func(t *testing.T) {
+			s, peer := pair(t, startLoop(t, ioloop.Config{}), "tcp", config)
+			server := serverConfig(0)
+			server.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+				cert := hostCertificate()
+				if hello.Conn.RemoteAddr().String() != s.RemoteAddr().String() {
+					return nil, errPlayed
+				}
+				_, err := s.Write([]byte("welcome"))
+				return &cert, err
+			}
+			server.Certificates = nil
+			require.NoError(t, s.StartTLSServerFunc(server, func(error) {}))
+			expect(t, tls.Client(peer, clientConfig(0)), "welcome")
+		})
+		for name, c := range map[string]struct {
+			do   func(s *iostream.Stream)
+			want func(t *testing.T, err error)
+		}{
+			"panic": {func(*iostream.Stream) { panic(errPlayed) }, func(t *testing.T, err error) {
+				require.ErrorIs(t, err, errPlayed)
+				var p *ioloop.PanicError
+				require.ErrorAs(t, err, &p)
+			}},
+			"goexit": {func(*iostream.Stream) { runtime.Goexit() }, func(t *testing.T, err error) { require.ErrorIs(t, err, ioloop.ErrGoexit) }},
+			"close":  {func(s *iostream.Stream) { _ = s.Close() }, func(t *testing.T, err error) { require.ErrorIs(t, err, net.ErrClosed) }},
+		} {
+			t.Run(name, func(t *testing.T) {
+				l := startLoop(t, ioloop.Config{})
+				s, peer := pair(t, l, "tcp", config)
+				other, otherPeer := pair(t, l, "tls1.3", nil)
+				server := serverConfig(0)
+				server.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
+					c.do(s)
+					return nil, nil
+				}
+				outcome := make(chan error, 1)
+				go func() { outcome <- s.StartTLSServer(context.Background(), server) }()
+				require.Error(t, tls.Client(peer, clientConfig(0)).Handshake())
+				err := receive(t, outcome)
+				requireIs(t, err, errors.Unwrap(err))
+				c.want(t, err)
+				require.True(t, s.Closed())
+				_, _ = other.Write([]byte("alive"))
+				expect(t, otherPeer, "alive")
+			})
+		}
+	}
+	t.Run("closed while it blocks", func(t *testing.T) {
+		s, peer := pair(t, startLoop(t, ioloop.Config{}), "tcp", &iostream.Config{HandshakeOffLoop: true})
+		called, release := make(chan struct{}), make(chan struct{})
+		server := serverConfig(0)
+		server.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
+			close(called)
+			<-release
+			return nil, nil
+		}
+		outcome := make(chan error, 1)
+		require.NoError(t, s.StartTLSServerFunc(server, func(err error) { outcome <- err }))
+		go func() { _ = tls.Client(peer, clientConfig(0)).Handshake() }()
+		receive(t, called)
+		require.NoError(t, s.Close())
+		requireIs(t, receive(t, outcome), net.ErrClosed)
+		require.NoError(t, s.WaitClosed(patient(t)))
+		close(release)
+	})
+}
+
+// Certificates, names and protocols are crypto/tls's business; the stream is in
+// nobody's way.
+func TestTLSNegotiation(t *testing.T) {
+	other := testAuthority().issue("other.example")
+	server := func(version uint16) *tls.Config {
+		c := serverConfig(version)
+		c.Certificates = append(c.Certificates, other)
+		c.NextProtos = []string{"h9", "echo"}
+		c.ClientAuth, c.ClientCAs = tls.VerifyClientCertIfGiven, testAuthority().pool
+		return c
+	}
+	eachVersion(t, func(t *testing.T, version uint16) {
+		for _, offLoop := range []bool{false, true} {
+			l := startLoop(t, ioloop.Config{})
+			client := clientConfig(version)
+			client.ServerName, client.NextProtos = "other.example", []string{"echo"}
+			client.Certificates = []tls.Certificate{testAuthority().issue("client")}
+			a, b := streamPair(t, l, &iostream.Config{HandshakeOffLoop: offLoop})
+			done := make(chan error, 1)
+			go func() { done <- a.StartTLSServer(context.Background(), server(version)) }()
+			require.NoError(t, b.StartTLSClient(patient(t), client))
+			require.NoError(t, receive(t, done))
+			state, _ := a.ConnectionState()
+			require.Equal(t, "other.example", state.ServerName)
+			require.Equal(t, "echo", state.NegotiatedProtocol)
+			require.Equal(t, "client", state.PeerCertificates[0].Subject.CommonName)
+			require.NoError(t, b.Close())
+			state, ok := b.ConnectionState()
+			require.True(t, ok, "also of a closed stream")
+			require.Equal(t, version, state.Version)
+			require.Equal(t, "other.example", state.PeerCertificates[0].DNSNames[0])
+		}
+	})
+}
+
+// streamPair returns two streams that are connected by TCP.
+func streamPair(t testing.TB, l *ioloop.Loop, config *iostream.Config) (a, b *iostream.Stream) {
+	t.Helper()
+	a, peer := pair(t, l, "tcp", config)
+	file, err := peer.(*net.TCPConn).File()
+	require.NoError(t, err)
+	defer file.Close()
+	require.NoError(t, peer.Close())
+	b, err = iostream.NewSocket(l, dup(t, int(file.Fd())), config)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = b.Close() })
+	return a, b
+}
+
+func TestTLSResumption(t *testing.T) {
+	eachVersion(t, func(t *testing.T, version uint16) {
+		l := startLoop(t, ioloop.Config{})
+		server, client := serverConfig(version), clientConfig(version)
+		client.ClientSessionCache = tls.NewLRUClientSessionCache(4)
+		for i := range 3 {
+			a, b := streamPair(t, l, nil)
+			done := make(chan error, 1)
+			require.NoError(t, a.StartTLSServerFunc(server, func(err error) { done <- err }))
+			require.NoError(t, b.StartTLSClient(patient(t), client))
+			require.NoError(t, receive(t, done))
+			_, _ = a.Write([]byte("x")) // behind the tickets
+			_, err := b.ReadBytes(patient(t), 1)
+			require.NoError(t, err)
+			for _, s := range []*iostream.Stream{a, b} {
+				state, _ := s.ConnectionState()
+				require.Equal(t, i > 0, state.DidResume)
+			}
+		}
+	})
+}
+
+// What fails a handshake is told to both sides, by name.
+func TestHandshakeFails(t *testing.T) {
+	cases := map[string]struct {
+		client, server func(*tls.Config)
+		clientWant     func(t *testing.T, err error)
+	}{
+		"unknown authority": {func(c *tls.Config) { c.RootCAs = x509.NewCertPool() }, nil, func(t *testing.T, err error) {
+			var unknown x509.UnknownAuthorityError
+			require.ErrorAs(t, err, &unknown)
+		}},
+		"other name": {func(c *tls.Config) { c.ServerName = "elsewhere" }, nil, func(t *testing.T, err error) {
+			var name x509.HostnameError
+			require.ErrorAs(t, err, &name)
+		}},
+		"no protocol in common": {func(c *tls.Config) { c.NextProtos = []string{"a"} }, func(c *tls.Config) { c.NextProtos = []string{"b"} },
+			func(t *testing.T, err error) { require.ErrorContains(t, err, "remote error") }},
+		"no version in common": {func(c *tls.Config) { c.MinVersion = tls.VersionTLS13; c.MaxVersion = 0 },
+			func(c *tls.Config) { c.MinVersion = 0; c.MaxVersion = tls.VersionTLS12 },
+			func(t *testing.T, err error) { require.ErrorContains(t, err, "remote error") }},
+	}
+	for name, c := range cases {
+		eachVersion(t, func(t *testing.T, version uint16) {
+			t.Run(name, func(t *testing.T) {
+				client, server := clientConfig(version), serverConfig(version)
+				c.client(client)
+				if c.server != nil {
+					c.server(server)
+				}
+				a, b := streamPair(t, startLoop(t, ioloop.Config{}), nil)
+				done := make(chan error, 1)
+				go func() { done <- a.StartTLSServer(context.Background(), server) }()
+				err := b.StartTLSClient(patient(t), client)
+				requireIs(t, err, errors.Unwrap(err))
+				c.clientWant(t, err)
+				require.True(t, b.Closed())
+				err = receive(t, done)
+				if strings.HasPrefix(name, "unknown") || strings.HasPrefix(name, "other") {
+					require.ErrorContains(t, err, "remote error: tls: bad certificate")
+				}
+				require.Error(t, err)
+				require.True(t, a.Closed())
+			})
+		})
+	}
+}
+
+// With TLS 1.3 the client is done before the server has looked at its
+// certificate: it learns from its first read.
+func TestClientCertificateMissing(t *testing.T) {
+	eachVersion(t, func(t *testing.T, version uint16) {
+		server := serverConfig(version)
+		server.ClientAuth = tls.RequireAnyClientCert
+		a, b := streamPair(t, startLoop(t, ioloop.Config{}), nil)
+		done := make(chan error, 1)
+		go func() { done <- a.StartTLSServer(context.Background(), server) }()
+		err := b.StartTLSClient(patient(t), clientConfig(version))
+		if version == tls.VersionTLS13 {
+			require.NoError(t, err)
+			_, err = b.ReadSome(patient(t), 1)
+		}
+		require.ErrorContains(t, err, "remote error: tls:")
+		require.Error(t, receive(t, done))
+		require.NoError(t, b.WaitClosed(patient(t)))
+	})
+}
+
+// A peer that does not speak TLS is refused; the error gives nobody a way
+// around the stream.
+func TestPlaintextPeer(t *testing.T) {
+	for _, client := range []bool{false, true} {
+		for _, garbage := range []string{"GET / HTTP/1.1\r\n\r\n", "\x16\x03\x01\xff\xffxxxxx", "\x16\x03\x01\x00\x04\x63\x00\x00\x00", "\x00\x00\x00\x00\x00"} {
+			s, peer := pair(t, startLoop(t, ioloop.Config{}), "tcp", nil)
+			send(t, peer, garbage)
+			start, config := s.StartTLSServer, serverConfig(0)
+			if client {
+				start, config = s.StartTLSClient, clientConfig(0)
+			}
+			err := start(patient(t), config)
+			requireIs(t, err, errors.Unwrap(err))
+			var header tls.RecordHeaderError
+			if errors.As(err, &header) {
+				require.Nil(t, header.Conn)
+			}
+			require.True(t, s.Closed())
+		}
+	}
+}
+
+// The peer ends at any byte of its first flight.
+func TestEndWithinHandshake(t *testing.T) {
+	eachVersion(t, func(t *testing.T, version uint16) {
+		for _, client := range []bool{false, true} {
+			m := &sim{window: 1 << 20}
+			for _, cut := range []int{0, 3, 5, 50, 1 << 20} {
+				m = &sim{window: 1 << 20}
+				s, err := iostream.New(startLoop(t, ioloop.Config{}), m, nil)
+				require.NoError(t, err)
+				peer := &simPeer{sim: m, hold: true}
+				secured := tls.Client(peer, clientConfig(version))
+				start, config := s.StartTLSServerFunc, serverConfig(version)
+				if client {
+					secured = tls.Server(peer, serverConfig(version))
+					start, config = s.StartTLSClientFunc, clientConfig(version)
+				}
+				outcome := make(chan error, 1)
+				require.NoError(t, start(config, func(err error) { outcome <- err }))
+				done := make(chan struct{})
+				go func() { _ = secured.Handshake(); close(done) }()
+				flight := peer.await(t)
+				cut := min(cut, len(flight))
+				if client && version == tls.VersionTLS13 {
+					cut = min(cut, 50) // with all of it the client would be done
+				}
+				m.arrive(flight[:cut])
+				m.eof()
+				requireIs(t, receive(t, outcome), io.ErrUnexpectedEOF)
+				require.NoError(t, s.WaitClosed(patient(t)))
+				receive(t, done)
+			}
+		}
+	})
+}
