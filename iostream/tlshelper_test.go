@@ -147,6 +147,8 @@ type simPeer struct {
 	sim  *sim
 	read int // bytes of sim.out that were read
 
+	ended bool // Read has told so
+
 	mu      sync.Mutex
 	hold    bool
 	held    string
@@ -179,6 +181,7 @@ func (p *simPeer) Read(b []byte) (int, error) {
 			return n, nil
 		}
 		if over {
+			p.ended = true
 			return 0, io.EOF
 		}
 	}

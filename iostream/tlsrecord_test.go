@@ -1,0 +1,680 @@
+package iostream_test
+
+import (
+	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/binary"
+	"encoding/hex"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/eddyloop/eddy/ioloop"
+	"github.com/eddyloop/eddy/iostream"
+	"github.com/stretchr/testify/require"
+)
+
+// secureSim returns a stream with TLS over a simulation, and its peer.
+func secureSim(t testing.TB, version uint16, config *iostream.Config) (*iostream.Stream, *sim, *simPeer, *tls.Conn) {
+	t.Helper()
+	m := &sim{window: 1 << 30}
+	s, err := iostream.New(startLoop(t, ioloop.Config{}), m, config)
+	require.NoError(t, err)
+	peer := &simPeer{sim: m}
+	secured := tls.Client(peer, clientConfig(version))
+	done := make(chan error, 1)
+	go func() { done <- secured.Handshake() }()
+	require.NoError(t, s.StartTLSServer(patient(t), serverConfig(version)))
+	require.NoError(t, receive(t, done))
+	if version == tls.VersionTLS13 {
+		_, _ = s.Write([]byte("!")) // behind the tickets, which the peer takes in
+		expect(t, secured, "!")
+	}
+	return s, m, peer, secured
+}
+
+// All reads, with the records cut up in every way: also a header, an alert and
+// the handshake come a byte at a time.
+func TestReadsOverTLSOverSimulation(t *testing.T) {
+	eachVersion(t, func(t *testing.T, version uint16) {
+		for _, chunk := range []int{0, 1, 3, 1000} {
+			eachFace(t, func(t *testing.T, f face) {
+				for _, c := range readCases {
+					if c.name == "some" || c.name == "into" {
+						continue // what some is depends on the arrivals
+					}
+					t.Run(c.name, func(t *testing.T) {
+						s, m, _, secured := secureSim(t, version, c.config)
+						m.play(func() { m.chunk = chunk })
+						c.play(t, f, s, func() {
+							send(t, secured, c.arrive...)
+							if c.eof {
+								require.NoError(t, secured.CloseWrite())
+							}
+						})
+					})
+				}
+			})
+		}
+	})
+}
+
+// Much data both ways at once, through any cutting and blocking.
+func TestTLSBulk(t *testing.T) {
+	const size = 1 << 20
+	data := strings.Repeat("0123456789abcdef", size/16)
+	eachVersion(t, func(t *testing.T, version uint16) {
+		for _, chunk := range []int{0, 700, 16000} {
+			s, m, _, secured := secureSim(t, version, nil)
+			m.play(func() { m.chunk = chunk; m.window = 0 })
+			pending := faces[0].read(t, s, into(size))
+			_, err := s.Write([]byte(data))
+			require.NoError(t, err)
+			mark := s.Mark()
+			sent := make(chan error, 1)
+			go func() { _, err := io.WriteString(secured, data); sent <- err }()
+			got := make(chan string, 1)
+			go func() {
+				b := make([]byte, size)
+				n, _ := io.ReadFull(secured, b)
+				got <- string(b[:n])
+			}()
+			stop := make(chan struct{})
+			var opener sync.WaitGroup
+			opener.Go(func() { // the kernel takes 4 KiB at a time
+				for {
+					select {
+					case <-stop:
+						return
+					default:
+						m.open(4096)
+						time.Sleep(20 * time.Microsecond)
+					}
+				}
+			})
+			require.NoError(t, s.WaitSent(patient(t), mark))
+			require.Zero(t, s.Backlog())
+			require.True(t, data == receive(t, got))
+			require.True(t, data == receive(t, pending).data)
+			require.NoError(t, receive(t, sent))
+			close(stop)
+			opener.Wait()
+		}
+	})
+}
+
+// A write counts as sent when its record is out, and not before: also after a
+// close that cuts the next one off.
+func TestTLSWaitSent(t *testing.T) {
+	eachVersion(t, func(t *testing.T, version uint16) {
+		s, m, _, _ := secureSim(t, version, &iostream.Config{WriteLimit: 1 << 20})
+		before := s.Mark()
+		m.play(func() { m.window = 0 })
+		_, _ = s.Write(make([]byte, 16<<10))
+		first := s.Mark()
+		_, _ = s.Write(make([]byte, 100<<10))
+		outcomes := make(chan error, 3)
+		for _, mark := range []int64{before, first, first + 1} {
+			require.NoError(t, s.SentFunc(mark, func(err error) { outcomes <- err }))
+		}
+		require.NoError(t, receive(t, outcomes))
+		m.open(16 << 10) // less than the record
+		quiet(t, s.Loop())
+		require.Empty(t, outcomes)
+		require.Equal(t, 116<<10, s.Backlog())
+		m.open(2 << 10) // the rest of it, with its overhead
+		require.NoError(t, receive(t, outcomes))
+		require.Equal(t, 100<<10, s.Backlog())
+		_, err := s.Write(make([]byte, 1<<20))
+		require.ErrorIs(t, err, iostream.ErrBufferFull)
+		require.NoError(t, s.Close())
+		requireIs(t, receive(t, outcomes), net.ErrClosed)
+	})
+}
+
+// crypto/tls looks ahead for close_notify and can return bytes with an error
+// when only a part of it is there.
+func TestAlertInPieces(t *testing.T) {
+	eachVersion(t, func(t *testing.T, version uint16) {
+		for cut := range 24 {
+			s, m, peer, secured := secureSim(t, version, nil)
+			peer.setHold(true)
+			send(t, secured, "hello")
+			data := peer.take()
+			require.NoError(t, secured.CloseWrite())
+			alert := peer.take()
+			m.arrive(data + alert[:cut])
+			some, err := s.ReadSome(patient(t), 0)
+			require.NoError(t, err)
+			require.Equal(t, "hello", string(some))
+			pending := faces[2].read(t, s, untilClose(0))
+			quiet(t, s.Loop())
+			require.Empty(t, pending)
+			m.arrive(alert[cut:])
+			require.Equal(t, result{}, receive(t, pending))
+		}
+	})
+}
+
+// An end that was not announced is no success, wherever it comes.
+func TestTruncation(t *testing.T) {
+	eachVersion(t, func(t *testing.T, version uint16) {
+		for _, cut := range []int{0, 1, 5, 20, 1 << 20} {
+			eachFace(t, func(t *testing.T, f face) {
+				s, m, peer, secured := secureSim(t, version, nil)
+				peer.setHold(true)
+				send(t, secured, "one", "two")
+				data := peer.take()
+				record := len(data) / 2
+				m.arrive(data[:min(record+cut, len(data))])
+				m.eof()
+				r := receive(t, f.read(t, s, untilClose(0)))
+				requireIs(t, r.err, io.ErrUnexpectedEOF)
+				require.Equal(t, map[bool]string{false: "one", true: "onetwo"}[cut > 1000], r.data)
+				require.NoError(t, s.WaitClosed(patient(t)))
+				require.Equal(t, io.ErrUnexpectedEOF, s.Err())
+			})
+		}
+	})
+	t.Run("messages", func(t *testing.T) {
+		s, _, peer, secured := secureSim(t, tls.VersionTLS13, nil)
+		send(t, secured, "one\n")
+		peer.sim.eof()
+		var last error
+		for _, err := range s.Messages(patient(t), "\n", 0) {
+			last = err
+		}
+		requireIs(t, last, io.ErrUnexpectedEOF)
+	})
+}
+
+// A stream that nobody reads notices the end as one without TLS does: with or
+// without close_notify, behind tickets, not before bytes that can be read.
+func TestCloseWatchOverTLS(t *testing.T) {
+	eachVersion(t, func(t *testing.T, version uint16) {
+		for name, c := range map[string]struct {
+			data string
+			end  func(secured *tls.Conn) error
+			want error
+		}{
+			"announced":       {"", (*tls.Conn).CloseWrite, io.EOF},
+			"cut off":         {"", func(*tls.Conn) error { return nil }, io.ErrUnexpectedEOF},
+			"data, announced": {"data", (*tls.Conn).CloseWrite, io.EOF},
+			"data, cut off":   {"data", func(*tls.Conn) error { return nil }, io.ErrUnexpectedEOF},
+		} {
+			t.Run(name, func(t *testing.T) {
+				s, m, peer, secured := secureSim(t, version, nil)
+				peer.setHold(true)
+				send(t, secured, c.data)
+				require.NoError(t, c.end(secured))
+				m.play(func() { m.in, m.inErr = append(m.in, peer.take()...), io.EOF })
+				if c.data != "" {
+					readClosed := make(chan struct{})
+					s.OnReadClosed(func() { close(readClosed) })
+					receive(t, readClosed)
+					quiet(t, s.Loop())
+					require.False(t, s.Closed())
+					got, err := s.ReadBytes(patient(t), len(c.data))
+					require.NoError(t, err)
+					require.Equal(t, c.data, string(got))
+					_, err = s.ReadSome(patient(t), 0)
+					requireIs(t, err, c.want)
+				}
+				require.NoError(t, s.WaitClosed(patient(t)))
+				require.Equal(t, c.want, s.Err())
+			})
+		}
+	})
+}
+
+// Plaintext that crypto/tls holds is not forgotten when a read has enough: no
+// readiness tells of it.
+func TestPlaintextHeldBack(t *testing.T) {
+	eachVersion(t, func(t *testing.T, version uint16) {
+		s, m, peer, secured := secureSim(t, version, &iostream.Config{ReadLimit: 100})
+		line := strings.Repeat("x", 100) + "\n" + strings.Repeat("y", 20)
+		pending := faces[2].read(t, s, until("\n", 0))
+		send(t, secured, line)
+		requireIs(t, receive(t, pending).err, iostream.ErrTooLong)
+		r := receive(t, faces[0].read(t, s, into(101)))
+		require.Equal(t, line[:101], r.data)
+		r = receive(t, faces[0].read(t, s, into(20)))
+		require.Equal(t, line[101:], r.data)
+
+		big := strings.Repeat("0123456789", 10_000) // many records, at once
+		peer.setHold(true)
+		send(t, secured, big)
+		require.NoError(t, secured.CloseWrite())
+		m.arrive(peer.take())
+		for i := range 10 {
+			r = receive(t, faces[i%3].read(t, s, into(9_999)))
+			require.NoError(t, r.err)
+			require.Equal(t, big[i*9_999:(i+1)*9_999], r.data)
+			quiet(t, s.Loop())
+		}
+		r = receive(t, faces[2].read(t, s, untilClose(100)))
+		require.Equal(t, result{big[99_990:], 10, nil}, r)
+	})
+}
+
+// Close tells the peer that nothing is missing exactly if nothing is.
+func TestTLSFarewell(t *testing.T) {
+	eachVersion(t, func(t *testing.T, version uint16) {
+		for name, c := range map[string]struct {
+			do   func(s *iostream.Stream, m *sim)
+			want error
+		}{
+			"close":             {func(s *iostream.Stream, _ *sim) { _ = s.Close() }, io.EOF},
+			"close after flush": {func(s *iostream.Stream, _ *sim) { _ = s.CloseAfterFlush(patience) }, io.EOF},
+			"close write":       {func(s *iostream.Stream, _ *sim) { _ = s.CloseWrite() }, io.EOF},
+			"with an error":     {func(s *iostream.Stream, _ *sim) { _ = s.CloseWithError(errPlayed) }, io.ErrUnexpectedEOF},
+			"close with a backlog": {func(s *iostream.Stream, m *sim) {
+				m.play(func() { m.window = 30 })
+				_, _ = s.Write(make([]byte, 100))
+				_ = s.Close()
+			}, io.ErrUnexpectedEOF},
+			"close when idle": {func(s *iostream.Stream, _ *sim) {
+				s.CloseWhenIdle()
+				_ = s.ReadSomeFunc(0, func([]byte, error) {})
+			}, io.EOF},
+		} {
+			t.Run(name, func(t *testing.T) {
+				s, m, peer, secured := secureSim(t, version, nil)
+				_, _ = s.Write([]byte("last words"))
+				require.NoError(t, s.Flush(patient(t)))
+				c.do(s, m)
+				got, err := io.ReadAll(&endOfTLS{secured, peer})
+				require.Equal(t, c.want == io.EOF, err == nil, "%v", err)
+				require.Equal(t, "last words", string(got))
+				m.eof()
+			})
+		}
+	})
+}
+
+// endOfTLS tells an end that was announced from one that was not, which
+// crypto/tls does not where it comes between records.
+type endOfTLS struct {
+	conn *tls.Conn
+	peer *simPeer
+}
+
+func (e *endOfTLS) Read(p []byte) (int, error) {
+	n, err := e.conn.Read(p)
+	if err == io.EOF && e.peer.ended {
+		err = io.ErrUnexpectedEOF // it has asked for more than there was
+	}
+	return n, err
+}
+
+// What CloseWrite has to say waits for the transport, and the FIN for that.
+func TestCloseNotifyBlocked(t *testing.T) {
+	eachVersion(t, func(t *testing.T, version uint16) {
+		s, m, _, secured := secureSim(t, version, &iostream.Config{AllowHalfClose: true})
+		m.play(func() { m.window = 5 })
+		require.NoError(t, s.CloseWrite())
+		quiet(t, s.Loop())
+		require.Zero(t, look(m, func() int { return m.finSent }))
+		m.open(1 << 10)
+		_, err := secured.Read(make([]byte, 1))
+		require.Equal(t, io.EOF, err)
+		quiet(t, s.Loop())
+		require.Equal(t, 1, look(m, func() int { return m.finSent }))
+
+		send(t, secured, "answer") // the other direction goes on
+		got, err := s.ReadBytes(patient(t), 6)
+		require.NoError(t, err)
+		require.Equal(t, "answer", string(got))
+		_, err = s.Write([]byte("x"))
+		requireIs(t, err, net.ErrClosed)
+		require.NoError(t, secured.CloseWrite())
+		_, err = s.ReadSome(patient(t), 0)
+		requireIs(t, err, io.EOF)
+	})
+}
+
+// The peer ends its side; with AllowHalfClose ours goes on.
+func TestTLSHalfClose(t *testing.T) {
+	eachVersion(t, func(t *testing.T, version uint16) {
+		s, _, _, secured := secureSim(t, version, &iostream.Config{AllowHalfClose: true})
+		send(t, secured, "request")
+		require.NoError(t, secured.CloseWrite())
+		got, err := s.ReadUntilClose(patient(t), 0)
+		require.NoError(t, err)
+		require.Equal(t, "request", string(got))
+		_, err = s.Write([]byte("answer"))
+		require.NoError(t, err)
+		require.NoError(t, s.CloseWrite())
+		answer, err := io.ReadAll(secured)
+		require.NoError(t, err)
+		require.Equal(t, "answer", string(answer))
+		require.NoError(t, s.WaitClosed(patient(t)))
+	})
+}
+
+// A record that was tampered with ends the stream; what came before it counts,
+// and the peer is told.
+func TestBadRecord(t *testing.T) {
+	eachVersion(t, func(t *testing.T, version uint16) {
+		s, m, peer, secured := secureSim(t, version, nil)
+		peer.setHold(true)
+		send(t, secured, "good", "evil")
+		data := []byte(peer.take())
+		data[len(data)-1] ^= 1
+		m.arrive(string(data))
+		r := receive(t, faces[2].read(t, s, exactly(8)))
+		require.ErrorContains(t, r.err, "bad record MAC")
+		got, err := s.ReadBytes(patient(t), 4)
+		require.NoError(t, err)
+		require.Equal(t, "good", string(got))
+		_, err = secured.Read(make([]byte, 1))
+		require.ErrorContains(t, err, "remote error: tls: bad record MAC")
+	})
+}
+
+// rawTLS is TLS 1.3 by hand, from the secrets of a handshake on: it sends what
+// crypto/tls cannot be made to (RFC 8446, sections 5.2 and 7).
+type rawTLS struct {
+	t        testing.TB
+	sim      *sim
+	out, in  rawKeys
+	received int // bytes of sim.out
+}
+
+type rawKeys struct {
+	secret []byte
+	aead   cipher.AEAD
+	iv     []byte
+	seq    uint64
+}
+
+const typeAlert, typeHandshake, typeData = 21, 22, 23
+
+var keyUpdate = map[bool]string{false: "\x18\x00\x00\x01\x00", true: "\x18\x00\x00\x01\x01"} // answer requested
+
+func (k *rawKeys) use(secret []byte) {
+	label := func(name string, n int) []byte {
+		info := binary.BigEndian.AppendUint16(nil, uint16(n))
+		info = append(info, byte(len("tls13 "+name)))
+		info = append(info, "tls13 "+name+"\x00"...)
+		b, err := hkdf.Expand(sha256.New, secret, string(info), n)
+		if err != nil {
+			panic(err)
+		}
+		return b
+	}
+	block, _ := aes.NewCipher(label("key", 16))
+	aead, _ := cipher.NewGCM(block)
+	*k = rawKeys{secret: label("traffic upd", 32), aead: aead, iv: label("iv", 12)}
+}
+
+func (k *rawKeys) update() { k.use(k.secret) }
+
+func (k *rawKeys) nonce() []byte {
+	nonce := bytes.Clone(k.iv)
+	binary.BigEndian.PutUint64(nonce[4:], binary.BigEndian.Uint64(nonce[4:])^k.seq)
+	k.seq++
+	return nonce
+}
+
+// newRawTLS returns a stream and a peer that has shaken hands.
+func newRawTLS(t testing.TB, config *iostream.Config) (*iostream.Stream, *rawTLS) {
+	m := &sim{window: 1 << 30}
+	s, err := iostream.New(startLoop(t, ioloop.Config{}), m, config)
+	require.NoError(t, err)
+	peer := &simPeer{sim: m}
+	var keys bytes.Buffer
+	client := clientConfig(tls.VersionTLS13)
+	client.KeyLogWriter = &keys
+	server := serverConfig(tls.VersionTLS13)
+	server.SessionTicketsDisabled = true
+	secured := tls.Client(peer, client)
+	done := make(chan error, 1)
+	go func() { done <- secured.Handshake() }()
+	require.NoError(t, s.StartTLSServer(patient(t), server))
+	require.NoError(t, receive(t, done))
+	if secured.ConnectionState().CipherSuite != tls.TLS_AES_128_GCM_SHA256 {
+		t.Skip("the test knows AES-128-GCM only")
+	}
+	raw := &rawTLS{t: t, sim: m, received: peer.read}
+	for line := range strings.Lines(keys.String()) {
+		fields := strings.Fields(line)
+		secret, _ := hex.DecodeString(fields[2])
+		switch fields[0] {
+		case "CLIENT_TRAFFIC_SECRET_0":
+			raw.out.use(secret)
+		case "SERVER_TRAFFIC_SECRET_0":
+			raw.in.use(secret)
+		}
+	}
+	return s, raw
+}
+
+func (r *rawTLS) record(kind byte, content string) string {
+	n := len(content) + 1 + r.out.aead.Overhead()
+	header := []byte{23, 3, 3, byte(n >> 8), byte(n)}
+	return string(r.out.aead.Seal(header, r.out.nonce(), append([]byte(content), kind), header))
+}
+
+func (r *rawTLS) send(kind byte, content string) { r.sim.arrive(r.record(kind, content)) }
+
+// receive returns the next record of the stream's.
+func (r *rawTLS) receive() (kind byte, content string) {
+	r.t.Helper()
+	var record string
+	for end := time.Now().Add(patience); record == ""; time.Sleep(50 * time.Microsecond) {
+		require.True(r.t, time.Now().Before(end), "no record has come")
+		if out := r.sim.sent()[r.received:]; len(out) >= 5 {
+			if n := 5 + int(out[3])<<8 + int(out[4]); len(out) >= n {
+				record = out[:n]
+			}
+		}
+	}
+	r.received += len(record)
+	b, err := r.in.aead.Open(nil, r.in.nonce(), []byte(record[5:]), []byte(record[:5]))
+	require.NoError(r.t, err)
+	return b[len(b)-1], string(b[:len(b)-1])
+}
+
+// Keys are changed while a read waits; the answer to a request leaves although
+// nobody writes.
+func TestKeyUpdate(t *testing.T) {
+	for _, chunk := range []int{0, 1} {
+		s, raw := newRawTLS(t, nil)
+		raw.sim.play(func() { raw.sim.chunk = chunk })
+		pending := faces[2].read(t, s, until("\n", 0))
+		for range 10 {
+			raw.send(typeHandshake, keyUpdate[true])
+			raw.out.update()
+			raw.send(typeData, "x")
+			kind, content := raw.receive()
+			require.Equal(t, byte(typeHandshake), kind)
+			require.Equal(t, keyUpdate[false], content)
+			raw.in.update()
+		}
+		raw.send(typeHandshake, keyUpdate[false])
+		raw.out.update()
+		raw.send(typeData, "\n")
+		require.Equal(t, "xxxxxxxxxx\n", receive(t, pending).data)
+		_, _ = s.Write([]byte("still here"))
+		_, content := raw.receive()
+		require.Equal(t, "still here", content)
+	}
+}
+
+// A message of the protocol is spread over records, and these over arrivals.
+func TestKeyUpdateInFragments(t *testing.T) {
+	s, raw := newRawTLS(t, nil)
+	pending := faces[2].read(t, s, exactly(4))
+	for i := range keyUpdate[true] {
+		for _, b := range []byte(raw.record(typeHandshake, keyUpdate[true][i:i+1])) {
+			raw.sim.arrive(string(b))
+			quiet(t, s.Loop())
+		}
+	}
+	raw.out.update()
+	_, content := raw.receive()
+	require.Equal(t, keyUpdate[false], content)
+	raw.send(typeData, "data")
+	require.Equal(t, "data", receive(t, pending).data)
+}
+
+// The answer to a request cannot leave at once: it does when it can, and in
+// order with what is written.
+func TestKeyUpdateWhileBlocked(t *testing.T) {
+	s, raw := newRawTLS(t, nil)
+	raw.sim.play(func() { raw.sim.window = 0 })
+	pending := faces[2].read(t, s, exactly(1))
+	_, _ = s.Write([]byte("before"))
+	raw.send(typeHandshake, keyUpdate[true])
+	raw.out.update()
+	raw.send(typeData, "x")
+	require.Equal(t, "x", receive(t, pending).data)
+	_, _ = s.Write([]byte("after"))
+	raw.sim.open(1 << 20)
+	_, content := raw.receive()
+	require.Equal(t, "before", content)
+	_, content = raw.receive()
+	require.Equal(t, keyUpdate[false], content)
+	raw.in.update()
+	_, content = raw.receive()
+	require.Equal(t, "after", content)
+}
+
+// A peer that asks for answers and does not read them is not read from either:
+// what waits for it does not grow without bound. When it reads, all goes on.
+func TestKeyUpdateFlood(t *testing.T) {
+	s, raw := newRawTLS(t, nil)
+	raw.sim.play(func() { raw.sim.window = 0 })
+	const requests = 20_000
+	var flood strings.Builder
+	for range requests {
+		flood.WriteString(raw.record(typeHandshake, keyUpdate[true]))
+		raw.out.update()
+		flood.WriteString(raw.record(typeData, "x"))
+	}
+	raw.sim.arrive(flood.String())
+	pending := faces[2].read(t, s, exactly(requests))
+	quiet(t, s.Loop())
+	left := look(raw.sim, func() int { return len(raw.sim.in) })
+	require.Greater(t, left, flood.Len()-400<<10, "it goes on reading")
+	reads := look(raw.sim, func() int { return raw.sim.reads })
+	quiet(t, s.Loop())
+	require.Equal(t, reads, look(raw.sim, func() int { return raw.sim.reads }), "it spins")
+	raw.sim.open(1 << 30)
+	require.Len(t, receive(t, pending).data, requests)
+}
+
+// Messages that bring nothing may come one after the other for a while, not for
+// ever.
+func TestUselessRecords(t *testing.T) {
+	s, raw := newRawTLS(t, nil)
+	pending := faces[2].read(t, s, exactly(1))
+	for range 100 {
+		raw.send(typeData, "")
+	}
+	require.ErrorContains(t, receive(t, pending).err, "too many")
+	require.True(t, s.Closed())
+}
+
+// After our close_notify nothing follows, not even an answer.
+func TestKeyUpdateAfterCloseWrite(t *testing.T) {
+	s, raw := newRawTLS(t, &iostream.Config{AllowHalfClose: true})
+	require.NoError(t, s.CloseWrite())
+	kind, _ := raw.receive()
+	require.Equal(t, byte(typeAlert), kind)
+	pending := faces[2].read(t, s, exactly(1))
+	raw.send(typeHandshake, keyUpdate[true])
+	raw.out.update()
+	raw.send(typeData, "x")
+	require.Equal(t, "x", receive(t, pending).data)
+	quiet(t, s.Loop())
+	require.Len(t, raw.sim.sent(), raw.received)
+}
+
+// What this package takes crypto/tls to do. If one of these fails with a new
+// Go, wire has to be thought over.
+func TestAssumptionsAboutCryptoTLS(t *testing.T) {
+	t.Run("a temporary error of Read is not kept, and comes out as it is", func(t *testing.T) {
+		conn, peer := playedPair(t)
+		for range 3 {
+			conn.readErr = errTemporary
+			_, err := conn.tls.Read(make([]byte, 1))
+			require.True(t, err == errTemporary, "%v", err)
+		}
+		conn.readErr = nil
+		go func() { _, _ = io.WriteString(peer, "x") }()
+		n, err := conn.tls.Read(make([]byte, 1))
+		require.NoError(t, err)
+		require.Equal(t, 1, n)
+	})
+	t.Run("any error of Write is", func(t *testing.T) {
+		conn, peer := playedPair(t)
+		go func() { _, _ = io.Copy(io.Discard, peer) }()
+		conn.writeErr = errTemporary
+		_, err := conn.tls.Write([]byte("x"))
+		require.Error(t, err)
+		conn.writeErr = nil
+		_, err = conn.tls.Write([]byte("x"))
+		require.Error(t, err)
+	})
+	t.Run("a handshake does not survive it", func(t *testing.T) {
+		a, b := net.Pipe()
+		defer a.Close()
+		defer b.Close()
+		conn := &playedConn{Conn: a, readErr: errTemporary}
+		conn.tls = tls.Server(conn, serverConfig(0))
+		require.Error(t, conn.tls.Handshake())
+		conn.readErr = nil
+		require.True(t, conn.tls.Handshake() == errTemporary)
+	})
+}
+
+type temporaryError struct{}
+
+func (temporaryError) Error() string   { return "not yet" }
+func (temporaryError) Timeout() bool   { return true }
+func (temporaryError) Temporary() bool { return true }
+
+var errTemporary net.Error = temporaryError{}
+
+// playedConn fails as it is told.
+type playedConn struct {
+	net.Conn
+	tls               *tls.Conn
+	readErr, writeErr error
+}
+
+func (c *playedConn) Read(p []byte) (int, error) {
+	if c.readErr != nil {
+		return 0, c.readErr
+	}
+	return c.Conn.Read(p)
+}
+
+func (c *playedConn) Write(p []byte) (int, error) {
+	if c.writeErr != nil {
+		return 0, c.writeErr
+	}
+	return c.Conn.Write(p)
+}
+
+func playedPair(t *testing.T) (*playedConn, *tls.Conn) {
+	a, b := net.Pipe()
+	t.Cleanup(func() { a.Close(); b.Close() })
+	conn := &playedConn{Conn: a}
+	conn.tls = tls.Server(conn, serverConfig(tls.VersionTLS12))
+	peer := tls.Client(b, clientConfig(tls.VersionTLS12))
+	done := make(chan error, 1)
+	go func() { done <- peer.Handshake() }()
+	require.NoError(t, conn.tls.Handshake())
+	require.NoError(t, receive(t, done))
+	return conn, peer
+}
