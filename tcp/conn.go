@@ -51,7 +51,7 @@ func (srv *Server) accept(fd int) (*accepted, error) {
 // by drop or by streamClosed.
 func (c *accepted) start() {
 	var err error
-	if c.srv.Callback == nil {
+	if c.srv.Callback == nil && c.srv.TLS == nil {
 		err = c.worker.loop.Go(c.handle)
 	} else {
 		err = c.worker.loop.Schedule(c)
@@ -94,9 +94,13 @@ func (c *accepted) open() bool {
 	return true
 }
 
-// Run calls Callback, on the loop.
+// Run calls Callback, on the loop, or begins with TLS.
 func (c *accepted) Run() {
-	if c.open() {
+	switch {
+	case !c.open():
+	case c.srv.TLS != nil:
+		c.secure()
+	default:
 		c.srv.Callback(c.stream)
 	}
 }
@@ -110,9 +114,13 @@ func (c *accepted) Fail(err error) {
 
 // handle is the connection's task.
 func (c *accepted) handle(t *ioloop.Task) {
-	if !c.open() {
-		return
+	if c.open() {
+		c.serve(t)
 	}
+}
+
+// serve calls Handler, in the task.
+func (c *accepted) serve(t *ioloop.Task) {
 	err := ErrHandler // if Handler does not return
 	defer func() {
 		if err == nil {

@@ -2,6 +2,7 @@ package tcp
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"net/netip"
@@ -20,6 +21,11 @@ import (
 type Dialer struct {
 	// Stream sets up the streams. It must not be changed after the first Dial.
 	Stream iostream.Config
+
+	// TLS, if set, is what a handshake follows connecting with, as the client.
+	// If it has no ServerName, that is the host of the address. It is not tried
+	// with another address when it fails.
+	TLS *tls.Config
 
 	// Resolver looks names up. Nil is net.DefaultResolver.
 	Resolver *net.Resolver
@@ -52,7 +58,7 @@ func (d *Dialer) Dial(ctx context.Context, l *ioloop.Loop, network, address stri
 	for _, addr := range addrs {
 		fd, err := connect(ctx, l, addr)
 		if err == nil {
-			return d.open(l, network, addr, fd)
+			return d.open(ctx, l, addr, fd, network, address)
 		}
 		errs = append(errs, dialError(network, addr, err))
 		if ctx.Err() != nil {
@@ -65,11 +71,14 @@ func (d *Dialer) Dial(ctx context.Context, l *ioloop.Loop, network, address stri
 	return nil, errors.Join(errs...)
 }
 
-func (d *Dialer) open(l *ioloop.Loop, network string, addr net.Addr, fd int) (*iostream.Stream, error) {
+func (d *Dialer) open(ctx context.Context, l *ioloop.Loop, addr net.Addr, fd int, network, address string) (*iostream.Stream, error) {
 	_ = socket.SetNoDelay(fd, true)
 	s, err := iostream.NewSocket(l, fd, &d.Stream)
 	if err != nil {
 		_ = socket.Close(fd)
+		return nil, dialError(network, addr, err)
+	}
+	if err := d.secure(ctx, s, network, address); err != nil {
 		return nil, dialError(network, addr, err)
 	}
 	return s, nil

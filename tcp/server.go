@@ -2,6 +2,7 @@
 package tcp
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -44,6 +45,11 @@ type Server struct {
 	// stream is closed.
 	Callback func(s *iostream.Stream)
 
+	// TLS, if set, has every connection shake hands before Handler or Callback
+	// is called, which are not if that fails. Stream.HandshakeTimeout bounds
+	// it. See iostream.Stream.StartTLSServer.
+	TLS *tls.Config
+
 	// Group is what the streams live on. It is the caller's to run and close;
 	// the server ends only while it runs or when it is closed. Nil makes Serve
 	// open and run one of Loops loops.
@@ -69,7 +75,8 @@ type Server struct {
 	Linger time.Duration
 
 	// Logger hears of trouble with accepting (error, warn) and of handlers that
-	// return an error (debug). Nil is slog.Default().
+	// return an error and of TLS handshakes that fail (debug). Nil is
+	// slog.Default().
 	Logger *slog.Logger
 
 	mu        sync.Mutex
@@ -97,6 +104,8 @@ type Stats struct {
 	Conns        int    // open now
 	Accepted     uint64 // ever
 	AcceptPauses uint64 // times that accepting was put off for want of descriptors or memory
+
+	HandshakeErrors uint64 // connections closed because TLS was not agreed on
 }
 
 // Stats returns the server's numbers. It may be called at any time.
@@ -158,7 +167,7 @@ func (srv *Server) check() error {
 	case srv.Loops < 0 || srv.MaxConns < 0 || srv.IdleTimeout < 0 || srv.Linger < 0:
 		return fmt.Errorf("%w: negative Loops, MaxConns, IdleTimeout or Linger", ErrInvalid)
 	}
-	return srv.Stream.Check()
+	return errors.Join(checkServerTLS(srv.TLS), srv.Stream.Check())
 }
 
 func (srv *Server) linger() time.Duration {
