@@ -260,9 +260,10 @@ func TestOpenSSLServerUpdatesKeys(t *testing.T) {
 	for i := range 5 {
 		for _, command := range []string{"K\n", "k\n"} {
 			p.send(command)
-			p.await("SSL_do_handshake")
-			_, _ = fmt.Fprintln(s, "line", i)
-			p.await(fmt.Sprint("line ", i))
+			for range 2 { // when the second is there it has read the command, alone
+				_, _ = fmt.Fprintln(s, "line", i)
+				p.await(fmt.Sprint("line ", i))
+			}
 			p.send("answer\n")
 			got, err := s.ReadUntil(ctx, "\n", 0)
 			require.NoError(t, err)
@@ -270,7 +271,6 @@ func TestOpenSSLServerUpdatesKeys(t *testing.T) {
 		}
 	}
 	require.NoError(t, s.Close())
-	p.await("CLOSED")
 }
 
 func runLoop(t *testing.T) *ioloop.Loop {
