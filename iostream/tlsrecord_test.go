@@ -515,7 +515,7 @@ func TestKeyUpdateInFragments(t *testing.T) {
 	pending := faces[2].read(t, s, exactly(4))
 	for i := range keyUpdate[true] {
 		for _, b := range []byte(raw.record(typeHandshake, keyUpdate[true][i:i+1])) {
-			raw.sim.arrive(string(b))
+			raw.sim.arrive(string([]byte{b}))
 			quiet(t, s.Loop())
 		}
 	}
@@ -533,6 +533,7 @@ func TestKeyUpdateWhileBlocked(t *testing.T) {
 	raw.sim.play(func() { raw.sim.window = 0 })
 	pending := faces[2].read(t, s, exactly(1))
 	_, _ = s.Write([]byte("before"))
+	quiet(t, s.Loop()) // it is encrypted now, with the first keys
 	raw.send(typeHandshake, keyUpdate[true])
 	raw.out.update()
 	raw.send(typeData, "x")
