@@ -175,7 +175,7 @@ func (s *Stream) beginTLS(role tlsRole, config *tls.Config) (*handshake, error) 
 	if s.out != nil {
 		t.takeBacklog(s.out)
 	}
-	t.hs = &handshake{}
+	t.hs = &handshake{local: t.LocalAddr(), remote: t.RemoteAddr()}
 	t.hs.timer = s.loop.AfterFunc(s.config.handshakeTimeout(), func() { s.handshakeLate(t) })
 	s.transport = t
 	s.set(shaking)

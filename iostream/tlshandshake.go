@@ -24,6 +24,8 @@ type handshake struct {
 	running bool  // a step is in progress, without the stream's lock
 	dropped bool  // the stream was closed meanwhile
 
+	local, remote net.Addr
+
 	timer *ioloop.Timer
 	wait  *waitOp
 	fn    func(error)
@@ -45,7 +47,10 @@ func (s *Stream) shake() {
 		if !t.hs.over && !s.step(t) {
 			return
 		}
-		if t.hs.over || s.is(closed) {
+		if s.is(closed) {
+			return
+		}
+		if t.hs.over {
 			break
 		}
 	}

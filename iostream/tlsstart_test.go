@@ -281,7 +281,6 @@ func TestHandshakeGivenUp(t *testing.T) {
 			_ = s.CloseAfterFlush(1)
 			clock.Advance(1)
 		}, net.ErrClosed},
-		"loop closes": {func(t *testing.T, s *iostream.Stream, _ *ioloop.ManualClock, _ *sim) { _ = s.Loop().Close() }, ioloop.ErrClosed},
 		"too slow": {func(t *testing.T, s *iostream.Stream, clock *ioloop.ManualClock, _ *sim) {
 			clock.Advance(time.Minute - 1)
 			quiet(t, s.Loop())
@@ -330,16 +329,29 @@ func startPlayedLoop(t testing.TB, clock ioloop.Clock) *ioloop.Loop {
 	return l
 }
 
-// A loop that closes before it has run lets go of handshakes, too.
-func TestHandshakeThatNeverBegins(t *testing.T) {
-	l := newLoop(t, ioloop.Config{})
-	m := new(sim)
-	s, err := iostream.New(l, m, nil)
-	require.NoError(t, err)
-	outcome := make(chan error, 1)
-	require.NoError(t, s.StartTLSClientFunc(clientConfig(0), func(err error) { outcome <- err }))
-	require.NoError(t, l.Close())
-	requireIs(t, receive(t, outcome), ioloop.ErrClosed)
+// A loop that closes takes handshakes with it: those that wait for the peer, and
+// those that it has not come to.
+func TestLoopClosesDuringHandshake(t *testing.T) {
+	for _, offLoop := range []bool{false, true} {
+		for _, hello := range []string{"", "\x16\x03\x01\x00\x40half of it"} {
+			l := startPlayedLoop(t, nil)
+			s, peer := pair(t, l, "tcp", &iostream.Config{HandshakeOffLoop: offLoop})
+			outcome := make(chan error, 1)
+			require.NoError(t, s.StartTLSServerFunc(serverConfig(0), func(err error) { outcome <- err }))
+			send(t, peer, hello)
+			quiet(t, l)
+			require.NoError(t, l.Close())
+			requireIs(t, receive(t, outcome), ioloop.ErrClosed)
+		}
+	}
+	t.Run("before it has run", func(t *testing.T) {
+		l := newLoop(t, ioloop.Config{})
+		s, _ := pair(t, l, "tcp", nil)
+		outcome := make(chan error, 1)
+		require.NoError(t, s.StartTLSClientFunc(clientConfig(0), func(err error) { outcome <- err }))
+		require.NoError(t, l.Close())
+		requireIs(t, receive(t, outcome), ioloop.ErrClosed)
+	})
 }
 
 // When the wait ends before the handshake does, the stream is closed.

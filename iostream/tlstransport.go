@@ -28,6 +28,7 @@ type tlsTransport struct {
 
 	rxBuffer []byte // what rx is part of
 	txDone   int    // bytes of tx that are out
+	plain    int    // bytes at the beginning of tx that are plaintext
 	marks    [4]txMark
 	marked   int8
 	held     bool  // conn may hold plaintext that was too much for the last Read
@@ -39,7 +40,7 @@ type tlsTransport struct {
 	vector   [1][]byte
 }
 
-// txMark says that plain bytes of plaintext are out when tx is up to end.
+// txMark says that so many bytes of plaintext are out when tx is up to end.
 type txMark struct{ end, plain int }
 
 const (
@@ -133,10 +134,9 @@ func (t *tlsTransport) receive() error {
 	if t.rxErr != nil {
 		return nil
 	}
-	if t.rxBuffer == nil {
-		b := getBuffer(maxRead)
-		t.rxBuffer = b[:cap(b)]
-	}
+	t.releaseInput() // it may be a small one that came early
+	b := getBuffer(maxRead)
+	t.rxBuffer = b[:cap(b)]
 	n, err := t.lower.Read(t.rxBuffer)
 	if n == 0 {
 		t.releaseInput()
@@ -238,12 +238,13 @@ func (t *tlsTransport) releaseOutput() {
 		putBuffer(t.tx)
 		t.tx, t.vector[0] = nil, nil
 	}
-	t.txDone, t.marked, t.answers = 0, 0, 0
+	t.txDone, t.plain, t.marked, t.answers = 0, 0, 0, 0
 }
 
 // Unsent counts whole writes of at most 16 KiB: what is out of one that is not
 // out as a whole counts as unsent.
-func (t *tlsTransport) Unsent() (n int) {
+func (t *tlsTransport) Unsent() int {
+	n := max(0, t.plain-t.txDone)
 	for _, m := range t.marks[:t.marked] {
 		if m.end > t.txDone {
 			n += m.plain
@@ -325,7 +326,7 @@ func (t *tlsTransport) takeBacklog(out *output) {
 	for _, b := range out.slices(nil) {
 		t.tx = append(t.tx, b...)
 	}
-	t.mark(len(t.tx), len(t.tx))
+	t.plain = len(t.tx)
 	out.drop()
 	out.unsent = t.Unsent()
 }

@@ -53,8 +53,22 @@ func (w *wire) SetDeadline(time.Time) error      { return nil }
 func (w *wire) SetReadDeadline(time.Time) error  { return nil }
 func (w *wire) SetWriteDeadline(time.Time) error { return nil }
 
-func (w *wire) LocalAddr() net.Addr  { return addressOr((*tlsTransport)(w).LocalAddr()) }
-func (w *wire) RemoteAddr() net.Addr { return addressOr((*tlsTransport)(w).RemoteAddr()) }
+// While a handshake runs on a goroutine of its own, the stream and its
+// descriptor may be closed. So the addresses were asked for before.
+
+func (w *wire) LocalAddr() net.Addr {
+	if w.hs != nil {
+		return addressOr(w.hs.local)
+	}
+	return addressOr((*tlsTransport)(w).LocalAddr())
+}
+
+func (w *wire) RemoteAddr() net.Addr {
+	if w.hs != nil {
+		return addressOr(w.hs.remote)
+	}
+	return addressOr((*tlsTransport)(w).RemoteAddr())
+}
 
 // addressOr stands in for an address that is not known: crypto/tls calls
 // methods of it without looking.
