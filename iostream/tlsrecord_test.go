@@ -591,7 +591,7 @@ func TestKeyUpdateAfterCloseWrite(t *testing.T) {
 	require.NoError(t, s.CloseWrite())
 	kind, _ := raw.receive()
 	require.Equal(t, byte(typeAlert), kind)
-	const requests = 1000 // whose answers would be more than may wait
+	const requests = 5000 // whose answers would be more than may wait
 	pending := faces[2].read(t, s, exactly(requests))
 	for range requests {
 		raw.send(typeHandshake, keyUpdate[true])

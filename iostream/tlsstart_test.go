@@ -269,6 +269,24 @@ func TestUseDuringHandshake(t *testing.T) {
 	require.Equal(t, 1, look(m, func() int { return m.finSent }))
 }
 
+// The end of a direction in which nothing was written waits for the handshake
+// as well.
+func TestCloseWriteDuringHandshake(t *testing.T) {
+	m := &sim{window: 1 << 20}
+	s, err := iostream.New(startLoop(t, ioloop.Config{}), m, nil)
+	require.NoError(t, err)
+	outcome := make(chan error, 1)
+	require.NoError(t, s.StartTLSServerFunc(serverConfig(0), func(err error) { outcome <- err }))
+	require.NoError(t, s.CloseWrite())
+	quiet(t, s.Loop())
+	require.Zero(t, look(m, func() int { return m.finSent }))
+	secured := tls.Client(&simPeer{sim: m}, clientConfig(0))
+	_, err = secured.Read(make([]byte, 1))
+	require.Equal(t, io.EOF, err)
+	require.NoError(t, receive(t, outcome))
+	require.NoError(t, s.Close())
+}
+
 // However a handshake is given up, its coroutine goes and the waiter is told.
 // startLoop checks for leaks.
 func TestHandshakeGivenUp(t *testing.T) {
