@@ -158,7 +158,7 @@ func (s *Stream) begin(op *readOp) error {
 }
 
 // listen has the loop see to a read that has to wait. In the steady state it
-// listens already.
+// listens already. A stream that closes when idle may be so now.
 func (s *Stream) listen() {
 	read, _ := s.transport.Want()
 	if s.armed&read != read || s.transport.Buffered() || s.is(draining) {
