@@ -174,6 +174,7 @@ func TestStartTLSWithBufferedHello(t *testing.T) {
 			done := make(chan error, 1)
 			go func() { done <- secured.Handshake() }()
 			hello := peer.await(t)
+			peer.setHold(false) // from now on it is heard at once
 			cut := min(cut, len(hello))
 			line := faces[2].read(t, s, until("\n", 0))
 			m.arrive("STARTTLS\n" + hello[:cut])
@@ -182,7 +183,6 @@ func TestStartTLSWithBufferedHello(t *testing.T) {
 			outcome := make(chan error, 1)
 			require.NoError(t, s.StartTLSServerFunc(serverConfig(version), func(err error) { outcome <- err }))
 			require.Zero(t, s.Buffered(), "nothing may be left to be taken for plaintext")
-			peer.setHold(false)
 			m.arrive(hello[cut:])
 			require.NoError(t, receive(t, outcome))
 			require.NoError(t, receive(t, done))
