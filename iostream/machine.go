@@ -36,7 +36,8 @@ func (s *Stream) pump(ready poller.Interest, hints poller.Hint) {
 	s.in.release()
 	s.arm()
 	s.unset(pumping)
-	if budget == 0 || s.mustFinish() || s.receives() && s.transport.Buffered() {
+	if budget == 0 || s.mustFinish() || s.receives() && s.transport.Buffered() ||
+		s.is(shaking) && s.handshakeDue() {
 		s.poke()
 	}
 	s.mu.Unlock()

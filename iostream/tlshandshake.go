@@ -66,6 +66,13 @@ func (s *Stream) shake() {
 	}
 }
 
+// handshakeDue reports whether TLS was started behind the pump's look at it, by
+// a callback for example, so that nothing else would begin the handshake.
+func (s *Stream) handshakeDue() bool {
+	t := s.transport.(*tlsTransport)
+	return !t.ready && t.hs.next == nil && !t.hs.running && !s.is(closed)
+}
+
 // step resumes the handshake until it needs input or is over, and reports
 // whether that has been done. The stream is not locked meanwhile, for functions
 // of the tls.Config are called. If one of them panics, that is contained like
