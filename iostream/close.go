@@ -82,7 +82,7 @@ func (s *Stream) advance() bool {
 		return false
 	}
 	out := s.backlog() == 0 && s.is(attached) && !s.is(shaking)
-	if s.is(finWanted) && !s.is(finSent|writeEnded|blocked) && out {
+	if s.is(finWanted) && !s.is(finSent|writeEnded) && out {
 		s.sendFin()
 	}
 	switch {

@@ -1,3 +1,5 @@
+//go:build unix
+
 package iostream_test
 
 import (
@@ -19,10 +21,11 @@ import (
 	"time"
 
 	"github.com/eddyloop/eddy/internal/leaktest"
+	"github.com/eddyloop/eddy/internal/socket"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
+	"github.com/eddyloop/eddy/iostreamtest"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 )
 
 // authority signs the certificates of the tests.
@@ -136,7 +139,7 @@ func newLoop(t testing.TB, config ioloop.Config) *ioloop.Loop {
 
 func dup(t testing.TB, fd int) int {
 	t.Helper()
-	fd, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	fd, err := socket.Duplicate(fd)
 	require.NoError(t, err)
 	return fd
 }
@@ -144,7 +147,7 @@ func dup(t testing.TB, fd int) int {
 // simPeer is the other side of a sim, for crypto/tls to talk through. With hold
 // set, what it writes arrives only when the test says so.
 type simPeer struct {
-	sim  *sim
+	sim  *iostreamtest.Wire
 	read int // bytes of sim.out that were read
 
 	ended bool // Read has told so
@@ -162,7 +165,7 @@ func (p *simPeer) Write(b []byte) (int, error) {
 		p.held += string(b)
 		return len(b), nil
 	}
-	p.sim.arrive(string(b))
+	p.sim.Arrive(string(b))
 	return len(b), nil
 }
 
@@ -171,11 +174,9 @@ func (p *simPeer) Read(b []byte) (int, error) {
 	p.reading = true
 	p.mu.Unlock()
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(50 * time.Microsecond) {
-		n, over := 0, false
-		p.sim.play(func() {
-			n = copy(b, p.sim.out[p.read:])
-			over = p.sim.closed > 0 || p.sim.finSent > 0
-		})
+		state := p.sim.State() // before Sent, so that nothing comes behind the end
+		n := copy(b, p.sim.Sent()[p.read:])
+		over := state.Closes > 0 || state.FINs > 0
 		p.read += n
 		if n > 0 {
 			return n, nil

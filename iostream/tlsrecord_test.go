@@ -1,3 +1,5 @@
+//go:build unix
+
 package iostream_test
 
 import (
@@ -18,14 +20,15 @@ import (
 
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
+	"github.com/eddyloop/eddy/iostreamtest"
 	"github.com/stretchr/testify/require"
 )
 
 // secureSim returns a stream with TLS over a simulation, and its peer.
-func secureSim(t testing.TB, version uint16, config *iostream.Config) (*iostream.Stream, *sim, *simPeer, *tls.Conn) {
+func secureSim(t testing.TB, version uint16, config *iostream.Config) (*iostream.Stream, *iostreamtest.Wire, *simPeer, *tls.Conn) {
 	t.Helper()
-	m := &sim{window: 1 << 30}
-	s, err := iostream.New(startLoop(t, ioloop.Config{}), m, config)
+	m := iostreamtest.NewWire(iostreamtest.Options{})
+	s, err := iostream.New(startLoop(t, ioloop.Config{}), m.Transport(), config)
 	require.NoError(t, err)
 	peer := &simPeer{sim: m}
 	secured := tls.Client(peer, clientConfig(version))
@@ -52,7 +55,7 @@ func TestReadsOverTLSOverSimulation(t *testing.T) {
 					}
 					t.Run(c.name, func(t *testing.T) {
 						s, m, _, secured := secureSim(t, version, c.config)
-						m.play(func() { m.chunk = chunk })
+						m.SetReadSize(chunk)
 						c.play(t, f, s, func() {
 							send(t, secured, c.arrive...)
 							if c.eof {
@@ -73,7 +76,8 @@ func TestTLSBulk(t *testing.T) {
 	eachVersion(t, func(t *testing.T, version uint16) {
 		for _, chunk := range []int{0, 700, 16000} {
 			s, m, _, secured := secureSim(t, version, nil)
-			m.play(func() { m.chunk = chunk; m.window = 0 })
+			m.SetReadSize(chunk)
+			m.SetWindow(0)
 			pending := faces[0].read(t, s, into(size))
 			_, err := s.Write([]byte(data))
 			require.NoError(t, err)
@@ -94,7 +98,7 @@ func TestTLSBulk(t *testing.T) {
 					case <-stop:
 						return
 					default:
-						m.open(4096)
+						m.Open(4096)
 						time.Sleep(20 * time.Microsecond)
 					}
 				}
@@ -116,7 +120,7 @@ func TestTLSWaitSent(t *testing.T) {
 	eachVersion(t, func(t *testing.T, version uint16) {
 		s, m, _, _ := secureSim(t, version, &iostream.Config{WriteLimit: 1 << 20})
 		before := s.Mark()
-		m.play(func() { m.window = 0 })
+		m.SetWindow(0)
 		_, _ = s.Write(make([]byte, 16<<10))
 		first := s.Mark()
 		_, _ = s.Write(make([]byte, 100<<10))
@@ -125,11 +129,11 @@ func TestTLSWaitSent(t *testing.T) {
 			require.NoError(t, s.SentFunc(mark, func(err error) { outcomes <- err }))
 		}
 		require.NoError(t, receive(t, outcomes))
-		m.open(16 << 10) // less than the record
+		m.Open(16 << 10) // less than the record
 		quiet(t, s.Loop())
 		require.Empty(t, outcomes)
 		require.Equal(t, 116<<10, s.Backlog())
-		m.open(2 << 10) // the rest of it, with its overhead
+		m.Open(2 << 10) // the rest of it, with its overhead
 		require.NoError(t, receive(t, outcomes))
 		require.Equal(t, 100<<10, s.Backlog())
 		_, err := s.Write(make([]byte, 1<<20))
@@ -150,14 +154,14 @@ func TestAlertInPieces(t *testing.T) {
 			data := peer.take()
 			require.NoError(t, secured.CloseWrite())
 			alert := peer.take()
-			m.arrive(data + alert[:cut])
+			m.Arrive(data + alert[:cut])
 			some, err := s.ReadSome(patient(t), 0)
 			require.NoError(t, err)
 			require.Equal(t, "hello", string(some))
 			pending := faces[2].read(t, s, untilClose(0))
 			quiet(t, s.Loop())
 			require.Empty(t, pending)
-			m.arrive(alert[cut:])
+			m.Arrive(alert[cut:])
 			require.Equal(t, result{}, receive(t, pending))
 		}
 	})
@@ -173,8 +177,8 @@ func TestTruncation(t *testing.T) {
 				send(t, secured, "one", "two")
 				data := peer.take()
 				record := len(data) / 2
-				m.arrive(data[:min(record+cut, len(data))])
-				m.eof()
+				m.Arrive(data[:min(record+cut, len(data))])
+				m.FIN()
 				r := receive(t, f.read(t, s, untilClose(0)))
 				requireIs(t, r.err, io.ErrUnexpectedEOF)
 				require.Equal(t, map[bool]string{false: "one", true: "onetwo"}[cut > 1000], r.data)
@@ -186,7 +190,7 @@ func TestTruncation(t *testing.T) {
 	t.Run("messages", func(t *testing.T) {
 		s, _, peer, secured := secureSim(t, tls.VersionTLS13, nil)
 		send(t, secured, "one\n")
-		peer.sim.eof()
+		peer.sim.FIN()
 		var last error
 		for _, err := range s.Messages(patient(t), "\n", 0) {
 			last = err
@@ -214,7 +218,10 @@ func TestCloseWatchOverTLS(t *testing.T) {
 				peer.setHold(true)
 				send(t, secured, c.data)
 				require.NoError(t, c.end(secured))
-				m.play(func() { m.in, m.inErr = append(m.in, peer.take()...), io.EOF })
+				onLoop(t, s.Loop(), func() {
+					m.Arrive(peer.take())
+					m.FIN()
+				})
 				if c.data != "" {
 					readClosed := make(chan struct{})
 					s.OnReadClosed(func() { close(readClosed) })
@@ -252,7 +259,7 @@ func TestPlaintextHeldBack(t *testing.T) {
 		peer.setHold(true)
 		send(t, secured, big)
 		require.NoError(t, secured.CloseWrite())
-		m.arrive(peer.take())
+		m.Arrive(peer.take())
 		for i := range 10 {
 			r = receive(t, faces[i%3].read(t, s, into(9_999)))
 			require.NoError(t, r.err)
@@ -268,19 +275,19 @@ func TestPlaintextHeldBack(t *testing.T) {
 func TestTLSFarewell(t *testing.T) {
 	eachVersion(t, func(t *testing.T, version uint16) {
 		for name, c := range map[string]struct {
-			do   func(s *iostream.Stream, m *sim)
+			do   func(s *iostream.Stream, m *iostreamtest.Wire)
 			want error
 		}{
-			"close":             {func(s *iostream.Stream, _ *sim) { _ = s.Close() }, io.EOF},
-			"close after flush": {func(s *iostream.Stream, _ *sim) { _ = s.CloseAfterFlush(patience) }, io.EOF},
-			"close write":       {func(s *iostream.Stream, _ *sim) { _ = s.CloseWrite() }, io.EOF},
-			"with an error":     {func(s *iostream.Stream, _ *sim) { _ = s.CloseWithError(errPlayed) }, io.ErrUnexpectedEOF},
-			"close with a backlog": {func(s *iostream.Stream, m *sim) {
-				m.play(func() { m.window = 30 })
+			"close":             {func(s *iostream.Stream, _ *iostreamtest.Wire) { _ = s.Close() }, io.EOF},
+			"close after flush": {func(s *iostream.Stream, _ *iostreamtest.Wire) { _ = s.CloseAfterFlush(patience) }, io.EOF},
+			"close write":       {func(s *iostream.Stream, _ *iostreamtest.Wire) { _ = s.CloseWrite() }, io.EOF},
+			"with an error":     {func(s *iostream.Stream, _ *iostreamtest.Wire) { _ = s.CloseWithError(errPlayed) }, io.ErrUnexpectedEOF},
+			"close with a backlog": {func(s *iostream.Stream, m *iostreamtest.Wire) {
+				m.SetWindow(30)
 				_, _ = s.Write(make([]byte, 100))
 				_ = s.Close()
 			}, io.ErrUnexpectedEOF},
-			"close when idle": {func(s *iostream.Stream, _ *sim) {
+			"close when idle": {func(s *iostream.Stream, _ *iostreamtest.Wire) {
 				s.CloseWhenIdle()
 				_ = s.ReadSomeFunc(0, func([]byte, error) {})
 			}, io.EOF},
@@ -293,7 +300,7 @@ func TestTLSFarewell(t *testing.T) {
 				got, err := io.ReadAll(&endOfTLS{secured, peer})
 				require.Equal(t, c.want == io.EOF, err == nil, "%v", err)
 				require.Equal(t, "last words", string(got))
-				m.eof()
+				m.FIN()
 			})
 		}
 	})
@@ -318,15 +325,15 @@ func (e *endOfTLS) Read(p []byte) (int, error) {
 func TestCloseNotifyBlocked(t *testing.T) {
 	eachVersion(t, func(t *testing.T, version uint16) {
 		s, m, _, secured := secureSim(t, version, &iostream.Config{AllowHalfClose: true})
-		m.play(func() { m.window = 5 })
+		m.SetWindow(5)
 		require.NoError(t, s.CloseWrite())
 		quiet(t, s.Loop())
-		require.Zero(t, look(m, func() int { return m.finSent }))
-		m.open(1 << 10)
+		require.Zero(t, m.State().FINs)
+		m.Open(1 << 10)
 		_, err := secured.Read(make([]byte, 1))
 		require.Equal(t, io.EOF, err)
 		quiet(t, s.Loop())
-		require.Equal(t, 1, look(m, func() int { return m.finSent }))
+		require.Equal(t, 1, m.State().FINs)
 
 		send(t, secured, "answer") // the other direction goes on
 		got, err := s.ReadBytes(patient(t), 6)
@@ -368,7 +375,7 @@ func TestBadRecord(t *testing.T) {
 		send(t, secured, "good", "evil")
 		data := []byte(peer.take())
 		data[len(data)-1] ^= 1
-		m.arrive(string(data))
+		m.Arrive(string(data))
 		r := receive(t, faces[2].read(t, s, exactly(8)))
 		require.ErrorContains(t, r.err, "bad record MAC")
 		got, err := s.ReadBytes(patient(t), 4)
@@ -383,7 +390,7 @@ func TestBadRecord(t *testing.T) {
 // crypto/tls cannot be made to (RFC 8446, sections 5.2 and 7).
 type rawTLS struct {
 	t        testing.TB
-	sim      *sim
+	sim      *iostreamtest.Wire
 	out, in  rawKeys
 	received int // bytes of sim.out
 }
@@ -426,8 +433,8 @@ func (k *rawKeys) nonce() []byte {
 
 // newRawTLS returns a stream and a peer that has shaken hands.
 func newRawTLS(t testing.TB, config *iostream.Config) (*iostream.Stream, *rawTLS) {
-	m := &sim{window: 1 << 30}
-	s, err := iostream.New(startLoop(t, ioloop.Config{}), m, config)
+	m := iostreamtest.NewWire(iostreamtest.Options{})
+	s, err := iostream.New(startLoop(t, ioloop.Config{}), m.Transport(), config)
 	require.NoError(t, err)
 	peer := &simPeer{sim: m}
 	var keys bytes.Buffer
@@ -463,7 +470,7 @@ func (r *rawTLS) record(kind byte, content string) string {
 	return string(r.out.aead.Seal(header, r.out.nonce(), append([]byte(content), kind), header))
 }
 
-func (r *rawTLS) send(kind byte, content string) { r.sim.arrive(r.record(kind, content)) }
+func (r *rawTLS) send(kind byte, content string) { r.sim.Arrive(r.record(kind, content)) }
 
 // receive returns the next record of the stream's.
 func (r *rawTLS) receive() (kind byte, content string) {
@@ -471,7 +478,7 @@ func (r *rawTLS) receive() (kind byte, content string) {
 	var record string
 	for end := time.Now().Add(patience); record == ""; time.Sleep(50 * time.Microsecond) {
 		require.True(r.t, time.Now().Before(end), "no record has come")
-		if out := r.sim.sent()[r.received:]; len(out) >= 5 {
+		if out := r.sim.Sent()[r.received:]; len(out) >= 5 {
 			if n := 5 + int(out[3])<<8 + int(out[4]); len(out) >= n {
 				record = out[:n]
 			}
@@ -488,7 +495,7 @@ func (r *rawTLS) receive() (kind byte, content string) {
 func TestKeyUpdate(t *testing.T) {
 	for _, chunk := range []int{0, 1} {
 		s, raw := newRawTLS(t, nil)
-		raw.sim.play(func() { raw.sim.chunk = chunk })
+		raw.sim.SetReadSize(chunk)
 		pending := faces[2].read(t, s, until("\n", 0))
 		for range 10 {
 			raw.send(typeHandshake, keyUpdate[true])
@@ -515,7 +522,7 @@ func TestKeyUpdateInFragments(t *testing.T) {
 	pending := faces[2].read(t, s, exactly(4))
 	for i := range keyUpdate[true] {
 		for _, b := range []byte(raw.record(typeHandshake, keyUpdate[true][i:i+1])) {
-			raw.sim.arrive(string([]byte{b}))
+			raw.sim.Arrive(string([]byte{b}))
 			quiet(t, s.Loop())
 		}
 	}
@@ -530,7 +537,7 @@ func TestKeyUpdateInFragments(t *testing.T) {
 // order with what is written.
 func TestKeyUpdateWhileBlocked(t *testing.T) {
 	s, raw := newRawTLS(t, nil)
-	raw.sim.play(func() { raw.sim.window = 0 })
+	raw.sim.SetWindow(0)
 	pending := faces[2].read(t, s, exactly(1))
 	_, _ = s.Write([]byte("before"))
 	quiet(t, s.Loop()) // it is encrypted now, with the first keys
@@ -539,7 +546,7 @@ func TestKeyUpdateWhileBlocked(t *testing.T) {
 	raw.send(typeData, "x")
 	require.Equal(t, "x", receive(t, pending).data)
 	_, _ = s.Write([]byte("after"))
-	raw.sim.open(1 << 20)
+	raw.sim.Open(1 << 20)
 	_, content := raw.receive()
 	require.Equal(t, "before", content)
 	_, content = raw.receive()
@@ -553,7 +560,7 @@ func TestKeyUpdateWhileBlocked(t *testing.T) {
 // what waits for it does not grow without bound. When it reads, all goes on.
 func TestKeyUpdateFlood(t *testing.T) {
 	s, raw := newRawTLS(t, nil)
-	raw.sim.play(func() { raw.sim.window = 0 })
+	raw.sim.SetWindow(0)
 	const requests = 20_000
 	var flood strings.Builder
 	for range requests {
@@ -561,15 +568,15 @@ func TestKeyUpdateFlood(t *testing.T) {
 		raw.out.update()
 		flood.WriteString(raw.record(typeData, "x"))
 	}
-	raw.sim.arrive(flood.String())
+	raw.sim.Arrive(flood.String())
 	pending := faces[2].read(t, s, exactly(requests))
 	quiet(t, s.Loop())
-	left := look(raw.sim, func() int { return len(raw.sim.in) })
+	left := raw.sim.State().Arrived
 	require.Greater(t, left, flood.Len()-400<<10, "it goes on reading")
-	reads := look(raw.sim, func() int { return raw.sim.reads })
+	reads := raw.sim.State().Reads
 	quiet(t, s.Loop())
-	require.Equal(t, reads, look(raw.sim, func() int { return raw.sim.reads }), "it spins")
-	raw.sim.open(1 << 30)
+	require.Equal(t, reads, raw.sim.State().Reads, "it spins")
+	raw.sim.Open(1 << 30)
 	require.Len(t, receive(t, pending).data, requests)
 }
 
@@ -600,7 +607,7 @@ func TestKeyUpdateAfterCloseWrite(t *testing.T) {
 	}
 	require.Len(t, receive(t, pending).data, requests)
 	quiet(t, s.Loop())
-	require.Len(t, raw.sim.sent(), raw.received)
+	require.Len(t, raw.sim.Sent(), raw.received)
 }
 
 // What this package takes crypto/tls to do. If one of these fails with a new

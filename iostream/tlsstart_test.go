@@ -1,3 +1,5 @@
+//go:build unix
+
 package iostream_test
 
 import (
@@ -17,6 +19,7 @@ import (
 
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
+	"github.com/eddyloop/eddy/iostreamtest"
 	"github.com/stretchr/testify/require"
 )
 
@@ -166,8 +169,8 @@ func bufferPlaintext(early string) func(t *testing.T, s *iostream.Stream, peer n
 func TestStartTLSWithBufferedHello(t *testing.T) {
 	eachVersion(t, func(t *testing.T, version uint16) {
 		for _, cut := range []int{1, 2, 5, 100, 1 << 20} {
-			m := &sim{window: 1 << 20}
-			s, err := iostream.New(startLoop(t, ioloop.Config{}), m, nil)
+			m := iostreamtest.NewWire(iostreamtest.Options{})
+			s, err := iostream.New(startLoop(t, ioloop.Config{}), m.Transport(), nil)
 			require.NoError(t, err)
 			peer := &simPeer{sim: m, hold: true}
 			secured := tls.Client(peer, clientConfig(version))
@@ -177,13 +180,13 @@ func TestStartTLSWithBufferedHello(t *testing.T) {
 			peer.setHold(false) // from now on it is heard at once
 			cut := min(cut, len(hello))
 			line := faces[2].read(t, s, until("\n", 0))
-			m.arrive("STARTTLS\n" + hello[:cut])
+			m.Arrive("STARTTLS\n" + hello[:cut])
 			require.NoError(t, receive(t, line).err)
 			require.Equal(t, cut, s.Buffered())
 			outcome := make(chan error, 1)
 			require.NoError(t, s.StartTLSServerFunc(serverConfig(version), func(err error) { outcome <- err }))
 			require.Zero(t, s.Buffered(), "nothing may be left to be taken for plaintext")
-			m.arrive(hello[cut:])
+			m.Arrive(hello[cut:])
 			require.NoError(t, receive(t, outcome))
 			require.NoError(t, receive(t, done))
 			require.NoError(t, s.Close())
@@ -194,11 +197,11 @@ func TestStartTLSWithBufferedHello(t *testing.T) {
 // An injected command that looks like the beginning of a hello fails the
 // handshake; none of it is ever read as plaintext.
 func TestInjectionThatLooksLikeAHello(t *testing.T) {
-	m := &sim{window: 1 << 20}
-	s, err := iostream.New(startLoop(t, ioloop.Config{}), m, nil)
+	m := iostreamtest.NewWire(iostreamtest.Options{})
+	s, err := iostream.New(startLoop(t, ioloop.Config{}), m.Transport(), nil)
 	require.NoError(t, err)
 	line := faces[2].read(t, s, until("\n", 0))
-	m.arrive("STARTTLS\n\x16\x03\x01\x00\x05RCPT TO\r\n")
+	m.Arrive("STARTTLS\n\x16\x03\x01\x00\x05RCPT TO\r\n")
 	require.NoError(t, receive(t, line).err)
 	require.Error(t, s.StartTLSServer(patient(t), serverConfig(0)))
 	require.Zero(t, s.Buffered())
@@ -208,8 +211,8 @@ func TestInjectionThatLooksLikeAHello(t *testing.T) {
 // What was written before goes out in plaintext, also if the transport takes it
 // only later, and who waits for it is told.
 func TestStartTLSBehindABacklog(t *testing.T) {
-	m := &sim{window: 3}
-	s, err := iostream.New(startLoop(t, ioloop.Config{}), m, nil)
+	m := iostreamtest.NewWire(iostreamtest.Options{Window: 3})
+	s, err := iostream.New(startLoop(t, ioloop.Config{}), m.Transport(), nil)
 	require.NoError(t, err)
 	_, _ = s.Write([]byte("go ahead\n"))
 	mark := s.Mark()
@@ -219,26 +222,26 @@ func TestStartTLSBehindABacklog(t *testing.T) {
 	_, _ = s.Write([]byte("secret"))
 	require.NoError(t, s.SentFunc(mark, func(err error) { sent <- err }))
 	quiet(t, s.Loop())
-	require.Equal(t, "go ", m.sent())
+	require.Equal(t, "go ", m.Sent())
 	require.Equal(t, len("ahead\nsecret"), s.Backlog())
 	require.Empty(t, sent)
-	m.open(1 << 20)
+	m.Open(1 << 20)
 	require.NoError(t, receive(t, sent))
-	require.Equal(t, "go ahead\n", m.sent())
+	require.Equal(t, "go ahead\n", m.Sent())
 	require.Equal(t, len("secret"), s.Backlog())
 	secured := tls.Client(&simPeer{sim: m, read: len("go ahead\n")}, clientConfig(tls.VersionTLS13))
 	require.NoError(t, secured.Handshake())
 	require.NoError(t, receive(t, outcome))
 	expect(t, secured, "secret")
-	require.NotContains(t, m.sent(), "secret")
+	require.NotContains(t, m.Sent(), "secret")
 	require.NoError(t, s.Flush(patient(t)))
 }
 
 // While the handshake waits, nothing of the stream blocks or spins.
 func TestUseDuringHandshake(t *testing.T) {
-	m := &sim{window: 1 << 20}
+	m := iostreamtest.NewWire(iostreamtest.Options{})
 	l := startLoop(t, ioloop.Config{})
-	s, err := iostream.New(l, m, nil)
+	s, err := iostream.New(l, m.Transport(), nil)
 	require.NoError(t, err)
 	outcome := make(chan error, 1)
 	require.NoError(t, s.StartTLSServerFunc(serverConfig(tls.VersionTLS13), func(err error) { outcome <- err }))
@@ -253,11 +256,11 @@ func TestUseDuringHandshake(t *testing.T) {
 	require.NoError(t, s.CloseWrite())
 	quiet(t, l)
 	require.False(t, s.Closed())
-	require.Empty(t, m.sent())
-	reads, writes := m.reads, look(m, func() int { return m.writes })
+	require.Empty(t, m.Sent())
+	reads, writes := m.State().Reads, m.State().Writes
 	quiet(t, l)
-	require.Equal(t, reads, look(m, func() int { return m.reads }), "a silent client costs nothing")
-	require.Equal(t, writes, look(m, func() int { return m.writes }))
+	require.Equal(t, reads, m.State().Reads, "a silent client costs nothing")
+	require.Equal(t, writes, m.State().Writes)
 
 	secured := tls.Client(&simPeer{sim: m}, clientConfig(tls.VersionTLS13))
 	send(t, secured, "hello")
@@ -266,20 +269,20 @@ func TestUseDuringHandshake(t *testing.T) {
 	expect(t, secured, "early")
 	_, err = secured.Read(make([]byte, 1))
 	require.Equal(t, io.EOF, err, "close_notify comes behind what was written")
-	require.Equal(t, 1, look(m, func() int { return m.finSent }))
+	require.Equal(t, 1, m.State().FINs)
 }
 
 // The end of a direction in which nothing was written waits for the handshake
 // as well.
 func TestCloseWriteDuringHandshake(t *testing.T) {
-	m := &sim{window: 1 << 20}
-	s, err := iostream.New(startLoop(t, ioloop.Config{}), m, nil)
+	m := iostreamtest.NewWire(iostreamtest.Options{})
+	s, err := iostream.New(startLoop(t, ioloop.Config{}), m.Transport(), nil)
 	require.NoError(t, err)
 	outcome := make(chan error, 1)
 	require.NoError(t, s.StartTLSServerFunc(serverConfig(0), func(err error) { outcome <- err }))
 	require.NoError(t, s.CloseWrite())
 	quiet(t, s.Loop())
-	require.Zero(t, look(m, func() int { return m.finSent }))
+	require.Zero(t, m.State().FINs)
 	secured := tls.Client(&simPeer{sim: m}, clientConfig(0))
 	_, err = secured.Read(make([]byte, 1))
 	require.Equal(t, io.EOF, err)
@@ -291,23 +294,23 @@ func TestCloseWriteDuringHandshake(t *testing.T) {
 // startLoop checks for leaks.
 func TestHandshakeGivenUp(t *testing.T) {
 	ends := map[string]struct {
-		end  func(t *testing.T, s *iostream.Stream, clock *ioloop.ManualClock, m *sim)
+		end  func(t *testing.T, s *iostream.Stream, clock *ioloop.ManualClock, m *iostreamtest.Wire)
 		want error
 	}{
-		"close": {func(t *testing.T, s *iostream.Stream, _ *ioloop.ManualClock, _ *sim) { _ = s.Close() }, net.ErrClosed},
-		"close after flush": {func(t *testing.T, s *iostream.Stream, clock *ioloop.ManualClock, _ *sim) {
+		"close": {func(t *testing.T, s *iostream.Stream, _ *ioloop.ManualClock, _ *iostreamtest.Wire) { _ = s.Close() }, net.ErrClosed},
+		"close after flush": {func(t *testing.T, s *iostream.Stream, clock *ioloop.ManualClock, _ *iostreamtest.Wire) {
 			_ = s.CloseAfterFlush(1)
 			clock.Advance(1)
 		}, net.ErrClosed},
-		"too slow": {func(t *testing.T, s *iostream.Stream, clock *ioloop.ManualClock, _ *sim) {
+		"too slow": {func(t *testing.T, s *iostream.Stream, clock *ioloop.ManualClock, _ *iostreamtest.Wire) {
 			clock.Advance(time.Minute - 1)
 			quiet(t, s.Loop())
 			require.False(t, s.Closed())
 			clock.Advance(1)
 		}, os.ErrDeadlineExceeded},
-		"end": {func(t *testing.T, s *iostream.Stream, _ *ioloop.ManualClock, m *sim) { m.eof() }, io.ErrUnexpectedEOF},
-		"failed": {func(t *testing.T, s *iostream.Stream, _ *ioloop.ManualClock, m *sim) {
-			m.play(func() { m.inErr = errPlayed })
+		"end": {func(t *testing.T, s *iostream.Stream, _ *ioloop.ManualClock, m *iostreamtest.Wire) { m.FIN() }, io.ErrUnexpectedEOF},
+		"failed": {func(t *testing.T, s *iostream.Stream, _ *ioloop.ManualClock, m *iostreamtest.Wire) {
+			m.FailReads(errPlayed)
 		}, errPlayed},
 	}
 	for name, c := range ends {
@@ -315,18 +318,18 @@ func TestHandshakeGivenUp(t *testing.T) {
 			for _, offLoop := range []bool{false, true} {
 				t.Run(name, func(t *testing.T) {
 					clock := new(ioloop.ManualClock)
-					m := &sim{window: 1 << 20}
-					s, err := iostream.New(startPlayedLoop(t, clock), m, &iostream.Config{HandshakeTimeout: time.Minute, HandshakeOffLoop: offLoop})
+					m := iostreamtest.NewWire(iostreamtest.Options{})
+					s, err := iostream.New(startPlayedLoop(t, clock), m.Transport(), &iostream.Config{HandshakeTimeout: time.Minute, HandshakeOffLoop: offLoop})
 					require.NoError(t, err)
 					outcome, closed := make(chan error, 1), make(chan error, 1)
 					s.OnClosed(func(err error) { closed <- err })
 					require.NoError(t, s.StartTLSServerFunc(serverConfig(0), func(err error) { outcome <- err }))
-					m.arrive(hello)
+					m.Arrive(hello)
 					quiet(t, s.Loop())
 					c.end(t, s, clock, m)
 					requireIs(t, receive(t, outcome), c.want)
 					require.ErrorIs(t, receive(t, closed), c.want)
-					require.Equal(t, 1, look(m, func() int { return m.closed }))
+					require.Equal(t, 1, m.State().Closes)
 				})
 			}
 		}
@@ -657,10 +660,10 @@ func TestPlaintextPeer(t *testing.T) {
 func TestEndWithinHandshake(t *testing.T) {
 	eachVersion(t, func(t *testing.T, version uint16) {
 		for _, client := range []bool{false, true} {
-			m := &sim{window: 1 << 20}
+			m := iostreamtest.NewWire(iostreamtest.Options{})
 			for _, cut := range []int{0, 3, 5, 50, 1 << 20} {
-				m = &sim{window: 1 << 20}
-				s, err := iostream.New(startLoop(t, ioloop.Config{}), m, nil)
+				m = iostreamtest.NewWire(iostreamtest.Options{})
+				s, err := iostream.New(startLoop(t, ioloop.Config{}), m.Transport(), nil)
 				require.NoError(t, err)
 				peer := &simPeer{sim: m, hold: true}
 				secured := tls.Client(peer, clientConfig(version))
@@ -678,8 +681,8 @@ func TestEndWithinHandshake(t *testing.T) {
 				if client && version == tls.VersionTLS13 {
 					cut = min(cut, 50) // with all of it the client would be done
 				}
-				m.arrive(flight[:cut])
-				m.eof()
+				m.Arrive(flight[:cut])
+				m.FIN()
 				requireIs(t, receive(t, outcome), io.ErrUnexpectedEOF)
 				require.NoError(t, s.WaitClosed(patient(t)))
 				receive(t, done)

@@ -466,7 +466,7 @@ func (m *model) atRestOpen(s stream) error {
 		return errors.New("does not receive what has come")
 	case stuck && (m.backlog() > 0 || w.Held > 0):
 		return fmt.Errorf("does not send %d bytes (%d held) though it can", m.backlog(), w.Held)
-	case m.finWanted && m.backlog() == 0 && w.WriteErr == nil && w.FINs == 0:
+	case m.finWanted && m.backlog() == 0 && w.Held == 0 && w.WriteErr == nil && w.FINs == 0:
 		return errors.New("has not sent FIN")
 	case w.FINs > 0 && !m.finWanted:
 		return errors.New("has sent FIN")

@@ -74,6 +74,7 @@ type Wire struct {
 
 // State is what a Wire knows of its stream.
 type State struct {
+	Arrived  int             // bytes that have come and no Read has returned
 	Received int             // bytes that Read has returned
 	Sent     int             // bytes that have left, in whole records if there are such
 	Held     int             // bytes and messages that the layer has taken and not got rid of
@@ -177,6 +178,17 @@ func (w *Wire) open(n int) {
 	}
 }
 
+// SetWindow makes the room n bytes, whatever it was: 0 is none.
+func (w *Wire) SetWindow(n int) {
+	w.play(func() {
+		w.options.Window = max(1, n) // limited from now on
+		w.window = n
+	})
+}
+
+// SetReadSize changes Options.ReadSize.
+func (w *Wire) SetReadSize(n int) { w.play(func() { w.options.ReadSize = n }) }
+
 // Sent returns what the stream has sent so far. At the end of a Pipe that is
 // for the other end to tell.
 func (w *Wire) Sent() string {
@@ -190,6 +202,7 @@ func (w *Wire) State() State {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	s := w.counts
+	s.Arrived = len(w.in)
 	s.Readable, s.Writable = w.canRead(), w.canWrite()
 	if w.layer != nil {
 		s.Held = w.layer.held()
