@@ -73,8 +73,12 @@ func (q *output) recycle(c []byte) {
 	putBuffer(c)
 }
 
-// extend appends p to c, moved to a pooled buffer of at least twice the size.
+// extend appends p to c, which moves to a pooled buffer of at least twice the
+// size when it is full.
 func extend(c, p []byte) []byte {
+	if cap(c)-len(c) >= len(p) {
+		return append(c, p...)
+	}
 	grown := append(getBuffer(max(2*cap(c), len(c)+len(p))), c...)
 	putBuffer(c)
 	return append(grown, p...)
