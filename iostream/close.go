@@ -171,6 +171,7 @@ func (s *Stream) closeLocked(reason error) {
 	if s.out != nil {
 		s.out.drop()
 	}
+	s.charge() // before anybody is told
 	if s.is(shaking) {
 		s.tellHandshake(s.transport.(*tlsTransport), reason)
 	}

@@ -49,6 +49,9 @@ type Config struct {
 	// on handshakes, and the functions may block.
 	HandshakeOffLoop bool
 
+	// Budget, if not nil, bounds what all streams that share it hold in buffers.
+	Budget *Budget
+
 	// Closed, if not nil, is called on the loop when a stream has closed, after
 	// the function given to its OnClosed.
 	Closed func(s *Stream, err error)

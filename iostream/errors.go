@@ -38,6 +38,10 @@ var (
 	errWriteOnly = fmt.Errorf("stream is for writing only: %w", syscall.EBADF)
 	errReadOnly  = fmt.Errorf("stream is for reading only: %w", syscall.EBADF)
 
+	// ErrBudget: the stream held much when the Budget that it shares was used
+	// up, and was closed to make room.
+	ErrBudget = errors.New("memory budget is used up")
+
 	// ErrWouldBlock is what a [Transport] returns when it must wait.
 	ErrWouldBlock = errors.New("operation would block")
 )

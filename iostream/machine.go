@@ -34,6 +34,7 @@ func (s *Stream) pump(ready poller.Interest, hints poller.Hint) {
 	}
 	s.in.own()
 	s.in.release()
+	s.charge()
 	s.arm()
 	s.unset(pumping)
 	if budget == 0 || s.mustFinish() || s.receives() && s.transport.Buffered() ||

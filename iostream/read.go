@@ -154,6 +154,9 @@ func (s *Stream) begin(op *readOp) error {
 	}
 	s.in.lent = false
 	s.in.release()
+	if !s.is(pumping | dirty) { // else it is done when what was put off is out
+		s.charge()
+	}
 	return nil
 }
 

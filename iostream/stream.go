@@ -98,7 +98,8 @@ type rare struct {
 	deadlines    *deadlines
 	linger       *ioloop.Timer
 	remote       net.Addr
-	controls     int // calls of Control in progress
+	controls     int   // calls of Control in progress
+	charged      int64 // what Config.Budget was last told
 }
 
 func (s *Stream) extra() *rare {
@@ -174,6 +175,7 @@ func (f *lateFlush) Run() {
 	defer s.mu.Unlock()
 	s.unset(dirty)
 	s.flush(nil)
+	s.charge()
 	s.afterFlush()
 }
 
@@ -239,6 +241,14 @@ func (s *Stream) RemoteAddr() net.Addr {
 	remote := a.RemoteAddr()
 	s.extra().remote = remote
 	return remote
+}
+
+// SetRemoteAddr replaces what RemoteAddr returns, for instance by the address of
+// the client behind a proxy that is the peer. Nil goes back to the peer's own.
+func (s *Stream) SetRemoteAddr(addr net.Addr) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.extra().remote = addr
 }
 
 // SetNoDelay turns Nagle's algorithm off or on. On a closed stream, and where

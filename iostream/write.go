@@ -38,9 +38,13 @@ func (s *Stream) Write(p []byte) (int, error) {
 	s.accepted += int64(len(p))
 	if s.cork(len(p)) {
 		s.output().append(p)
+		if s.is(blocked) {
+			s.charge()
+		}
 		return len(p), nil
 	}
 	s.flush(p)
+	s.charge()
 	s.afterFlush()
 	if err := s.writeEnd(); err != nil {
 		return 0, opError("write", err)

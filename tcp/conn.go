@@ -2,9 +2,9 @@ package tcp
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 
 	"github.com/eddyloop/eddy/internal/socket"
 	"github.com/eddyloop/eddy/ioloop"
@@ -19,21 +19,62 @@ type accepted struct {
 	stream *iostream.Stream
 }
 
-// errNoRoom is returned by accept when there may be no further connection.
-var errNoRoom = errors.New("no room")
+// accept takes a connection from a listener; it returns nil and no error for
+// one that it has refused. Without room and with Overload Queue it returns why
+// there is none.
+func (srv *Server) accept(l *listener) (*accepted, error) {
+	conn, refusal, err := srv.admit(l)
+	if err == nil && refusal != nil {
+		srv.refused(l.addr, refusal)
+		return nil, nil
+	}
+	return conn, err
+}
 
-// accept takes a connection from a listening socket for the loop that has the
-// fewest. It holds the lock meanwhile, so that no connection goes beyond
-// MaxConns and none comes after stop.
-func (srv *Server) accept(fd int) (*accepted, error) {
+// admit accepts under the lock, so that no connection goes beyond MaxConns and
+// none comes after stop. It returns why it has closed the connection.
+func (srv *Server) admit(l *listener) (conn *accepted, refusal, err error) {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
-	if srv.cause != nil || srv.MaxConns > 0 && srv.conns >= srv.MaxConns {
-		return nil, errNoRoom
+	if srv.cause != nil {
+		return nil, nil, ErrServerClosed
 	}
-	conn, err := socket.Accept(fd)
+	refusal = srv.full()
+	if refusal != nil && srv.Overload == Queue {
+		return nil, nil, refusal
+	}
+	fd, err := socket.Accept(l.fd)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	if refusal != nil {
+		_ = socket.Close(fd)
+		srv.stats.Refused++
+		return nil, refusal, nil
+	}
+	w := srv.workerFor(l)
+	w.conns++
+	srv.conns++
+	srv.stats.Accepted++
+	return &accepted{srv: srv, worker: w, fd: fd}, nil, nil
+}
+
+// full returns why there is no room for a connection, nil if there is.
+func (srv *Server) full() error {
+	switch {
+	case srv.MaxConns > 0 && srv.conns >= srv.MaxConns:
+		return ErrMaxConns
+	case srv.Stream.Budget.Full():
+		return iostream.ErrBudget
+	}
+	return nil
+}
+
+// workerFor returns the loop for a connection: the listener's if every loop has
+// one of its own, else the one that has the fewest.
+func (srv *Server) workerFor(l *listener) *worker {
+	if l.shared {
+		return l.worker
 	}
 	best := srv.workers[0]
 	for _, w := range srv.workers[1:] {
@@ -41,17 +82,21 @@ func (srv *Server) accept(fd int) (*accepted, error) {
 			best = w
 		}
 	}
-	best.conns++
-	srv.conns++
-	srv.stats.Accepted++
-	return &accepted{srv: srv, worker: best, fd: conn}, nil
+	return best
+}
+
+// refused tells that a connection was closed unserved.
+func (srv *Server) refused(addr net.Addr, reason error) {
+	if srv.Hooks.Refused != nil {
+		srv.Hooks.Refused(addr, reason)
+	}
 }
 
 // start hands the connection to its loop. From here on it is counted out once,
 // by drop or by streamClosed.
 func (c *accepted) start() {
 	var err error
-	if c.srv.Callback == nil && c.srv.TLS == nil {
+	if c.needsTask() {
 		err = c.worker.loop.Go(c.handle)
 	} else {
 		err = c.worker.loop.Schedule(c)
@@ -59,6 +104,13 @@ func (c *accepted) start() {
 	if err != nil {
 		c.drop(err)
 	}
+}
+
+// needsTask reports whether the connection begins as a task. A Callback does
+// not need one, unless something has to be read before it is called, and a TLS
+// handshake is cheaper without.
+func (c *accepted) needsTask() bool {
+	return c.srv.ProxyProtocol != nil || c.srv.Handler != nil && c.srv.TLS == nil
 }
 
 // drop closes a connection that does not become a stream.
@@ -72,7 +124,7 @@ func (c *accepted) drop(err error) {
 // first look at the stream finds its first read and listens for that.
 func (c *accepted) open() bool {
 	srv := c.srv
-	_ = socket.SetNoDelay(c.fd, true)
+	srv.Socket.setAccepted(c.fd)
 	stream, err := iostream.NewSocket(c.worker.loop, c.fd, &srv.stream)
 	if err != nil {
 		c.drop(err)
@@ -81,6 +133,9 @@ func (c *accepted) open() bool {
 	c.stream = stream
 	if srv.IdleTimeout > 0 {
 		_ = stream.SetIdleTimeout(srv.IdleTimeout)
+	}
+	if srv.Hooks.Accepted != nil {
+		srv.Hooks.Accepted(stream)
 	}
 	srv.mu.Lock()
 	ending, forcing := srv.cause != nil, srv.forcing
@@ -115,21 +170,49 @@ func (c *accepted) Fail(err error) {
 // handle is the connection's task.
 func (c *accepted) handle(t *ioloop.Task) {
 	if c.open() {
-		c.serve(t)
+		c.attend(t, c.serve)
 	}
 }
 
-// serve calls Handler, in the task.
-func (c *accepted) serve(t *ioloop.Task) {
-	err := ErrHandler // if Handler does not return
+// attend runs what a task does for the connection, and then closes the stream,
+// unless a Callback has it.
+func (c *accepted) attend(t *ioloop.Task, serve func(*ioloop.Task) error) {
+	if c.srv.Name != "" {
+		defer profile(c.srv.Name)()
+	}
+	err := ErrHandler // if serve does not return
 	defer func() {
-		if err == nil {
-			_ = c.stream.CloseAfterFlush(c.srv.linger())
-		} else {
+		switch {
+		case err != nil:
 			c.failed(err)
+		case c.srv.Handler != nil:
+			_ = c.stream.CloseAfterFlush(c.srv.linger())
 		}
 	}()
-	err = c.srv.Handler(t, c.stream)
+	err = serve(t)
+}
+
+// serve reads what comes before the conversation.
+func (c *accepted) serve(t *ioloop.Task) error {
+	if err := c.introduce(t); err != nil {
+		return err
+	}
+	if c.srv.TLS != nil {
+		if err := c.stream.StartTLSServer(t, c.srv.TLS); err != nil {
+			c.srv.countHandshakeError()
+			return err
+		}
+	}
+	return c.converse(t)
+}
+
+// converse leaves the connection to Handler or Callback.
+func (c *accepted) converse(t *ioloop.Task) error {
+	if c.srv.Handler == nil {
+		c.srv.Callback(c.stream)
+		return nil
+	}
+	return c.srv.Handler(t, c.stream)
 }
 
 func (c *accepted) failed(err error) {

@@ -3,17 +3,14 @@ package tcp
 import (
 	"context"
 	"crypto/tls"
-	"errors"
+	"fmt"
 	"net"
 	"net/netip"
-	"os"
-	"sync"
 	"time"
 
 	"github.com/eddyloop/eddy/internal/socket"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
-	"github.com/eddyloop/eddy/poller"
 )
 
 // Dialer connects. The zero value is ready; its methods may be called from any
@@ -22,6 +19,9 @@ type Dialer struct {
 	// Stream sets up the streams. It must not be changed after the first Dial.
 	Stream iostream.Config
 
+	// Socket sets up the sockets.
+	Socket SocketOptions
+
 	// TLS, if set, is what a handshake follows connecting with, as the client.
 	// If it has no ServerName, that is the host of the address. It is not tried
 	// with another address when it fails.
@@ -29,7 +29,21 @@ type Dialer struct {
 
 	// Resolver looks names up. Nil is net.DefaultResolver.
 	Resolver *net.Resolver
+
+	// LocalAddr is what to connect from, a *net.TCPAddr or *net.UnixAddr as the
+	// network has it; of a name only addresses of its family are tried then. Nil
+	// leaves it to the system.
+	LocalAddr net.Addr
+
+	// FallbackDelay is how long an attempt has the field to itself before the
+	// next address of a name is tried beside it, on the clock of the loop. 0 is
+	// DefaultFallbackDelay; below 0, addresses are tried one after the other.
+	FallbackDelay time.Duration
 }
+
+// DefaultFallbackDelay is what a zero Dialer.FallbackDelay stands for, as RFC
+// 8305 recommends.
+const DefaultFallbackDelay = 250 * time.Millisecond
 
 // Dial connects with a zero Dialer.
 func Dial(ctx context.Context, l *ioloop.Loop, network, address string) (*iostream.Stream, error) {
@@ -37,9 +51,12 @@ func Dial(ctx context.Context, l *ioloop.Loop, network, address string) (*iostre
 }
 
 // Dial connects to an address and returns a stream on l. The network is "tcp",
-// "tcp4", "tcp6" or "unix". The addresses of a name are tried one after the
-// other. Errors are *net.OpError, of several attempts joined. When ctx is done
-// the attempt in progress is given up and its socket closed.
+// "tcp4", "tcp6" or "unix". The addresses of a name are raced as RFC 8305 has
+// it ("happy eyeballs"): families take turns, each attempt begins when the last
+// has failed or FallbackDelay after it began, and the first to connect wins.
+// Both families are looked up together, as net.Resolver does. Errors are
+// *net.OpError, of several attempts joined. When ctx is done, all attempts are
+// given up and their sockets closed.
 func (d *Dialer) Dial(ctx context.Context, l *ioloop.Loop, network, address string) (*iostream.Stream, error) {
 	if err := ioloop.CheckContext(ctx); err != nil {
 		return nil, dialError(network, nil, err)
@@ -47,41 +64,48 @@ func (d *Dialer) Dial(ctx context.Context, l *ioloop.Loop, network, address stri
 	if l == nil {
 		return nil, dialError(network, nil, ErrInvalid)
 	}
-	if err := d.Stream.Check(); err != nil {
+	if err := d.check(); err != nil {
 		return nil, dialError(network, nil, err)
 	}
 	addrs, err := d.resolve(ctx, network, address)
 	if err != nil {
 		return nil, dialError(network, nil, err)
 	}
-	var errs []error
-	for _, addr := range addrs {
-		fd, err := connect(ctx, l, addr)
-		if err == nil {
-			return d.open(ctx, l, addr, fd, network, address)
-		}
-		errs = append(errs, dialError(network, addr, err))
-		if ctx.Err() != nil {
-			break
-		}
-	}
-	if len(errs) == 1 {
-		return nil, errs[0]
-	}
-	return nil, errors.Join(errs...)
-}
-
-func (d *Dialer) open(ctx context.Context, l *ioloop.Loop, addr net.Addr, fd int, network, address string) (*iostream.Stream, error) {
-	_ = socket.SetNoDelay(fd, true)
-	s, err := iostream.NewSocket(l, fd, &d.Stream)
+	fd, addr, err := d.connect(ctx, l, network, addrs)
 	if err != nil {
-		_ = socket.Close(fd)
-		return nil, dialError(network, addr, err)
+		return nil, err
+	}
+	s, err := d.open(l, network, addr, fd)
+	if err != nil {
+		return nil, err
 	}
 	if err := d.secure(ctx, s, network, address); err != nil {
 		return nil, dialError(network, addr, err)
 	}
 	return s, nil
+}
+
+func (d *Dialer) open(l *ioloop.Loop, network string, addr net.Addr, fd int) (*iostream.Stream, error) {
+	s, err := iostream.NewSocket(l, fd, &d.Stream)
+	if err != nil {
+		_ = socket.Close(fd)
+		return nil, dialError(network, addr, err)
+	}
+	return s, nil
+}
+
+func (d *Dialer) check() error {
+	if err := d.Socket.check(); err != nil {
+		return err
+	}
+	return d.Stream.Check()
+}
+
+func (d *Dialer) fallbackDelay() time.Duration {
+	if d.FallbackDelay == 0 {
+		return DefaultFallbackDelay
+	}
+	return d.FallbackDelay
 }
 
 func dialError(network string, addr net.Addr, err error) error {
@@ -94,6 +118,9 @@ func (d *Dialer) resolve(ctx context.Context, network, address string) ([]net.Ad
 	family := "ip"
 	switch network {
 	case "unix":
+		if _, ok := d.LocalAddr.(*net.UnixAddr); !ok && d.LocalAddr != nil {
+			return nil, errLocalAddr
+		}
 		return []net.Addr{&net.UnixAddr{Name: address, Net: network}}, nil
 	case "tcp4":
 		family = "ip4"
@@ -115,14 +142,56 @@ func (d *Dialer) resolve(ctx context.Context, network, address string) ([]net.Ad
 	if err != nil {
 		return nil, err
 	}
+	if ips, err = d.reachable(ips); err != nil {
+		return nil, err
+	}
 	var addrs []net.Addr
-	for _, ip := range ips {
-		addrs = append(addrs, net.TCPAddrFromAddrPort(netip.AddrPortFrom(ip.Unmap(), uint16(port))))
+	for _, ip := range interleave(ips) {
+		addrs = append(addrs, net.TCPAddrFromAddrPort(netip.AddrPortFrom(ip, uint16(port))))
 	}
 	if len(addrs) == 0 {
 		return nil, &net.DNSError{Err: "no suitable address", Name: host, IsNotFound: true}
 	}
 	return addrs, nil
+}
+
+var errLocalAddr = fmt.Errorf("%w: LocalAddr is not of the network", ErrInvalid)
+
+// reachable returns, unmapped, the addresses that LocalAddr can reach.
+func (d *Dialer) reachable(ips []netip.Addr) ([]netip.Addr, error) {
+	local, ok := d.LocalAddr.(*net.TCPAddr)
+	if !ok && d.LocalAddr != nil {
+		return nil, errLocalAddr
+	}
+	var reachable []netip.Addr
+	for _, ip := range ips {
+		ip = ip.Unmap()
+		if local == nil || len(local.IP) == 0 || ip.Is4() == (local.IP.To4() != nil) {
+			reachable = append(reachable, ip)
+		}
+	}
+	return reachable, nil
+}
+
+// interleave has the families take turns, from that of the first address on.
+func interleave(ips []netip.Addr) []netip.Addr {
+	var first, second, mixed []netip.Addr
+	for _, ip := range ips {
+		if ip.Is4() == ips[0].Is4() {
+			first = append(first, ip)
+		} else {
+			second = append(second, ip)
+		}
+	}
+	for len(first) > 0 || len(second) > 0 {
+		if len(first) > 0 {
+			mixed, first = append(mixed, first[0]), first[1:]
+		}
+		if len(second) > 0 {
+			mixed, second = append(mixed, second[0]), second[1:]
+		}
+	}
+	return mixed
 }
 
 func (d *Dialer) lookup(ctx context.Context, family, host string) ([]netip.Addr, error) {
@@ -146,126 +215,4 @@ func (d *Dialer) lookup(ctx context.Context, family, host string) ([]netip.Addr,
 	return ioloop.Await(task, func() ([]netip.Addr, error) {
 		return resolver.LookupNetIP(task.Detach(), family, host)
 	})
-}
-
-// connect returns a socket that is connected to addr.
-func connect(ctx context.Context, l *ioloop.Loop, addr net.Addr) (int, error) {
-	c := &connecting{loop: l, addr: addr, fd: -1}
-	if err := c.waiter.Begin(ctx); err != nil {
-		return -1, err
-	}
-	if err := l.Schedule(c); err != nil {
-		return -1, err
-	}
-	err := errors.New("unwound") // if Wait does not return: the task's loop stops
-	defer func() { c.abandon(err) }()
-	if err = c.waiter.Wait(); err != nil {
-		return -1, err
-	}
-	return c.fd, c.err
-}
-
-// connecting is an attempt to connect. It lives on the loop; its outcome is
-// handed over under mu.
-type connecting struct {
-	loop         *ioloop.Loop
-	addr         net.Addr
-	registration ioloop.Registration
-	registered   bool
-	retry        time.Duration
-
-	mu        sync.Mutex
-	waiter    ioloop.Waiter
-	abandoned bool
-	done      bool
-	fd        int
-	err       error
-}
-
-// Run starts the attempt, or ends one that was abandoned.
-func (c *connecting) Run() {
-	c.mu.Lock()
-	abandoned, done := c.abandoned, c.done
-	c.mu.Unlock()
-	if done {
-		return
-	}
-	if abandoned {
-		c.finish(context.Canceled)
-		return
-	}
-	fd, connected, err := socket.Connect(c.addr)
-	c.fd = fd
-	switch {
-	case err != nil && socket.WouldBlock(err) && c.addr.Network() == "unix":
-		c.again()
-	case err != nil:
-		c.finish(os.NewSyscallError("connect", err))
-	case connected:
-		c.finish(nil)
-	default:
-		if c.registration, err = c.loop.Handle(fd, poller.Writable, c); err != nil {
-			c.finish(err)
-			return
-		}
-		c.registered = true
-	}
-}
-
-// again tries once more in a while: the backlog of a Unix listener is full, and
-// no readiness tells when it is not any more. A timer of the loop's would be
-// dropped when the loop closes.
-func (c *connecting) again() {
-	c.retry = min(max(time.Millisecond, 2*c.retry), 100*time.Millisecond)
-	time.AfterFunc(c.retry, func() {
-		if err := c.loop.Schedule(c); err != nil {
-			c.finish(err)
-		}
-	})
-}
-
-// HandleEvent looks for the outcome.
-func (c *connecting) HandleEvent(poller.Interest, poller.Hint) {
-	if err := socket.Connected(c.fd); !socket.InProgress(err) {
-		c.finish(os.NewSyscallError("connect", err))
-	}
-}
-
-// Fail implements ioloop.Failer: the loop is closing.
-func (c *connecting) Fail(err error) { c.finish(err) }
-
-// finish ends the attempt. Unless it is a success that is still wanted, the
-// socket is closed.
-func (c *connecting) finish(err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.done {
-		return
-	}
-	c.done = true
-	if c.registered {
-		_ = c.loop.Remove(c.registration)
-	}
-	if (err != nil || c.abandoned) && c.fd >= 0 {
-		_ = socket.Close(c.fd)
-		c.fd = -1
-	}
-	c.err = err
-	c.waiter.Wake()
-}
-
-// abandon gives the attempt up if the wait for it has failed with err.
-func (c *connecting) abandon(err error) {
-	if err == nil {
-		return
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	switch {
-	case !c.done:
-		c.abandoned = true
-		_ = c.loop.Schedule(c)
-	case c.fd >= 0: // the outcome came at the last moment
-		_ = socket.Close(c.fd)
-	}
 }

@@ -1,3 +1,5 @@
+//go:build unix
+
 package tcp_test
 
 import (
@@ -8,6 +10,7 @@ import (
 	"io/fs"
 	"net"
 	"runtime"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -154,16 +157,17 @@ func full(t *testing.T, addr net.Addr) (net.Addr, int) {
 	if runtime.GOOS != "linux" {
 		t.Skip("a full backlog refuses, or takes connections all the same")
 	}
-	fd, err := socket.Listen(addr, 0)
+	fd, err := socket.Listen(addr, 0, nil)
 	require.NoError(t, err)
 	addr = socket.LocalAddr(fd)
 	var fds []int
 	for range 16 {
-		conn, _, err := socket.Connect(addr)
-		if err != nil {
+		conn, err := socket.New(addr)
+		require.NoError(t, err)
+		fds = append(fds, conn)
+		if _, err := socket.Connect(conn, addr); err != nil {
 			break
 		}
-		fds = append(fds, conn)
 	}
 	t.Cleanup(func() {
 		for _, conn := range append(fds, fd) {
@@ -388,6 +392,158 @@ func TestDialName(t *testing.T) {
 		defer s.Close()
 		require.NoError(t, echoLine(ctx, s, "hello\n"))
 	})
+}
+
+// A name whose first address hangs is raced against its second, on the loop's
+// clock, and neither leaves a socket behind.
+func TestDialRace(t *testing.T) {
+	leaktest.Check(t)
+	srv := &tcp.Server{Handler: lines, Logger: quiet()}
+	hangs := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}
+	for { // until the port is free at both addresses
+		good, err := srv.Listen("tcp", "127.0.0.2:0")
+		if err != nil {
+			t.Skip("127.0.0.2 is not here: ", err)
+		}
+		hangs.Port = good.(*net.TCPAddr).Port
+		if fd, err := socket.Listen(hangs, 0, nil); err == nil {
+			require.NoError(t, socket.Close(fd))
+			break
+		}
+	}
+	full(t, hangs)
+	serve(t, srv)
+	clock := new(ioloop.ManualClock)
+	l := newGroup(t, 1, ioloop.Config{Clock: clock}).Loops()[0]
+	address := net.JoinHostPort("two.test.", strconv.Itoa(hangs.Port))
+	result := make(chan error, 1)
+	dial := func(ctx context.Context, d *tcp.Dialer) {
+		d.Resolver = fakeDNS("127.0.0.1", "127.0.0.2")
+		go func() {
+			s, err := d.Dial(ctx, l, "tcp", address)
+			if err == nil {
+				err = echoLine(ctx, s, s.RemoteAddr().(*net.TCPAddr).IP.String()+"\n")
+				s.Close()
+			}
+			result <- err
+		}()
+		eventually(t, func() bool { return l.Stats().Handlers == 1 })
+	}
+
+	dial(context.Background(), &tcp.Dialer{})
+	clock.Advance(tcp.DefaultFallbackDelay - 1)
+	on(t, l, func() {})
+	require.Empty(t, result)
+	require.Equal(t, 1, l.Stats().Handlers)
+	clock.Advance(1)
+	require.NoError(t, receive(t, result))
+	eventually(t, func() bool { return l.Stats().Handlers == 0 })
+	require.Equal(t, uint64(1), srv.Stats().Accepted)
+
+	ctx, cancel := context.WithCancel(context.Background())
+	dial(ctx, &tcp.Dialer{FallbackDelay: -1})
+	clock.Advance(time.Hour)
+	on(t, l, func() {})
+	require.Empty(t, result)
+	cancel()
+	require.ErrorIs(t, receive(t, result), context.Canceled)
+	eventually(t, func() bool { return l.Stats().Handlers == 0 })
+}
+
+// Cancelling gives up all attempts at once and tells what had failed before.
+func TestDialRaceCancelled(t *testing.T) {
+	leaktest.Check(t)
+	hangs := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}
+	addr, _ := full(t, hangs)
+	clock := new(ioloop.ManualClock)
+	l := newGroup(t, 1, ioloop.Config{Clock: clock}).Loops()[0]
+	_, port, err := net.SplitHostPort(addr.String())
+	require.NoError(t, err)
+	both(t, l, func(t *testing.T, ctx context.Context) {
+		if task, ok := ctx.(*ioloop.Task); ok {
+			require.NoError(t, l.Post(func() {}))
+			timeout, stop := task.WithTimeout(time.Hour)
+			defer stop()
+			go func() {
+				for l.Stats().Handlers < 2 {
+					clock.Advance(tcp.DefaultFallbackDelay / 10)
+					time.Sleep(100 * time.Microsecond)
+				}
+				clock.Advance(time.Hour)
+			}()
+			ctx = timeout
+		} else {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithCancel(ctx)
+			defer cancel()
+			go func() {
+				for l.Stats().Handlers < 2 { // both that hang are in progress
+					clock.Advance(tcp.DefaultFallbackDelay)
+					time.Sleep(100 * time.Microsecond)
+				}
+				cancel()
+			}()
+		}
+		// The first address refuses, the others hang.
+		d := &tcp.Dialer{Resolver: fakeDNS("127.0.0.2", "127.0.0.1", "127.0.0.1")}
+		_, err := d.Dial(ctx, l, "tcp", "three.test.:"+port)
+		requireOpError(t, err, "dial")
+		require.ErrorIs(t, err, ctx.Err())
+		require.ErrorIs(t, err, syscall.ECONNREFUSED)
+	})
+	eventually(t, func() bool { return l.Stats().Handlers == 0 })
+}
+
+func TestDialLocalAddr(t *testing.T) {
+	l := newLoop(t)
+	ctx := context.Background()
+	addr, _ := local(t, &tcp.Server{Handler: func(t *ioloop.Task, s *iostream.Stream) error {
+		_, err := s.Write([]byte(s.RemoteAddr().String() + "\n"))
+		if err == nil {
+			_, err = s.ReadBytes(t, 1) // until the client goes
+		}
+		return err
+	}})
+	for _, from := range []net.Addr{
+		&net.TCPAddr{IP: net.IPv4(127, 0, 0, 3)},
+		&net.TCPAddr{},
+	} {
+		d := &tcp.Dialer{LocalAddr: from}
+		s, err := d.Dial(ctx, l, "tcp", addr.String())
+		require.NoError(t, err)
+		line, err := s.ReadUntil(ctx, "\n", 0)
+		require.NoError(t, err)
+		require.Equal(t, s.LocalAddr().String()+"\n", string(line))
+		if ip := from.(*net.TCPAddr).IP; ip != nil {
+			require.True(t, ip.Equal(s.LocalAddr().(*net.TCPAddr).IP))
+		}
+		require.NoError(t, s.Close())
+	}
+	path := socketPath(t)
+	unixAddr, _ := listenOn(t, &tcp.Server{Handler: lines}, "unix", path)
+	d := &tcp.Dialer{LocalAddr: &net.UnixAddr{Name: path + ".client", Net: "unix"}}
+	s, err := d.Dial(ctx, l, "unix", unixAddr.String())
+	require.NoError(t, err)
+	require.Equal(t, d.LocalAddr, s.LocalAddr())
+	require.NoError(t, s.Close())
+	for _, test := range []struct {
+		from    net.Addr
+		network string
+		address string
+		cause   error
+	}{
+		{&net.TCPAddr{IP: net.IPv4(192, 0, 2, 1)}, "tcp", addr.String(), syscall.EADDRNOTAVAIL},
+		{&net.TCPAddr{IP: net.IPv6loopback}, "tcp", addr.String(), nil}, // no address fits
+		{&net.UnixAddr{Name: "x"}, "tcp", addr.String(), fs.ErrInvalid},
+		{&net.TCPAddr{}, "unix", path, fs.ErrInvalid},
+		{&net.UDPAddr{}, "tcp", addr.String(), fs.ErrInvalid},
+	} {
+		_, err := (&tcp.Dialer{LocalAddr: test.from}).Dial(ctx, l, test.network, test.address)
+		requireOpError(t, err, "dial")
+		if test.cause != nil {
+			require.ErrorIs(t, err, test.cause)
+		}
+	}
 }
 
 // The errors of all addresses are told.

@@ -1,3 +1,5 @@
+//go:build unix
+
 package tcp_test
 
 import (
@@ -23,7 +25,13 @@ import (
 // patience is how long a test waits for what has to happen.
 const patience = 30 * time.Second
 
-func TestMain(m *testing.M) { leaktest.Main(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv("EDDY_TCP_CHILD") == "inherit" {
+		inheritChild()
+		return
+	}
+	leaktest.Main(m)
+}
 
 // lines echoes lines; "bye" ends the conversation.
 func lines(t *ioloop.Task, s *iostream.Stream) error {
@@ -129,6 +137,9 @@ func newGroup(t *testing.T, n int, config ioloop.Config) *ioloop.Group {
 		_ = group.Close()
 		require.NoError(t, receive(t, done))
 	})
+	for _, l := range group.Loops() {
+		on(t, l, func() {}) // it runs: one that is closed before fails to
+	}
 	return group
 }
 

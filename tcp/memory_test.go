@@ -1,3 +1,5 @@
+//go:build unix
+
 package tcp_test
 
 import (
@@ -10,7 +12,9 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/eddyloop/eddy/internal/selfexec"
 	"github.com/eddyloop/eddy/ioloop"
@@ -19,13 +23,25 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// quietConns is how many connections BenchmarkQuietConnection holds. The
-// clients live in a child process, whose files are counted on their own.
+// quietConns is how many connections BenchmarkQuietConnection holds, unless
+// EDDY_QUIET_CONNS says otherwise. The clients live in child processes, whose
+// files are counted on their own.
 const quietConns = 10_000
 
-// BenchmarkQuietConnection tells what a connection costs in user space after
-// it has echoed one line and gone quiet: B/conn of heap, and of stacks.
+// quietEach is how many of them a child process holds, at an address of its own.
+const quietEach = 5_000
+
+// BenchmarkQuietConnection tells what a connection costs after it has echoed
+// one line and gone quiet: B/conn of heap, of stacks, and of the kernel's
+// objects where those can be learnt, and the gigabytes of a million of them. The
+// kernel's are the whole machine's, halved for the client's end.
 func BenchmarkQuietConnection(b *testing.B) {
+	conns := quietConns
+	if text := os.Getenv("EDDY_QUIET_CONNS"); text != "" {
+		var err error
+		conns, err = strconv.Atoi(text)
+		require.NoError(b, err)
+	}
 	styles := map[string]*tcp.Server{
 		"callback": {Callback: func(s *iostream.Stream) {
 			_ = s.HandleUntil("\n", 0, func(line []byte, err error) bool {
@@ -52,18 +68,35 @@ func BenchmarkQuietConnection(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			srv.Logger = slog.New(slog.DiscardHandler)
 			srv.Loops = 1
-			addr, err := srv.Listen("tcp", "127.0.0.1:0")
+			addr, err := srv.Listen("tcp4", ":0")
 			require.NoError(b, err)
 			served := make(chan error, 1)
 			go func() { served <- srv.Serve(context.Background()) }()
+			port := addr.(*net.TCPAddr).Port
 			heap, stack := memory()
-			release := quietClients(b, addr.String(), quietConns)
+			time.Sleep(time.Second) // until the kernel has freed what an earlier run had
+			kernel := kernelMemory()
+			var release []func()
+			for i := 0; i*quietEach < conns; i++ {
+				at := fmt.Sprintf("127.0.0.%d:%d", 1+i, port)
+				release = append(release, quietClients(b, at, min(quietEach, conns-i*quietEach)))
+			}
 			heapNow, stackNow := memory()
-			require.Equal(b, quietConns, srv.Stats().Conns)
-			b.ReportMetric(float64(heapNow-heap)/quietConns, "heap-B/conn")
-			b.ReportMetric(float64(stackNow-stack)/quietConns, "stack-B/conn")
+			kernelNow := kernelMemory()
+			require.Equal(b, conns, srv.Stats().Conns)
+			each := func(n int64) float64 { return float64(n) / float64(conns) }
+			total := each(heapNow - heap + stackNow - stack)
+			b.ReportMetric(each(heapNow-heap), "heap-B/conn")
+			b.ReportMetric(each(stackNow-stack), "stack-B/conn")
+			if kernel > 0 {
+				b.ReportMetric(each(kernelNow-kernel)/2, "kernel-B/conn")
+				total += each(kernelNow-kernel) / 2
+			}
+			b.ReportMetric(total/1e3, "GB/million")
 			b.ReportMetric(0, "ns/op")
-			release()
+			for _, end := range release {
+				end()
+			}
 			require.NoError(b, srv.Close())
 			require.ErrorIs(b, <-served, tcp.ErrServerClosed)
 		})
@@ -76,6 +109,31 @@ func memory() (heap, stack int64) {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc), int64(m.StackInuse)
+}
+
+// kernelMemory returns the bytes of the kernel's objects in use, and of its
+// socket buffers, on the whole machine; 0 where that cannot be learnt.
+func kernelMemory() int64 {
+	slabs, err := os.ReadFile("/proc/slabinfo") // for root alone
+	if err != nil {
+		return 0
+	}
+	var total int64
+	for line := range strings.Lines(string(slabs)) {
+		var name string
+		var active, all, size int64
+		if n, _ := fmt.Sscan(line, &name, &active, &all, &size); n == 4 {
+			total += active * size
+		}
+	}
+	sockets, _ := os.ReadFile("/proc/net/sockstat")
+	if _, rest, found := strings.Cut(string(sockets), "TCP: "); found {
+		var pages int64
+		_, rest, _ = strings.Cut(rest, " mem ")
+		_, _ = fmt.Sscan(rest, &pages)
+		total += pages * int64(os.Getpagesize())
+	}
+	return total
 }
 
 // quietClients has a child process hold n connections that have echoed a line.
@@ -110,6 +168,7 @@ func TestQuietClients(t *testing.T) {
 	for range n {
 		c, err := net.Dial("tcp", addr)
 		require.NoError(t, err)
+		_ = c.(*net.TCPConn).SetLinger(0) // in the end there shall be nothing left in the kernel
 		_, err = io.WriteString(c, "hello\n")
 		require.NoError(t, err)
 		_, err = io.ReadFull(c, answer)

@@ -87,7 +87,7 @@ func (srv *Server) start(group *ioloop.Group) error {
 		srv.workers = append(srv.workers, &worker{loop: l})
 	}
 	for i, l := range srv.listeners {
-		if err := l.open(srv.workers[i%len(srv.workers)].loop); err != nil {
+		if err := l.open(srv.workers[i%len(srv.workers)]); err != nil {
 			return err
 		}
 	}

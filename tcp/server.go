@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"sync"
 	"time"
 
@@ -26,6 +25,10 @@ var (
 	// ErrHandler is the reason of a stream whose Handler panicked or called
 	// runtime.Goexit.
 	ErrHandler = errors.New("tcp: handler failed")
+
+	// ErrMaxConns is the reason of a connection that was refused because of
+	// Server.MaxConns.
+	ErrMaxConns = errors.New("tcp: too many connections")
 
 	// ErrInvalid is fs.ErrInvalid too.
 	ErrInvalid = fmt.Errorf("tcp: %w", iostream.ErrInvalid)
@@ -59,12 +62,28 @@ type Server struct {
 	// processor.
 	Loops int
 
-	// Stream sets up the streams.
+	// Stream sets up the streams. While its Budget, if it has one, is full, there
+	// is no room for connections.
 	Stream iostream.Config
 
-	// MaxConns is how many connections may be open at once; more wait in the
-	// kernel's backlog. 0 is no limit.
+	// Socket sets up the sockets.
+	Socket SocketOptions
+
+	// ReusePort gives each loop a listening socket of its own for each TCP
+	// address (SO_REUSEPORT). The kernel then deals the connections out, by chance
+	// and not by load, and no loop waits for another to accept. Where the kernel
+	// does not (macOS, NetBSD, OpenBSD), Listen fails with errors.ErrUnsupported.
+	ReusePort bool
+
+	// ProxyProtocol, if set, has connections begin with a PROXY header.
+	ProxyProtocol *ProxyProtocol
+
+	// MaxConns is how many connections may be open at once. 0 is no limit.
 	MaxConns int
+
+	// Overload is what becomes of connections for which there is no room, be it
+	// for MaxConns or for memory.
+	Overload Overload
 
 	// IdleTimeout closes streams on which nothing moves for so long. 0 is
 	// never.
@@ -73,6 +92,14 @@ type Server struct {
 	// Linger is how long a stream whose Handler has returned nil may take to
 	// send what was written. 0 is DefaultLinger.
 	Linger time.Duration
+
+	// Name, if set, is what profiles and traces know the handlers by: their
+	// tasks carry it as the pprof label "server" and are trace regions of that
+	// name. Callbacks are not marked.
+	Name string
+
+	// Hooks are called when something happens that metrics count.
+	Hooks Hooks
 
 	// Logger hears of trouble with accepting (error, warn) and of handlers that
 	// return an error and of TLS handshakes that fail (debug). Nil is
@@ -103,6 +130,7 @@ type worker struct {
 type Stats struct {
 	Conns        int    // open now
 	Accepted     uint64 // ever
+	Refused      uint64 // closed unserved: no room (see Overload) or a bad PROXY header
 	AcceptPauses uint64 // times that accepting was put off for want of descriptors or memory
 
 	HandshakeErrors uint64 // connections closed because TLS was not agreed on
@@ -117,55 +145,20 @@ func (srv *Server) Stats() Stats {
 	return stats
 }
 
-// Listen listens on an address and returns what it is bound to. The network is
-// "tcp", "tcp4", "tcp6" or "unix". A TCP address is host:port; port 0 is a free
-// one, and with network "tcp" no host means all addresses of both families. A
-// Unix address is a path, whose file is taken over if nobody listens on it and
-// removed in the end; on Linux also @name. Connections are accepted while Serve
-// runs, which may have begun before. Errors are *net.OpError.
-func (srv *Server) Listen(network, address string) (net.Addr, error) {
-	l, err := listen(srv, network, address)
-	if err == nil {
-		if err = srv.add(l); err == nil {
-			return l.addr, nil
-		}
-		l.release()
-	}
-	return nil, listenError(network, l, err)
-}
-
-func (srv *Server) add(l *listener) error {
-	srv.mu.Lock()
-	defer srv.mu.Unlock()
-	if srv.cause != nil {
-		return ErrServerClosed
-	}
-	if len(srv.workers) > 0 {
-		if err := l.open(srv.workers[len(srv.listeners)%len(srv.workers)].loop); err != nil {
-			return err
-		}
-	}
-	srv.listeners = append(srv.listeners, l)
-	return nil
-}
-
-// Addrs returns the addresses that the server is bound to.
-func (srv *Server) Addrs() []net.Addr {
-	srv.mu.Lock()
-	defer srv.mu.Unlock()
-	var addrs []net.Addr
-	for _, l := range srv.listeners {
-		addrs = append(addrs, l.addr)
-	}
-	return addrs
-}
-
 func (srv *Server) check() error {
 	switch {
 	case (srv.Handler == nil) == (srv.Callback == nil):
 		return fmt.Errorf("%w: exactly one of Handler and Callback must be set", ErrInvalid)
 	case srv.Loops < 0 || srv.MaxConns < 0 || srv.IdleTimeout < 0 || srv.Linger < 0:
 		return fmt.Errorf("%w: negative Loops, MaxConns, IdleTimeout or Linger", ErrInvalid)
+	case srv.Overload != Queue && srv.Overload != Refuse:
+		return fmt.Errorf("%w: unknown Overload", ErrInvalid)
+	}
+	if err := srv.ProxyProtocol.check(); err != nil {
+		return err
+	}
+	if err := srv.Socket.check(); err != nil {
+		return err
 	}
 	return errors.Join(checkServerTLS(srv.TLS), srv.Stream.Check())
 }

@@ -65,9 +65,7 @@ func (srv *Server) stop(cause error) bool {
 	if queue != nil {
 		queue.end()
 	}
-	for _, l := range listeners {
-		l.close()
-	}
+	closeAll(listeners)
 	return first
 }
 

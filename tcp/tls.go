@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 
+	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
 )
 
@@ -24,7 +25,7 @@ func (c *accepted) secured(err error) {
 		return
 	}
 	if err == nil {
-		err = c.worker.loop.Go(c.serve)
+		err = c.worker.loop.Go(func(t *ioloop.Task) { c.attend(t, c.converse) })
 	}
 	if err != nil {
 		c.handshakeFailed(err)
@@ -34,14 +35,18 @@ func (c *accepted) secured(err error) {
 // handshakeFailed counts what anybody can cause who connects, so it is not worth
 // more than a debug message.
 func (c *accepted) handshakeFailed(err error) {
-	c.srv.mu.Lock()
-	c.srv.stats.HandshakeErrors++
-	c.srv.mu.Unlock()
+	c.srv.countHandshakeError()
 	if log := c.srv.logger(); log.Enabled(context.Background(), slog.LevelDebug) {
 		log.Debug("TLS handshake failed", slog.Any("err", err),
 			slog.String("client", fmt.Sprint(c.stream.RemoteAddr())))
 	}
 	_ = c.stream.CloseWithError(err)
+}
+
+func (srv *Server) countHandshakeError() {
+	srv.mu.Lock()
+	srv.stats.HandshakeErrors++
+	srv.mu.Unlock()
 }
 
 func checkServerTLS(config *tls.Config) error {

@@ -83,7 +83,7 @@ func TakeError(fd int) error {
 // exec. It returns an *os.SyscallError: of ENOTSOCK, or of ESOCKTNOSUPPORT for a
 // socket that is not a byte stream.
 func Adopt(fd int) error {
-	if err := isStream(fd); err != nil {
+	if err := IsStream(fd); err != nil {
 		return os.NewSyscallError("getsockopt", err)
 	}
 	unix.CloseOnExec(fd)
@@ -99,9 +99,11 @@ func prepare(fd int) error {
 }
 
 // Is reports whether fd is a socket, of whatever kind.
-func Is(fd int) bool { return isStream(fd) != unix.ENOTSOCK }
+func Is(fd int) bool { return IsStream(fd) != unix.ENOTSOCK }
 
-func isStream(fd int) error {
+// IsStream returns ENOTSOCK, or ESOCKTNOSUPPORT for a socket that is not a byte
+// stream.
+func IsStream(fd int) error {
 	kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
 	if err == nil && kind != unix.SOCK_STREAM {
 		err = unix.ESOCKTNOSUPPORT
@@ -202,24 +204,37 @@ func Sockaddr(addr net.Addr) (unix.Sockaddr, int, error) {
 	return nil, 0, unix.EAFNOSUPPORT
 }
 
-// Listen returns a socket that listens on addr, or an *os.SyscallError.
+// Listening reports whether a socket is one that listens.
+func Listening(fd int) bool {
+	on, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
+	return err == nil && on != 0
+}
+
+// Listen returns a socket that listens on addr, or an *os.SyscallError. Setup,
+// if not nil, sees it before it is bound.
 //
 // TCP: SO_REUSEADDR, so that a restart does not wait for old connections; an
 // address without IP takes IPv4 too, or IPv4 alone where there is no IPv6.
 // Unix: a socket file that nobody listens on is removed first.
-func Listen(addr net.Addr, backlog int) (int, error) {
+func Listen(addr net.Addr, backlog int, setup func(fd int) error) (int, error) {
 	sa, domain, err := Sockaddr(addr)
 	if err != nil {
 		return -1, os.NewSyscallError("bind", err)
 	}
 	fd, err := Stream(domain)
 	if a, ok := addr.(*net.TCPAddr); ok && err == unix.EAFNOSUPPORT && len(a.IP) == 0 {
-		return Listen(&net.TCPAddr{IP: net.IPv4zero, Port: a.Port}, backlog)
+		return Listen(&net.TCPAddr{IP: net.IPv4zero, Port: a.Port}, backlog, setup)
 	}
 	if err != nil {
 		return -1, os.NewSyscallError("socket", err)
 	}
-	if err = bind(fd, sa, domain, addr); err == nil {
+	if setup != nil {
+		err = setup(fd)
+	}
+	if err == nil {
+		err = bind(fd, sa, domain, addr)
+	}
+	if err == nil {
 		err = os.NewSyscallError("listen", unix.Listen(fd, backlog))
 	}
 	if err != nil {
@@ -276,27 +291,42 @@ func stale(name string, sa unix.Sockaddr) bool {
 	return unix.Connect(fd, sa) == unix.ECONNREFUSED
 }
 
-// Connect starts to connect to addr and returns the socket. If done is false,
-// the socket becomes writable when the outcome is there; see Connected.
-func Connect(addr net.Addr) (fd int, done bool, err error) {
-	sa, domain, err := Sockaddr(addr)
+// New returns a socket that fits addr, to be bound or connected.
+func New(addr net.Addr) (int, error) {
+	_, domain, err := Sockaddr(addr)
 	if err != nil {
-		return -1, false, err
+		return -1, err
 	}
-	if fd, err = Stream(domain); err != nil {
-		return -1, false, err
+	return Stream(domain)
+}
+
+// Bind gives a socket that will connect its own address. A port of 0 is left to
+// Connect, which can share one between connections to different peers.
+func Bind(fd int, local net.Addr) error {
+	sa, _, err := Sockaddr(local)
+	if err != nil {
+		return err
+	}
+	if a, ok := local.(*net.TCPAddr); ok && a.Port == 0 {
+		bindWithoutPort(fd)
+	}
+	return unix.Bind(fd, sa)
+}
+
+// Connect starts to connect a socket. If done is false, the socket becomes
+// writable when the outcome is there; see Connected.
+func Connect(fd int, addr net.Addr) (done bool, err error) {
+	sa, _, err := Sockaddr(addr)
+	if err != nil {
+		return false, err
 	}
 	switch err = unix.Connect(fd, sa); err {
 	case nil, unix.EISCONN:
-		err = Connected(fd)
+		return true, Connected(fd)
 	case unix.EINPROGRESS, unix.EALREADY, unix.EINTR: // an interrupted connect goes on by itself
-		return fd, false, nil
+		return false, nil
 	}
-	if err != nil {
-		_ = unix.Close(fd)
-		return -1, false, err
-	}
-	return fd, true, nil
+	return false, err
 }
 
 // Connected returns the outcome of a connect whose socket has become writable,

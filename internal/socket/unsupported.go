@@ -11,25 +11,36 @@ import (
 // Where there is no backend, nothing makes a socket: these report that, and the
 // others are never reached.
 
-func Listen(net.Addr, int) (int, error) { return -1, errors.ErrUnsupported }
+func Listen(net.Addr, int, func(int) error) (int, error) { return -1, errors.ErrUnsupported }
 
-func Connect(net.Addr) (fd int, done bool, err error) { return -1, false, errors.ErrUnsupported }
+func Peer(int) (pid, uid, gid int, err error) { return 0, 0, 0, errors.ErrUnsupported }
 
-func Adopt(int) error                       { return errors.ErrUnsupported }
-func Duplicate(int) (int, error)            { return -1, errors.ErrUnsupported }
-func Accept(int) (int, error)               { return -1, errors.ErrUnsupported }
-func Connected(int) error                   { return errors.ErrUnsupported }
-func Read(int, []byte) (int, error)         { return 0, errors.ErrUnsupported }
-func SendVector(int, [][]byte) (int, error) { return 0, errors.ErrUnsupported }
-func Peek(int) (int, error)                 { return 0, errors.ErrUnsupported }
-func CloseWrite(int) error                  { return errors.ErrUnsupported }
-func SetNoDelay(int, bool) error            { return errors.ErrUnsupported }
-func Close(int) error                       { return errors.ErrUnsupported }
-func InProgress(error) bool                 { return false }
-func WouldBlock(error) bool                 { return false }
-func ConnectionLost(error) bool             { return false }
-func Attempt([][]byte) int                  { return 0 }
-func LocalAddr(int) net.Addr                { return nil }
-func PeerAddr(int) net.Addr                 { return nil }
-func File(net.Addr) os.FileInfo             { return nil }
-func RemoveFile(net.Addr, os.FileInfo)      {}
+func Adopt(int) error                              { return errors.ErrUnsupported }
+func Duplicate(int) (int, error)                   { return -1, errors.ErrUnsupported }
+func Accept(int) (int, error)                      { return -1, errors.ErrUnsupported }
+func Connected(int) error                          { return errors.ErrUnsupported }
+func Read(int, []byte) (int, error)                { return 0, errors.ErrUnsupported }
+func SendVector(int, [][]byte) (int, error)        { return 0, errors.ErrUnsupported }
+func Peek(int) (int, error)                        { return 0, errors.ErrUnsupported }
+func CloseWrite(int) error                         { return errors.ErrUnsupported }
+func SetNoDelay(int, bool) error                   { return errors.ErrUnsupported }
+func Close(int) error                              { return errors.ErrUnsupported }
+func InProgress(error) bool                        { return false }
+func WouldBlock(error) bool                        { return false }
+func ConnectionLost(error) bool                    { return false }
+func Attempt([][]byte) int                         { return 0 }
+func LocalAddr(int) net.Addr                       { return nil }
+func PeerAddr(int) net.Addr                        { return nil }
+func File(net.Addr) os.FileInfo                    { return nil }
+func RemoveFile(net.Addr, os.FileInfo)             {}
+func New(net.Addr) (int, error)                    { return -1, errors.ErrUnsupported }
+func Bind(int, net.Addr) error                     { return errors.ErrUnsupported }
+func Connect(int, net.Addr) (done bool, err error) { return false, errors.ErrUnsupported }
+func ReusePort(int) error                          { return errors.ErrUnsupported }
+func IsStream(int) error                           { return errors.ErrUnsupported }
+func Listening(int) bool                           { return false }
+
+const Inherits = false
+
+func (o *Options) Set(int, bool) error { return errors.ErrUnsupported }
+func (o *Options) SetTCP(int) error    { return errors.ErrUnsupported }

@@ -14,74 +14,33 @@ import (
 )
 
 const (
-	backlog      = 4096 // the kernel lowers it to its own limit (somaxconn)
-	acceptBudget = 64   // connections accepted in one turn
+	acceptBudget = 64 // connections accepted in one turn
 	minPause     = 5 * time.Millisecond
 	maxPause     = time.Second
 )
 
-// listener accepts on one address. Its fields belong to its loop once it has
+// listener accepts on one socket. Its fields belong to its loop once it has
 // one.
 type listener struct {
 	srv          *Server
 	addr         net.Addr
-	file         os.FileInfo // of a Unix socket
+	file         os.FileInfo // of a Unix socket that is the server's to remove
 	fd           int
+	shared       bool // it is one of several for its address, one for each loop
+	worker       *worker
 	loop         *ioloop.Loop
 	registration ioloop.Registration
 	listening    bool // the loop watches it
 	released     atomic.Bool
+	handedOn     atomic.Bool   // another process has the socket too
 	pause        time.Duration // the present back-off, 0 when accepting goes well
 	full         bool          // there was no room
 }
 
-// listen returns a listener. If that fails, it has at most the address.
-func listen(srv *Server, network, address string) (*listener, error) {
-	l := &listener{srv: srv, fd: -1}
-	addr, err := resolveListen(network, address)
-	if err != nil {
-		return l, err
-	}
-	l.addr = addr
-	if l.fd, err = socket.Listen(addr, backlog); err != nil {
-		return l, err
-	}
-	l.addr = socket.LocalAddr(l.fd)
-	l.file = socket.File(l.addr)
-	return l, nil
-}
-
-func listenError(network string, l *listener, err error) error {
-	return &net.OpError{Op: "listen", Net: network, Addr: l.addr, Err: err}
-}
-
-func resolveListen(network, address string) (net.Addr, error) {
-	switch network {
-	case "unix":
-		return &net.UnixAddr{Name: address, Net: network}, nil
-	case "tcp", "tcp4", "tcp6":
-	default:
-		return nil, net.UnknownNetworkError(network)
-	}
-	addr, err := net.ResolveTCPAddr(network, address)
-	if err != nil {
-		return nil, err
-	}
-	if len(addr.IP) == 0 {
-		switch network { // the wildcard of one family alone
-		case "tcp4":
-			addr.IP = net.IPv4zero
-		case "tcp6":
-			addr.IP = net.IPv6unspecified
-		}
-	}
-	return addr, nil
-}
-
-// open has the loop accept.
-func (l *listener) open(loop *ioloop.Loop) error {
-	l.loop = loop
-	return loop.Post(l.watch)
+// open has a loop accept.
+func (l *listener) open(w *worker) error {
+	l.worker, l.loop = w, w.loop
+	return l.loop.Post(l.watch)
 }
 
 func (l *listener) watch() {
@@ -99,12 +58,14 @@ func (l *listener) watch() {
 // HandleEvent accepts what is waiting, within the budget.
 func (l *listener) HandleEvent(poller.Interest, poller.Hint) {
 	for range acceptBudget {
-		conn, err := l.srv.accept(l.fd)
+		conn, err := l.srv.accept(l)
 		switch {
 		case err == nil:
 			l.pause = 0
-			conn.start()
-		case err == errNoRoom:
+			if conn != nil {
+				conn.start()
+			}
+		case err == ErrMaxConns || err == ErrServerClosed:
 			l.full = true
 			l.listenFor(0)
 			return
@@ -133,6 +94,9 @@ func (l *listener) backOff(err error) {
 		l.srv.logger().Warn("accepting is put off", slog.String("addr", l.addr.String()), slog.Any("err", err))
 	}
 	l.srv.paused()
+	if l.srv.Hooks.Paused != nil {
+		l.srv.Hooks.Paused(l.addr, err)
+	}
 	l.pause = min(max(minPause, 2*l.pause), maxPause)
 	l.listenFor(0)
 	l.loop.AfterFunc(l.pause, l.resume)
@@ -187,7 +151,9 @@ func (l *listener) release() {
 		l.listening = false
 		_ = l.loop.Remove(l.registration)
 	}
-	socket.RemoveFile(l.addr, l.file)
+	if !l.handedOn.Load() {
+		socket.RemoveFile(l.addr, l.file)
+	}
 	_ = socket.Close(l.fd)
 	l.srv.forget(l)
 }

@@ -1,0 +1,65 @@
+//go:build unix
+
+package socket
+
+import (
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Set sets the options of a socket that is not connected yet: buffers bear on
+// what a connection is opened with. A TCP socket also gets TCP_NODELAY. What
+// only TCP has is not set on others.
+func (o *Options) Set(fd int, isTCP bool) error {
+	if o.ReadBuffer > 0 {
+		if err := set(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, o.ReadBuffer); err != nil {
+			return err
+		}
+	}
+	if o.WriteBuffer > 0 {
+		if err := set(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, o.WriteBuffer); err != nil {
+			return err
+		}
+	}
+	if !isTCP {
+		return nil
+	}
+	return o.SetTCP(fd)
+}
+
+// SetTCP sets what only TCP has.
+func (o *Options) SetTCP(fd int) error {
+	if err := SetNoDelay(fd, true); err != nil {
+		return os.NewSyscallError("setsockopt", err)
+	}
+	if o.UserTimeout > 0 {
+		if err := setUserTimeout(fd, o.UserTimeout); err != nil {
+			return err
+		}
+	}
+	if !o.KeepAlive {
+		return nil
+	}
+	if err := set(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1); err != nil {
+		return err
+	}
+	return o.setKeepAlive(fd)
+}
+
+func set(fd, level, option, value int) error {
+	return os.NewSyscallError("setsockopt", unix.SetsockoptInt(fd, level, option, value))
+}
+
+// setPositive sets an option unless its value is one that stands for the
+// system's own.
+func setPositive(fd, option, value int) error {
+	if value <= 0 {
+		return nil
+	}
+	return set(fd, unix.IPPROTO_TCP, option, value)
+}
+
+// seconds rounds up, so that no duration becomes 0.
+func seconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }

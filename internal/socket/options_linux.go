@@ -1,0 +1,33 @@
+package socket
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Inherits: an accepted TCP socket has all options of its listener, so that none
+// has to be set on each.
+const Inherits = true
+
+func (o *Options) setKeepAlive(fd int) error {
+	if err := setPositive(fd, unix.TCP_KEEPIDLE, seconds(o.Idle)); err != nil {
+		return err
+	}
+	if err := setPositive(fd, unix.TCP_KEEPINTVL, seconds(o.Interval)); err != nil {
+		return err
+	}
+	return setPositive(fd, unix.TCP_KEEPCNT, o.Count)
+}
+
+func setUserTimeout(fd int, d time.Duration) error {
+	return setPositive(fd, unix.TCP_USER_TIMEOUT, int((d+time.Millisecond-1)/time.Millisecond))
+}
+
+// ReusePort lets several sockets listen on one address, each of which gets its
+// share of the connections.
+func ReusePort(fd int) error { return set(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1) }
+
+func bindWithoutPort(fd int) {
+	_ = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1)
+}

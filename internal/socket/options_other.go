@@ -1,0 +1,19 @@
+//go:build unix && !linux
+
+package socket
+
+import (
+	"errors"
+	"os"
+	"time"
+)
+
+// Inherits: what an accepted socket has of its listener differs, so options are
+// set on each.
+const Inherits = false
+
+func setUserTimeout(int, time.Duration) error {
+	return os.NewSyscallError("TCP_USER_TIMEOUT", errors.ErrUnsupported)
+}
+
+func bindWithoutPort(int) {}

@@ -1,0 +1,3 @@
+package socket
+
+func peerProcess(int) int { return 0 }

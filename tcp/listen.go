@@ -1,0 +1,174 @@
+package tcp
+
+import (
+	"fmt"
+	"net"
+	"runtime"
+	"slices"
+
+	"github.com/eddyloop/eddy/internal/socket"
+)
+
+// backlog is how many connections may wait to be accepted; the kernel lowers it
+// to its own limit (somaxconn).
+const backlog = 4096
+
+// Listen listens on an address and returns what it is bound to. The network is
+// "tcp", "tcp4", "tcp6" or "unix". A TCP address is host:port; port 0 is a free
+// one, and with network "tcp" no host means all addresses of both families. A
+// Unix address is a path, whose file is taken over if nobody listens on it and
+// removed in the end; on Linux also @name, which has no file. Connections are
+// accepted while Serve runs, which may have begun before. Errors are
+// *net.OpError.
+func (srv *Server) Listen(network, address string) (net.Addr, error) {
+	addr, err := resolveListen(network, address)
+	if err == nil {
+		err = srv.Socket.check()
+	}
+	if err != nil {
+		return nil, listenError(network, addr, err)
+	}
+	listeners, err := srv.bind(addr)
+	if err == nil {
+		err = srv.add(listeners)
+	}
+	if err != nil {
+		closeAll(listeners)
+		return nil, listenError(network, addr, err)
+	}
+	return listeners[0].addr, nil
+}
+
+func listenError(network string, addr net.Addr, err error) error {
+	return &net.OpError{Op: "listen", Net: network, Addr: addr, Err: err}
+}
+
+func resolveListen(network, address string) (net.Addr, error) {
+	switch network {
+	case "unix":
+		return &net.UnixAddr{Name: address, Net: network}, nil
+	case "tcp", "tcp4", "tcp6":
+	default:
+		return nil, net.UnknownNetworkError(network)
+	}
+	addr, err := net.ResolveTCPAddr(network, address)
+	if err != nil {
+		return nil, err
+	}
+	if len(addr.IP) == 0 {
+		switch network { // the wildcard of one family alone
+		case "tcp4":
+			addr.IP = net.IPv4zero
+		case "tcp6":
+			addr.IP = net.IPv6unspecified
+		}
+	}
+	return addr, nil
+}
+
+// bind returns the listeners for an address: one, or with ReusePort one for
+// each loop. Those that it returns with an error have to be closed.
+func (srv *Server) bind(addr net.Addr) ([]*listener, error) {
+	_, isTCP := addr.(*net.TCPAddr)
+	n := 1
+	if srv.ReusePort && isTCP {
+		n = srv.countLoops()
+	}
+	setup := func(fd int) error {
+		if srv.ReusePort && isTCP {
+			if err := socket.ReusePort(fd); err != nil {
+				return err
+			}
+		}
+		return srv.Socket.set(fd, addr)
+	}
+	var listeners []*listener
+	for range n {
+		fd, err := socket.Listen(addr, backlog, setup)
+		if err != nil {
+			return listeners, err
+		}
+		l := newListener(srv, fd)
+		l.file = socket.File(l.addr)
+		l.shared = n > 1
+		listeners = append(listeners, l)
+		addr = withPort(addr, l.addr)
+	}
+	return listeners, nil
+}
+
+func newListener(srv *Server, fd int) *listener {
+	return &listener{srv: srv, fd: fd, addr: socket.LocalAddr(fd)}
+}
+
+// withPort returns addr with the port that the kernel has chosen. The rest
+// stays: bound says what addr came to, but not that it took both families.
+func withPort(addr, bound net.Addr) net.Addr {
+	a, ok := addr.(*net.TCPAddr)
+	if !ok {
+		return addr
+	}
+	return &net.TCPAddr{IP: a.IP, Zone: a.Zone, Port: bound.(*net.TCPAddr).Port}
+}
+
+// countLoops returns how many loops Serve will use.
+func (srv *Server) countLoops() int {
+	switch {
+	case srv.Group != nil:
+		return len(srv.Group.Loops())
+	case srv.Loops > 0:
+		return srv.Loops
+	}
+	return runtime.GOMAXPROCS(0)
+}
+
+// add takes listeners into the server. After an error they have to be closed.
+func (srv *Server) add(listeners []*listener) error {
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	if srv.cause != nil {
+		return ErrServerClosed
+	}
+	for i, l := range listeners {
+		if len(srv.workers) == 0 {
+			break
+		}
+		if err := l.open(srv.workers[(len(srv.listeners)+i)%len(srv.workers)]); err != nil {
+			return err
+		}
+	}
+	srv.listeners = append(srv.listeners, listeners...)
+	return nil
+}
+
+func closeAll(listeners []*listener) {
+	for _, l := range listeners {
+		l.close()
+	}
+}
+
+// StopListening closes the listening sockets. Connections go on, and so does
+// Serve; Listen may open others. It is the first half of a Shutdown, for a
+// server whose sockets another process has too (see Files): a client that has
+// just connected gets to send something before Shutdown takes it for idle.
+func (srv *Server) StopListening() {
+	srv.mu.Lock()
+	listeners := slices.Clone(srv.listeners)
+	srv.mu.Unlock()
+	closeAll(listeners)
+}
+
+// Addrs returns the addresses that the server is bound to.
+func (srv *Server) Addrs() []net.Addr {
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	var addrs []net.Addr
+	var last string
+	for _, l := range srv.listeners {
+		if name := fmt.Sprint(l.addr); !l.shared || name != last {
+			addrs = append(addrs, l.addr)
+			last = name
+		}
+	}
+	return addrs
+}

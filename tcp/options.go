@@ -1,0 +1,103 @@
+package tcp
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"runtime/pprof"
+	"runtime/trace"
+	"time"
+
+	"github.com/eddyloop/eddy/internal/socket"
+	"github.com/eddyloop/eddy/iostream"
+)
+
+// Overload is what becomes of a connection for which there is no room.
+type Overload int
+
+const (
+	// Queue leaves it in the kernel's backlog until there is room, unnoticed by
+	// its client but for the wait.
+	Queue Overload = iota
+
+	// Refuse accepts it and closes it at once.
+	Refuse
+)
+
+// SocketOptions are options of sockets. Zero fields leave what the system does.
+// A Server sets them when it begins to listen (on Linux, where accepted
+// sockets inherit them, they cost a connection nothing), a Dialer on each
+// socket.
+type SocketOptions struct {
+	// KeepAlive has the kernel probe a silent peer if Enable is set. Fields of 0
+	// or less leave the system's times. It concerns TCP alone.
+	KeepAlive net.KeepAliveConfig
+
+	// UserTimeout is how long sent data may stay unacknowledged before the kernel
+	// gives the connection up (TCP_USER_TIMEOUT, RFC 5482), to the millisecond. Of
+	// TCP on Linux alone; elsewhere it is errors.ErrUnsupported.
+	UserTimeout time.Duration
+
+	// ReadBuffer and WriteBuffer are the kernel's buffers in bytes (SO_RCVBUF,
+	// SO_SNDBUF). Setting one ends the kernel's own adjusting of it.
+	ReadBuffer, WriteBuffer int
+}
+
+func (o *SocketOptions) check() error {
+	if o.UserTimeout < 0 || o.ReadBuffer < 0 || o.WriteBuffer < 0 {
+		return fmt.Errorf("%w: negative SocketOptions", ErrInvalid)
+	}
+	return nil
+}
+
+func (o *SocketOptions) set(fd int, addr net.Addr) error {
+	options := socket.Options{
+		KeepAlive:   o.KeepAlive.Enable,
+		Idle:        o.KeepAlive.Idle,
+		Interval:    o.KeepAlive.Interval,
+		Count:       o.KeepAlive.Count,
+		UserTimeout: o.UserTimeout,
+		ReadBuffer:  o.ReadBuffer,
+		WriteBuffer: o.WriteBuffer,
+	}
+	_, isTCP := addr.(*net.TCPAddr)
+	return options.Set(fd, isTCP)
+}
+
+// setAccepted sets what a socket does not have of its listener already.
+// On Linux that is at most the buffers of a Unix socket.
+func (o *SocketOptions) setAccepted(fd int) {
+	if !socket.Inherits || o.ReadBuffer > 0 || o.WriteBuffer > 0 {
+		_ = o.set(fd, socket.LocalAddr(fd)) // the peer may have gone
+	}
+}
+
+// Hooks are called when something happens that metrics count. Nil ones cost
+// nothing. For the end of connections, with its reason, there is
+// iostream.Config.Closed, and Stats has the sums.
+type Hooks struct {
+	// Accepted is called on the stream's loop for each connection, before
+	// anything is read.
+	Accepted func(s *iostream.Stream)
+
+	// Refused is called for a connection that was closed unserved, with the
+	// address that it came to and ErrMaxConns, iostream.ErrBudget, or what was
+	// wrong with its PROXY header. It is called on a loop and must not block.
+	Refused func(local net.Addr, reason error)
+
+	// Paused is called on the listener's loop when accepting is put off for
+	// want of descriptors or memory, each time that it is tried in vain.
+	Paused func(listener net.Addr, cause error)
+}
+
+// profile marks the goroutine of a handler for profiles and traces until the
+// returned function is called.
+func profile(name string) (end func()) {
+	ctx := pprof.WithLabels(context.Background(), pprof.Labels("server", name))
+	pprof.SetGoroutineLabels(ctx)
+	region := trace.StartRegion(ctx, name)
+	return func() {
+		region.End()
+		pprof.SetGoroutineLabels(context.Background())
+	}
+}

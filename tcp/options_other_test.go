@@ -1,0 +1,11 @@
+//go:build unix && !linux
+
+package tcp_test
+
+import (
+	"testing"
+
+	"github.com/eddyloop/eddy/iostream"
+)
+
+func requireTCPTimes(*testing.T, *iostream.Stream) {}

@@ -1,0 +1,135 @@
+//go:build unix
+
+package tcp_test
+
+import (
+	"bytes"
+	"net"
+	"testing"
+
+	"github.com/eddyloop/eddy/ioloop"
+	"github.com/eddyloop/eddy/iostream"
+	"github.com/eddyloop/eddy/tcp"
+	"github.com/stretchr/testify/require"
+)
+
+// told is what hooks were told of.
+type told struct {
+	addr net.Addr
+	err  error
+}
+
+func TestRefuse(t *testing.T) {
+	refused, accepted := make(chan told, 10), make(chan *iostream.Stream, 10)
+	srv := &tcp.Server{Handler: lines, MaxConns: 1, Overload: tcp.Refuse, Hooks: tcp.Hooks{
+		Accepted: func(s *iostream.Stream) { accepted <- s },
+		Refused:  func(addr net.Addr, err error) { refused <- told{addr, err} },
+	}}
+	addr, _ := local(t, srv)
+	a := dial(t, addr)
+	a.echo("a\n")
+	require.NotNil(t, receive(t, accepted))
+	for range 3 {
+		dial(t, addr).expectEnd()
+		require.Equal(t, told{addr, tcp.ErrMaxConns}, receive(t, refused))
+	}
+	a.echo("still there\n")
+	require.Equal(t, tcp.Stats{Conns: 1, Accepted: 1, Refused: 3}, srv.Stats())
+	a.Close()
+	eventually(t, func() bool { return srv.Stats().Conns == 0 })
+	dial(t, addr).echo("b\n")
+	require.Len(t, accepted, 1)
+}
+
+// hoarder serves what it is sent but "full\n": the rest of that stream stays in
+// its buffer, half a message.
+func hoarding(t *testing.T, budget int64, srv *tcp.Server) (net.Addr, *iostream.Budget, chan error) {
+	b, err := iostream.NewBudget(budget)
+	require.NoError(t, err)
+	reasons := make(chan error, 100)
+	srv.Handler = lines
+	srv.Stream = iostream.Config{Budget: b, Closed: func(_ *iostream.Stream, err error) { reasons <- err }}
+	addr, _ := local(t, srv)
+	return addr, b, reasons
+}
+
+// When memory is used up, those that hold most have to go, on whichever loop
+// they are, and the others notice nothing.
+func TestBudgetClosesTheWorst(t *testing.T) {
+	for _, loops := range []int{1, 3} {
+		addr, budget, reasons := hoarding(t, 1<<20, &tcp.Server{Loops: loops})
+		honest := []*client{dial(t, addr), dial(t, addr), dial(t, addr)}
+		for _, c := range honest {
+			inMiddle(t, c)
+		}
+		small := dial(t, addr) // holds much, but less than the greedy
+		small.send(string(make([]byte, 200<<10)))
+		eventually(t, func() bool { return budget.Used() >= 200<<10 })
+		for range 4 {
+			greedy := dial(t, addr)
+			go func() { _, _ = greedy.Conn.Write(make([]byte, 1<<20-10)) }()
+			require.ErrorIs(t, receive(t, reasons), iostream.ErrBudget)
+			greedy.expectEnd()
+		}
+		small.send("\n")
+		small.expect(string(make([]byte, 200<<10)) + "\n")
+		for _, c := range honest {
+			c.send("message\n")
+			c.expect("half a message\n")
+		}
+		require.Empty(t, reasons)
+		require.False(t, budget.Full())
+	}
+}
+
+// What waits to be sent counts, from callbacks and tasks alike.
+func TestBudgetCountsOutput(t *testing.T) {
+	budget, err := iostream.NewBudget(1 << 20)
+	require.NoError(t, err)
+	reasons := make(chan error, 10)
+	srv := &tcp.Server{
+		Stream: iostream.Config{Budget: budget, Closed: func(_ *iostream.Stream, err error) { reasons <- err }},
+		Handler: func(t *ioloop.Task, s *iostream.Stream) error {
+			for {
+				if _, err := s.Write(make([]byte, 10_000)); err != nil {
+					return err
+				}
+				if err := t.Yield(); err != nil {
+					return err
+				}
+			}
+		},
+	}
+	addr, _ := local(t, srv)
+	dial(t, addr) // never reads
+	require.ErrorIs(t, receive(t, reasons), iostream.ErrBudget)
+	require.Zero(t, budget.Used())
+}
+
+// Nobody is let in while memory is used up.
+func TestBudgetKeepsOut(t *testing.T) {
+	for _, overload := range []tcp.Overload{tcp.Queue, tcp.Refuse} {
+		refused, paused := make(chan told, 100), make(chan told, 100)
+		addr, budget, _ := hoarding(t, 64<<10, &tcp.Server{Overload: overload, Loops: 1, Hooks: tcp.Hooks{
+			Refused: func(addr net.Addr, err error) { refused <- told{addr, err} },
+			Paused:  func(addr net.Addr, err error) { paused <- told{addr, err} },
+		}})
+		hoarder := dial(t, addr)
+		hoarder.send(string(bytes.Repeat([]byte("x"), 64<<10))) // a buffer of the limit, and not more
+		eventually(t, budget.Full)
+		late := dial(t, addr)
+		late.send("hello\n")
+		if overload == tcp.Refuse {
+			require.Equal(t, told{addr, iostream.ErrBudget}, receive(t, refused))
+			late.expectEnd()
+			late = dial(t, addr)
+			hoarder.Close()
+			eventually(t, func() bool { return !budget.Full() })
+			late.expectEnd()
+			continue
+		}
+		require.Equal(t, told{addr, iostream.ErrBudget}, receive(t, paused))
+		hoarder.Close()
+		late.expect("hello\n")
+	}
+}

@@ -1,0 +1,301 @@
+package tcp
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/eddyloop/eddy/ioloop"
+	"github.com/eddyloop/eddy/iostream"
+)
+
+// DefaultProxyTimeout is what a zero ProxyProtocol.Timeout stands for.
+const DefaultProxyTimeout = 5 * time.Second
+
+// ErrProxyHeader is what is wrong with a connection that does not begin with a
+// good PROXY header.
+var ErrProxyHeader = errors.New("tcp: bad PROXY header")
+
+// ProxyProtocol has a Server expect that a connection begins with a header of
+// the PROXY protocol, version 1 or 2, in which a proxy in front of it (HAProxy,
+// nginx, a load balancer) says who the client is. Stream.RemoteAddr then
+// returns the client's address. A connection without a good header is closed
+// and counted as refused.
+//
+// Any client can write such a header, so peers that are not proxies must not be
+// trusted.
+type ProxyProtocol struct {
+	// Trusted reports whether a peer is a proxy. The connections of others are
+	// served as they are, from their first byte on. It is called on a loop. Nil
+	// trusts everybody.
+	Trusted func(peer net.Addr) bool
+
+	// Timeout is how long a header may take to arrive. 0 is DefaultProxyTimeout.
+	Timeout time.Duration
+
+	// Header, if set, is called on the loop with each header. An error closes
+	// the connection.
+	Header func(s *iostream.Stream, h *ProxyHeader) error
+}
+
+func (p *ProxyProtocol) check() error {
+	if p != nil && p.Timeout < 0 {
+		return fmt.Errorf("%w: negative ProxyProtocol.Timeout", ErrInvalid)
+	}
+	return nil
+}
+
+func (p *ProxyProtocol) timeout() time.Duration {
+	if p.Timeout == 0 {
+		return DefaultProxyTimeout
+	}
+	return p.Timeout
+}
+
+// introduce reads the PROXY header of a connection that has to have one.
+func (c *accepted) introduce(t *ioloop.Task) error {
+	p := c.srv.ProxyProtocol
+	if p == nil || p.Trusted != nil && !p.Trusted(c.stream.RemoteAddr()) {
+		return nil
+	}
+	limited, cancel := t.WithTimeout(p.timeout())
+	defer cancel()
+	h, err := ReadProxyHeader(limited, c.stream)
+	if err == nil && h.Source != nil {
+		c.stream.SetRemoteAddr(h.Source)
+	}
+	if err == nil && p.Header != nil {
+		err = p.Header(c.stream, h)
+	}
+	if err != nil {
+		c.srv.mu.Lock()
+		c.srv.stats.Refused++
+		c.srv.mu.Unlock()
+		c.srv.refused(c.stream.LocalAddr(), err)
+	}
+	return err
+}
+
+// ProxyHeader is what a proxy says of a connection.
+type ProxyHeader struct {
+	// Version is 1 or 2.
+	Version int
+
+	// Local is set if the proxy speaks for itself, for instance to see whether
+	// the server is alive (version 2).
+	Local bool
+
+	// Source is the client's address and Destination the one that it has
+	// connected to, *net.TCPAddr or *net.UnixAddr. They are nil if the proxy does
+	// not say.
+	Source, Destination net.Addr
+
+	// Fields are further facts (version 2), for instance the name that the client
+	// has asked for. The protocol's description lists their types.
+	Fields []ProxyField
+}
+
+// ProxyField is a type-length-value field.
+type ProxyField struct {
+	Type  byte
+	Value []byte
+}
+
+const (
+	proxySignature   = "\r\n\r\n\x00\r\nQUIT\n"
+	proxyShortest    = len("PROXY UNKNOWN\r\n") // of version 1; version 2 has 16 bytes at least
+	proxyLongestLine = 107                      // version 1, by its description
+	proxyLongest     = 4 << 10                  // version 2 without its first 16 bytes; ours
+	proxyChecksum    = 3                        // type of the field with the CRC-32c
+)
+
+// ReadProxyHeader reads a PROXY header and nothing behind it. It is what a
+// Server with ProxyProtocol does first, for programs that do it themselves. A
+// header that is not as its description has it is ErrProxyHeader; other errors
+// are those of Stream.ReadInto. ReadLimit does not count.
+func ReadProxyHeader(ctx context.Context, s *iostream.Stream) (*ProxyHeader, error) {
+	buf := make([]byte, proxyShortest, proxyLongestLine)
+	if err := readProxy(ctx, s, buf); err != nil {
+		return nil, err
+	}
+	switch {
+	case string(buf[:len(proxySignature)]) == proxySignature:
+		return readProxy2(ctx, s, buf)
+	case strings.HasPrefix(string(buf), "PROXY "):
+		return readProxy1(ctx, s, buf)
+	}
+	return nil, fmt.Errorf("%w: neither version's beginning", ErrProxyHeader)
+}
+
+func readProxy(ctx context.Context, s *iostream.Stream, p []byte) error {
+	_, err := s.ReadInto(ctx, p)
+	if errors.Is(err, io.EOF) {
+		return fmt.Errorf("%w: %w", ErrProxyHeader, io.ErrUnexpectedEOF)
+	}
+	return err
+}
+
+// readProxy1 reads the rest of the line byte by byte, so as not to go beyond
+// it. Usually it is all there already.
+func readProxy1(ctx context.Context, s *iostream.Stream, line []byte) (*ProxyHeader, error) {
+	for line[len(line)-1] != '\n' {
+		n := len(line)
+		if n == proxyLongestLine {
+			return nil, fmt.Errorf("%w: line is too long", ErrProxyHeader)
+		}
+		line = line[:n+1]
+		if err := readProxy(ctx, s, line[n:]); err != nil {
+			return nil, err
+		}
+	}
+	return parseProxy1(string(line))
+}
+
+func parseProxy1(line string) (*ProxyHeader, error) {
+	text, ok := strings.CutSuffix(line, "\r\n")
+	fields := strings.Split(text, " ")
+	h := &ProxyHeader{Version: 1}
+	if ok && fields[1] == "UNKNOWN" {
+		return h, nil
+	}
+	if !ok || len(fields) != 6 || fields[1] != "TCP4" && fields[1] != "TCP6" {
+		return nil, fmt.Errorf("%w: %q", ErrProxyHeader, line)
+	}
+	source, ok1 := proxyAddr(fields[1], fields[2], fields[4])
+	destination, ok2 := proxyAddr(fields[1], fields[3], fields[5])
+	if !ok1 || !ok2 {
+		return nil, fmt.Errorf("%w: %q", ErrProxyHeader, line)
+	}
+	h.Source, h.Destination = source, destination
+	return h, nil
+}
+
+func proxyAddr(family, host, service string) (net.Addr, bool) {
+	ip, err := netip.ParseAddr(host)
+	if err != nil || ip.Zone() != "" || ip.Is4() != (family == "TCP4") {
+		return nil, false
+	}
+	port, err := strconv.ParseUint(service, 10, 16)
+	if err != nil || strconv.FormatUint(port, 10) != service {
+		return nil, false
+	}
+	return net.TCPAddrFromAddrPort(netip.AddrPortFrom(ip, uint16(port))), true
+}
+
+func readProxy2(ctx context.Context, s *iostream.Stream, buf []byte) (*ProxyHeader, error) {
+	head := buf[:len(proxySignature)+4]
+	if err := readProxy(ctx, s, head[len(head)-1:]); err != nil {
+		return nil, err
+	}
+	size := int(binary.BigEndian.Uint16(head[len(head)-2:]))
+	if size > proxyLongest {
+		return nil, fmt.Errorf("%w: of %d bytes", ErrProxyHeader, size)
+	}
+	header := append(make([]byte, 0, len(head)+size), head...)[:len(head)+size]
+	if err := readProxy(ctx, s, header[len(head):]); err != nil {
+		return nil, err
+	}
+	return parseProxy2(header)
+}
+
+// Values of the command and family bytes of version 2.
+const (
+	proxyLocal   = 0x20
+	proxyProxied = 0x21
+	proxyUnspec  = 0x00
+	proxyTCP4    = 0x11
+	proxyTCP6    = 0x21
+	proxyUnix    = 0x31
+)
+
+func parseProxy2(header []byte) (*ProxyHeader, error) {
+	command, family := header[12], header[13]
+	h := &ProxyHeader{Version: 2, Local: command == proxyLocal}
+	if !h.Local && command != proxyProxied {
+		return nil, fmt.Errorf("%w: version and command %#02x", ErrProxyHeader, command)
+	}
+	source, destination, rest, ok := proxyAddrs(family, header[16:])
+	if !ok {
+		return nil, fmt.Errorf("%w: family %#02x, %d bytes", ErrProxyHeader, family, len(header)-16)
+	}
+	if !h.Local { // else they are to be ignored
+		h.Source, h.Destination = source, destination
+	}
+	var err error
+	if h.Fields, err = proxyFields(header, rest); err != nil {
+		return nil, err
+	}
+	return h, nil
+}
+
+// proxyAddrs takes the addresses off b and returns what is behind them.
+func proxyAddrs(family byte, b []byte) (source, destination net.Addr, rest []byte, ok bool) {
+	size := map[byte]int{proxyUnspec: 0, proxyTCP4: 12, proxyTCP6: 36, proxyUnix: 216}
+	n, known := size[family]
+	if !known || len(b) < n {
+		return nil, nil, nil, false
+	}
+	a, rest := b[:n], b[n:]
+	switch family {
+	case proxyTCP4, proxyTCP6:
+		half := (n - 4) / 2
+		return tcpAddr(a[:half], a[2*half:]), tcpAddr(a[half:2*half], a[2*half+2:]), rest, true
+	case proxyUnix:
+		return unixAddr(a[:n/2]), unixAddr(a[n/2:]), rest, true
+	}
+	return nil, nil, rest, true
+}
+
+func tcpAddr(ip, port []byte) net.Addr {
+	return &net.TCPAddr{IP: append(net.IP(nil), ip...), Port: int(binary.BigEndian.Uint16(port))}
+}
+
+func unixAddr(b []byte) net.Addr {
+	name := strings.TrimRight(string(b), "\x00")
+	if strings.HasPrefix(name, "\x00") { // an abstract one
+		name = "@" + name[1:]
+	}
+	return &net.UnixAddr{Name: name, Net: "unix"}
+}
+
+// proxyFields parses rest, the end of header.
+func proxyFields(header, rest []byte) ([]ProxyField, error) {
+	var fields []ProxyField
+	for len(rest) > 0 {
+		if len(rest) < 3 {
+			return nil, fmt.Errorf("%w: field is cut off", ErrProxyHeader)
+		}
+		kind, size := rest[0], int(binary.BigEndian.Uint16(rest[1:]))
+		if rest = rest[3:]; len(rest) < size {
+			return nil, fmt.Errorf("%w: field is cut off", ErrProxyHeader)
+		}
+		value := rest[:size:size]
+		if kind == proxyChecksum && !checksumHolds(header, value) {
+			return nil, fmt.Errorf("%w: wrong checksum", ErrProxyHeader)
+		}
+		fields = append(fields, ProxyField{Type: kind, Value: value})
+		rest = rest[size:]
+	}
+	return fields, nil
+}
+
+// checksumHolds reports whether value, part of header, is the CRC-32c of header
+// with value itself zero.
+func checksumHolds(header, value []byte) bool {
+	if len(value) != 4 {
+		return false
+	}
+	want := binary.BigEndian.Uint32(value)
+	clear(value)
+	got := crc32.Checksum(header, crc32.MakeTable(crc32.Castagnoli))
+	binary.BigEndian.PutUint32(value, want)
+	return got == want
+}
