@@ -21,7 +21,7 @@ import (
 )
 
 func init() {
-	if os.Getenv("EDDY_TCP_CHILD") != "" {
+	if os.Getenv("EDDY_TCP_CHILD") == "descriptors" {
 		limitedServer()
 		os.Exit(0)
 	}
@@ -73,7 +73,7 @@ func TestDescriptorFlags(t *testing.T) {
 // clients.
 func TestOutOfDescriptors(t *testing.T) {
 	leaktest.Check(t)
-	child := selfexec.Command("EDDY_TCP_CHILD=1")
+	child := selfexec.Command("EDDY_TCP_CHILD=descriptors")
 	child.Stderr = os.Stderr
 	in, err := child.StdinPipe()
 	require.NoError(t, err)
