@@ -1,0 +1,49 @@
+// Package connecho echoes on any net.Conn, one goroutine for each, the way that
+// programs on package net are written.
+package connecho
+
+import (
+	"bufio"
+	"net"
+)
+
+// Raw echoes bytes, size at most at a time.
+func Raw(c net.Conn, size int) {
+	buf := make([]byte, size)
+	for {
+		n, err := c.Read(buf)
+		if err != nil {
+			return
+		}
+		if _, err := c.Write(buf[:n]); err != nil {
+			return
+		}
+	}
+}
+
+// Line echoes lines through buffers of size bytes. It flushes when no further
+// line is buffered, so that pipelined lines leave in one write.
+func Line(c net.Conn, size int) {
+	r, w := bufio.NewReaderSize(c, size), bufio.NewWriterSize(c, size)
+	var long []byte // a line that exceeds the buffer
+	for {
+		part, err := r.ReadSlice('\n')
+		if err == bufio.ErrBufferFull {
+			long = append(long, part...)
+			continue
+		}
+		if err != nil {
+			return
+		}
+		if long != nil {
+			_, _ = w.Write(long) // w remembers an error
+			long = nil
+		}
+		if _, err := w.Write(part); err != nil {
+			return
+		}
+		if r.Buffered() == 0 && w.Flush() != nil {
+			return
+		}
+	}
+}

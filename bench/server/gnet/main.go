@@ -1,0 +1,77 @@
+// Command gnet is an echo server on gnet, with one event loop.
+package main
+
+import (
+	"bytes"
+
+	"github.com/eddyloop/eddy/bench/internal/peer"
+	"github.com/panjf2000/gnet/v2"
+	"github.com/panjf2000/gnet/v2/pkg/logging"
+)
+
+type server struct {
+	gnet.BuiltinEventEngine
+	conns map[gnet.Conn]bool
+}
+
+func main() {
+	peer.Parse("raw", "line", "broadcast")
+	if *peer.TLS {
+		peer.Skip("gnet has no TLS")
+	}
+	peer.Check(gnet.Run(&server{conns: map[gnet.Conn]bool{}}, "tcp://"+peer.FreeAddr().String(),
+		gnet.WithNumEventLoop(1), gnet.WithLogLevel(logging.FatalLevel)))
+}
+
+func (s *server) OnBoot(eng gnet.Engine) gnet.Action {
+	fd, err := eng.Dup()
+	peer.Check(err)
+	peer.Listening(listenAddr(fd))
+	return gnet.None
+}
+
+func (s *server) OnOpen(c gnet.Conn) ([]byte, gnet.Action) {
+	if *peer.Mode != "broadcast" {
+		return nil, gnet.None
+	}
+	s.conns[c] = true
+	return []byte("\n"), gnet.None
+}
+
+func (s *server) OnClose(c gnet.Conn, _ error) gnet.Action {
+	delete(s.conns, c)
+	return gnet.None
+}
+
+func (s *server) OnTraffic(c gnet.Conn) gnet.Action {
+	if *peer.Mode == "raw" {
+		buf, _ := c.Next(-1)
+		_, _ = c.Write(buf)
+		return gnet.None
+	}
+	scanned, _ := c.Context().(int) // bytes without the end of a line
+	buf, _ := c.Peek(-1)
+	end := 0
+	for at := scanned; ; at = end {
+		i := bytes.IndexByte(buf[at:], '\n')
+		if i < 0 {
+			break
+		}
+		end = at + i + 1
+	}
+	if rest := len(buf) - end; rest != scanned {
+		c.SetContext(rest)
+	}
+	if end == 0 {
+		return gnet.None
+	}
+	if *peer.Mode == "line" {
+		_, _ = c.Write(buf[:end])
+	} else {
+		for c := range s.conns {
+			_, _ = c.Write(buf[:end])
+		}
+	}
+	_, _ = c.Discard(end)
+	return gnet.None
+}
