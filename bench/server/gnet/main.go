@@ -3,6 +3,7 @@ package main
 
 import (
 	"bytes"
+	"net"
 
 	"github.com/eddyloop/eddy/bench/internal/peer"
 	"github.com/panjf2000/gnet/v2"
@@ -11,6 +12,7 @@ import (
 
 type server struct {
 	gnet.BuiltinEventEngine
+	addr  net.Addr
 	conns map[gnet.Conn]bool
 }
 
@@ -19,14 +21,12 @@ func main() {
 	if *peer.TLS {
 		peer.Skip("gnet has no TLS")
 	}
-	peer.Check(gnet.Run(&server{conns: map[gnet.Conn]bool{}}, "tcp://"+peer.FreeAddr().String(),
-		gnet.WithNumEventLoop(1), gnet.WithLogLevel(logging.FatalLevel)))
+	s := &server{addr: peer.FreeAddr(), conns: map[gnet.Conn]bool{}}
+	peer.Check(gnet.Run(s, "tcp://"+s.addr.String(), gnet.WithNumEventLoop(1), gnet.WithLogLevel(logging.FatalLevel)))
 }
 
-func (s *server) OnBoot(eng gnet.Engine) gnet.Action {
-	fd, err := eng.Dup()
-	peer.Check(err)
-	peer.Listening(listenAddr(fd))
+func (s *server) OnBoot(gnet.Engine) gnet.Action {
+	peer.Listening(s.addr)
 	return gnet.None
 }
 

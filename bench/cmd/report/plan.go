@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/eddyloop/eddy/bench/internal/behave"
+	"github.com/eddyloop/eddy/bench/internal/field"
+	"github.com/eddyloop/eddy/bench/internal/measure"
+	"github.com/eddyloop/eddy/bench/internal/workload"
+	"github.com/schollz/progressbar/v3"
+)
+
+// plan is what a run has to do.
+type plan struct {
+	parts     []string
+	servers   []field.Server
+	workloads []workload.Workload
+	rounds    int
+	set       measure.Settings
+	log       *measure.Log
+	tls       bool            // whether the load can do it
+	skips     map[string]bool // server and workload that need not be tried again
+	bar       *progressbar.ProgressBar
+}
+
+func (p *plan) run(ctx context.Context) error {
+	if err := p.build(); err != nil {
+		return err
+	}
+	if err := p.log.Add(measure.Record{Kind: measure.Run, Text: commandLine(), Facts: facts()}); err != nil {
+		return err
+	}
+	steps := p.steps()
+	p.bar = progressbar.NewOptions(len(steps), progressbar.OptionSetWriter(os.Stderr), progressbar.OptionShowCount(),
+		progressbar.OptionSetPredictTime(true), progressbar.OptionSetWidth(20), progressbar.OptionThrottle(200*time.Millisecond), progressbar.OptionUseANSICodes(true))
+	for _, s := range steps {
+		if ctx.Err() != nil {
+			break
+		}
+		p.bar.Describe(fmt.Sprintf("%-42s", s.name))
+		if err := s.do(); err != nil {
+			return err
+		}
+		_ = p.bar.Add(1)
+	}
+	fmt.Fprintln(os.Stderr)
+	return nil
+}
+
+func (p *plan) build() error {
+	var err error
+	if p.tls, err = field.BuildLoad(); err != nil {
+		return fmt.Errorf("the load generator cannot be built: %w", err)
+	}
+	if err := field.BuildGo(); err != nil {
+		return err
+	}
+	var ready []field.Server
+	for _, s := range p.servers {
+		if err := s.Build(); err != nil {
+			if err := p.log.Add(measure.Record{Kind: measure.Skip, Server: s.Name, Text: err.Error()}); err != nil {
+				return err
+			}
+			continue
+		}
+		ready = append(ready, s)
+	}
+	p.servers = ready
+	return nil
+}
+
+// step is what is done between two moves of the progress bar.
+type step struct {
+	name string
+	do   func() error
+}
+
+func (p *plan) steps() []step {
+	var steps []step
+	add := func(name string, do func() error) { steps = append(steps, step{name, do}) }
+	if slices.Contains(p.parts, "memory") {
+		for _, s := range p.servers {
+			add("memory "+s.Name, func() error { return p.memory(s) })
+		}
+	}
+	if slices.Contains(p.parts, "syscalls") {
+		for _, w := range measure.Traced {
+			for _, s := range p.servers {
+				add(w.Name+" "+s.Name, func() error { return p.syscalls(s, w) })
+			}
+		}
+	}
+	if slices.Contains(p.parts, "behaviour") {
+		for _, probe := range behave.Probes {
+			subjects := behave.Programs()
+			if probe.Echo {
+				subjects = behave.Echoes(p.servers)
+			}
+			for _, s := range subjects {
+				add(probe.Name+" "+s.Name, func() error { return p.behaviour(probe, s) })
+			}
+		}
+	}
+	if !slices.Contains(p.parts, "speed") {
+		return steps
+	}
+	for round := range p.rounds {
+		for _, w := range p.workloads {
+			for _, s := range p.servers {
+				add(fmt.Sprintf("round %d %s %s", round+1, w.Name, s.Name), func() error { return p.speed(s, w, round+1) })
+			}
+		}
+	}
+	return steps
+}
+
+// failed keeps why something could not be measured. What a server has no means
+// for is not tried again.
+func (p *plan) failed(server, what string, err error) error {
+	var skip field.SkipError
+	key := server + " " + what
+	text := err.Error()
+	if errors.As(err, &skip) {
+		p.skips[key] = true
+	} else {
+		text = "failed: " + text
+	}
+	return p.log.Add(measure.Record{Kind: measure.Skip, Server: server, Workload: what, Text: text})
+}
+
+func (p *plan) speed(s field.Server, w workload.Workload, round int) error {
+	if p.skips[s.Name+" "+w.Name] {
+		return nil
+	}
+	if w.TLS && !p.tls {
+		return p.failed(s.Name, w.Name, field.SkipError("the load was built without OpenSSL (Debian: libssl-dev)"))
+	}
+	cell, err := p.set.Cell(s, w)
+	if err != nil {
+		return p.failed(s.Name, w.Name, err)
+	}
+	return p.log.Add(measure.Record{Kind: measure.Speed, Server: s.Name, Workload: w.Name, Round: round, Cell: cell})
+}
+
+func (p *plan) memory(s field.Server) error {
+	m, err := measure.MeasureIdle(s, *idle)
+	if err != nil {
+		return p.failed(s.Name, measure.Memory, err)
+	}
+	return p.log.Add(measure.Record{Kind: measure.Memory, Server: s.Name, Idle: m})
+}
+
+func (p *plan) syscalls(s field.Server, w workload.Workload) error {
+	calls, err := measure.Calls(s, w, max(0.3, min(p.set.Seconds, 1)))
+	if err != nil {
+		return p.failed(s.Name, w.Name, err)
+	}
+	return p.log.Add(measure.Record{Kind: measure.Syscalls, Server: s.Name, Workload: w.Name, Calls: calls})
+}
+
+func (p *plan) behaviour(probe behave.Probe, s behave.Subject) error {
+	began := time.Now()
+	outcome, err := probe.Run(s)
+	var skip field.SkipError
+	switch {
+	case errors.As(err, &skip):
+		outcome = "– (" + skip.Error() + ")"
+	case err != nil:
+		outcome = "could not be tried: " + err.Error()
+	}
+	_ = p.bar.Clear()
+	fmt.Fprintf(os.Stderr, "%-12s %-9s %s (%.1f s)\n", probe.Name, s.Name, outcome, time.Since(began).Seconds())
+	return p.log.Add(measure.Record{Kind: measure.Behaviour, Server: s.Name, Workload: probe.Name, Text: outcome})
+}

@@ -1,0 +1,136 @@
+package field
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/eddyloop/eddy/bench/internal/peer"
+)
+
+// SkipError is why a server has no means for what was asked of it.
+type SkipError string
+
+func (e SkipError) Error() string { return string(e) }
+
+// patience is how long a server may take to answer.
+const patience = 10 * time.Second
+
+// The cores: the server has one to itself, the load another.
+const (
+	ServerCore = "0"
+	LoadCore   = "1"
+)
+
+// Process is a running server.
+type Process struct {
+	Addr  string
+	Pid   int
+	cmd   *exec.Cmd
+	lines chan string
+}
+
+// Start runs a command on ServerCore with one Go processor, until it tells
+// where it listens. The error is a SkipError if it exits with peer.ExitSkip.
+func Start(command []string, args ...string) (*Process, error) {
+	line := append([]string{"taskset", "-c", ServerCore}, append(command, args...)...)
+	cmd := exec.Command(line[0], line[1:]...)
+	cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	p := &Process{Pid: cmd.Process.Pid, cmd: cmd, lines: make(chan string, 16)}
+	go func() {
+		for s := bufio.NewScanner(out); s.Scan(); {
+			p.lines <- s.Text()
+		}
+		close(p.lines)
+	}()
+	if p.Addr, err = p.answer("listening on "); err == nil {
+		return p, nil
+	}
+	p.Stop()
+	if cmd.ProcessState.ExitCode() == peer.ExitSkip {
+		return nil, SkipError(strings.TrimSpace(stderr.String()))
+	}
+	return nil, fmt.Errorf("%s: %w: %s", strings.Join(line, " "), err, strings.TrimSpace(stderr.String()))
+}
+
+// answer waits for a line that begins with prefix and returns its rest.
+func (p *Process) answer(prefix string) (string, error) {
+	timeout := time.After(patience)
+	for {
+		select {
+		case line, ok := <-p.lines:
+			if !ok {
+				_ = p.cmd.Wait()
+				return "", errors.New("it ended")
+			}
+			if rest, ok := strings.CutPrefix(line, prefix); ok {
+				return rest, nil
+			}
+		case <-timeout:
+			return "", errors.New("it did not answer")
+		}
+	}
+}
+
+// Memory returns the bytes of heap and stacks in use, in Go only, after a
+// collection.
+func (p *Process) Memory() (heap, stack int64, err error) {
+	if err := p.cmd.Process.Signal(syscall.SIGUSR1); err != nil {
+		return 0, 0, err
+	}
+	line, err := p.answer("memory ")
+	if err != nil {
+		return 0, 0, err
+	}
+	_, err = fmt.Sscan(line, &heap, &stack)
+	return heap, stack, err
+}
+
+// RSS returns the bytes of memory that the process holds.
+func (p *Process) RSS() (int64, error) {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", p.Pid))
+	if err != nil {
+		return 0, err
+	}
+	var size, resident int64
+	_, err = fmt.Sscan(string(data), &size, &resident)
+	return resident * int64(os.Getpagesize()), err
+}
+
+// Running reports whether the process has not ended.
+func (p *Process) Running() bool {
+	return p.cmd.ProcessState == nil && !errors.Is(p.cmd.Process.Signal(syscall.Signal(0)), os.ErrProcessDone) && !p.zombie()
+}
+
+// zombie reports whether the process has ended but was not waited for.
+func (p *Process) zombie() bool {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.Pid))
+	_, state, found := bytes.Cut(data, []byte(") "))
+	return err != nil || !found || state[0] == 'Z'
+}
+
+// Stop ends the process.
+func (p *Process) Stop() {
+	if p.cmd.ProcessState == nil {
+		_ = p.cmd.Process.Kill()
+		for range p.lines {
+		}
+		_ = p.cmd.Wait()
+	}
+}

@@ -1,0 +1,237 @@
+package render
+
+import (
+	"fmt"
+	"image/color"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/eddyloop/eddy/bench/internal/field"
+	"github.com/eddyloop/eddy/bench/internal/measure"
+	"github.com/eddyloop/eddy/bench/internal/stats"
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/text"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+	"gonum.org/v1/plot/vg/vgsvg"
+)
+
+// The names of the plots.
+const (
+	cpuPlot     = "cpu.svg"
+	latencyPlot = "latency.svg"
+	memoryPlot  = "memory.svg"
+)
+
+// plots draws what there are figures for, and returns the names of the files.
+func (d *data) plots(dir string) (map[string]bool, error) {
+	drawn := map[string]bool{}
+	for name, tiles := range map[string][]*plot.Plot{cpuPlot: d.cpuBars(), latencyPlot: d.latencyCurves(), memoryPlot: d.memoryBars()} {
+		if len(tiles) == 0 {
+			continue
+		}
+		drawn[name] = true
+		if err := save(filepath.Join(dir, name), tiles, min(len(tiles), 2)); err != nil {
+			return nil, err
+		}
+	}
+	return drawn, nil
+}
+
+// save draws the tiles row by row into an SVG.
+func save(name string, plots []*plot.Plot, columns int) error {
+	const width, height, gap = 11 * vg.Centimeter, 8 * vg.Centimeter, 5 * vg.Millimeter
+	rows := (len(plots) + columns - 1) / columns
+	canvas := vgsvg.New(vg.Length(columns)*width, vg.Length(rows)*height)
+	page := draw.New(canvas)
+	page.SetColor(color.White)
+	page.Fill(page.Rectangle.Path())
+	tiles := draw.Tiles{Rows: rows, Cols: columns, PadX: gap, PadY: gap,
+		PadTop: gap, PadBottom: gap, PadLeft: gap, PadRight: gap}
+	for i, p := range plots {
+		p.Draw(tiles.At(page, i%columns, i/columns))
+	}
+	f, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	if _, err := canvas.WriteTo(f); err != nil {
+		f.Close()
+		return err
+	}
+	return f.Close()
+}
+
+// The colours of families; those of latency curves are of servers.
+var familyColour = map[field.Family]color.Color{
+	field.Limit: color.Gray{90},
+	field.Eddy:  color.RGBA{0, 114, 178, 255},
+	field.Go:    color.RGBA{230, 159, 0, 255},
+	field.Other: color.RGBA{190, 190, 190, 255},
+}
+
+// bars makes a plot of horizontal bars, the first on top. Those beyond the
+// limit are cut off there; their values are written beside them.
+type bars struct {
+	*plot.Plot
+	names  []string
+	labels plotter.XYLabels
+	limit  float64
+}
+
+func newBars(title, axis string, names []string, limit float64) *bars {
+	b := &bars{Plot: plot.New(), names: names, limit: limit}
+	b.Title.Text, b.X.Label.Text = title, axis
+	b.Title.TextStyle.Font.Size = vg.Points(10)
+	reversed := slices.Clone(names)
+	slices.Reverse(reversed)
+	b.NominalY(reversed...)
+	b.Y.Min, b.Y.Max = -0.6, float64(len(names))-0.4
+	b.X.Min, b.X.Max = 0, limit*1.2
+	return b
+}
+
+// add draws a bar for a server from 0 to value, at offset rows from its place.
+func (b *bars) add(server int, value, offset float64, thickness vg.Length, colour color.Color, label string) error {
+	bar, err := plotter.NewBarChart(plotter.Values{min(value, b.limit)}, thickness)
+	if err != nil {
+		return err
+	}
+	at := float64(len(b.names)-1-server) + offset
+	bar.Horizontal, bar.XMin, bar.Color, bar.LineStyle.Width = true, at, colour, 0
+	b.Add(bar)
+	b.labels.XYs = append(b.labels.XYs, plotter.XY{X: max(0, min(value, b.limit)) + b.limit*0.01, Y: at})
+	b.labels.Labels = append(b.labels.Labels, label)
+	return nil
+}
+
+func (b *bars) finish() (*plot.Plot, error) {
+	labels, err := plotter.NewLabels(b.labels)
+	if err != nil {
+		return nil, err
+	}
+	for i := range labels.TextStyle {
+		labels.TextStyle[i].YAlign = text.YCenter
+		labels.TextStyle[i].Font.Size = vg.Points(7)
+	}
+	b.Add(labels)
+	b.Y.Tick.Label.Font.Size = vg.Points(8)
+	return b.Plot, nil
+}
+
+// cpuBars has a tile of CPU for each message for each workload.
+func (d *data) cpuBars() (tiles []*plot.Plot) {
+	for _, w := range d.workloads() {
+		var servers []field.Server
+		var costs []float64
+		for _, s := range field.Servers {
+			if values, _ := d.sample(w.Name, s.Name, cpu); len(values) > 0 {
+				servers, costs = append(servers, s), append(costs, stats.Median(values))
+			}
+		}
+		var labels []string
+		for _, s := range servers {
+			labels = append(labels, s.Name)
+		}
+		limit := min(slices.Max(costs), 3*slices.Min(costs))
+		b := newBars(w.Name, fmt.Sprintf("server CPU, µs for each %s", w.Counted()), labels, limit)
+		for i, s := range servers {
+			if err := b.add(i, costs[i], 0, vg.Points(8), familyColour[s.Family], num(costs[i])); err != nil {
+				return nil
+			}
+		}
+		if p, err := b.finish(); err == nil {
+			tiles = append(tiles, p)
+		}
+	}
+	return tiles
+}
+
+// memoryBars is one tile: heap and stacks as the runtime counts them, and RSS.
+func (d *data) memoryBars() []*plot.Plot {
+	var servers []field.Server
+	var labels []string
+	limit := 0.0
+	for _, s := range field.Servers {
+		if m := d.idle[s.Name]; m != nil {
+			servers, labels, limit = append(servers, s), append(labels, s.Name), max(limit, m.RSS, m.Heap+m.Stack)
+		}
+	}
+	if len(servers) == 0 {
+		return nil
+	}
+	b := newBars("a quiet connection: heap and stack (upper, Go), RSS (lower, grey)", "bytes", labels, limit)
+	for i, s := range servers {
+		m := d.idle[s.Name]
+		if s.Family == field.Go || s.Family == field.Eddy {
+			if b.add(i, m.Heap+m.Stack, 0.19, vg.Points(4), familyColour[s.Family], num(m.Heap)+" + "+num(m.Stack)) != nil {
+				return nil
+			}
+		}
+		if b.add(i, m.RSS, -0.19, vg.Points(4), familyColour[field.Other], num(m.RSS)) != nil {
+			return nil
+		}
+	}
+	p, err := b.finish()
+	if err != nil {
+		return nil
+	}
+	return []*plot.Plot{p}
+}
+
+// curved are the workloads whose latencies are drawn, curves the servers.
+var (
+	curved = []string{"line-c100", "line-c1000", "open", "raw-10k"}
+	curves = []struct {
+		server string
+		colour color.Color
+	}{
+		{"cepoll", color.Gray{90}}, {"eddy-callback", color.RGBA{0, 114, 178, 255}}, {"eddy-task", color.RGBA{86, 180, 233, 255}},
+		{"net-4k", color.RGBA{230, 159, 0, 255}}, {"gnet", color.RGBA{213, 94, 0, 255}}, {"netpoll", color.RGBA{204, 121, 167, 255}},
+		{"evio", color.RGBA{0, 158, 115, 255}}, {"gaio", color.RGBA{160, 140, 30, 255}}, {"libuv", color.Gray{170}},
+	}
+)
+
+func (d *data) latencyCurves() (tiles []*plot.Plot) {
+	for _, name := range curved {
+		if len(d.cells[name]) == 0 {
+			continue
+		}
+		p := plot.New()
+		p.Title.Text, p.X.Label.Text, p.Y.Label.Text = name, "share of the messages that took no longer", "latency, µs"
+		p.Title.TextStyle.Font.Size = vg.Points(10)
+		p.X.Scale, p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, plot.LogScale{}, plot.LogTicks{Prec: -1}
+		p.X.Tick.Marker = plot.ConstantTicks{{Value: 1.0 / 0.9, Label: "10 %"}, {Value: 2, Label: "50 %"},
+			{Value: 10, Label: "90 %"}, {Value: 100, Label: "99 %"}, {Value: 1000, Label: "99.9 %"}, {Value: 10000, Label: "99.99 %"}}
+		p.Legend.Top, p.Legend.Left = true, true
+		p.Legend.TextStyle.Font.Size = vg.Points(7)
+		p.Add(plotter.NewGrid())
+		for _, c := range curves {
+			if points := d.curve(name, c.server); len(points) > 0 {
+				line, err := plotter.NewLine(points)
+				if err != nil {
+					return nil
+				}
+				line.Color, line.Width = c.colour, vg.Points(1.4)
+				p.Add(line)
+				p.Legend.Add(c.server, line)
+			}
+		}
+		tiles = append(tiles, p)
+	}
+	return tiles
+}
+
+// curve has the median of the rounds at each quantile, over 1/(1-quantile).
+func (d *data) curve(workload, server string) (points plotter.XYs) {
+	for _, q := range measure.Quantiles {
+		values, _ := d.sample(workload, server, quantile(q))
+		if v := stats.Median(values); q > 0 && q < 1 && v > 0 && !math.IsNaN(v) {
+			points = append(points, plotter.XY{X: 1 / (1 - q), Y: v})
+		}
+	}
+	return points
+}
