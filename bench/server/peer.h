@@ -24,7 +24,7 @@ static int peer_listen(int argc, char **argv, bool broadcasts)
 	for (mode = RAW; known && mode <= BROADCAST && strcmp(argv[2], names[mode]);)
 		mode++;
 	if (!known || mode > (broadcasts ? BROADCAST : LINE)) {
-		fprintf(stderr, "no mode %s\n", argv[argc - 1]);
+		fprintf(stderr, "no mode or option %s\n", argv[argc - 1]);
 		exit(3);
 	}
 	signal(SIGPIPE, SIG_IGN);

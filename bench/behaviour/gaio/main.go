@@ -2,6 +2,7 @@
 package main
 
 import (
+	"io"
 	"net"
 	"time"
 
@@ -30,14 +31,14 @@ func complete(w *gaio.Watcher) {
 		peer.Check(err)
 		for _, r := range results {
 			switch {
+			case r.Error == io.EOF: // the client has finished writing
+				time.AfterFunc(peer.LateDelay, func() { _ = w.Write(nil, r.Conn, peer.LateReply) })
 			case r.Error != nil || r.Operation == gaio.OpWrite:
 				_ = w.Free(r.Conn)
-			case r.Size > 0 && *peer.Mode == "big":
+			case *peer.Mode == "big":
 				_ = w.Write(nil, r.Conn, peer.Big)
-			case r.Size > 0:
+			default:
 				_ = w.Read(nil, r.Conn, nil)
-			default: // the client has finished writing
-				time.AfterFunc(peer.LateDelay, func() { _ = w.Write(nil, r.Conn, peer.LateReply) })
 			}
 		}
 	}

@@ -19,7 +19,7 @@ import (
 // Probe is one kind of trouble.
 type Probe struct {
 	Name, What string
-	Good       string // how the outcome begins of whoever does well
+	Good       string // what is in the outcome of whoever does well
 	// Run returns the outcome for a subject; an error says that it could not be
 	// tried, a field.SkipError that the subject has no means for it.
 	Run func(Subject) (string, error)
@@ -40,7 +40,7 @@ func Programs() []Subject {
 	for _, name := range []string{"eddy", "net", "gnet", "netpoll", "evio", "gaio"} {
 		list = append(list, Subject{name, []string{filepath.Join("bin", "behaviour", name)}})
 	}
-	return append(list, Subject{"tornado", []string{"/usr/bin/python3", "behaviour/tornado.py"}})
+	return append(list, Subject{"tornado", []string{"/usr/bin/python3", "behaviour/tornado/main.py"}})
 }
 
 // Echoes are the echo servers as subjects, one for each peer.
@@ -62,8 +62,8 @@ var Probes = []Probe{
 	{Name: "half-close", What: "the client finishes writing; the reply comes 100 ms later", Good: "delivered", Run: halfClose},
 	{Name: "big-close", What: "32 MiB are written, then closed; the client reads 300 ms later", Good: "all", Run: bigClose},
 	{Name: "writev", What: "1,100 slices of 3 bytes in one vectored write", Good: "all", Run: writev},
-	{Name: "dial", What: "connecting to a port that was just closed", Good: "error", Run: dial},
-	{Name: "emfile", What: "24 descriptors, 50 clients; then 40 leave", Good: "old ones served, new ones", Run: emfile, Echo: true},
+	{Name: "dial", What: "connecting to a port that was just closed", Good: "refused", Run: dial},
+	{Name: "emfile", What: "24 descriptors, 50 clients; then 40 leave", Good: "old ones served, new ones too", Run: emfile, Echo: true},
 	{Name: "slow-reader", What: "the client sends up to 200 MiB and reads nothing", Good: "stops", Run: slowReader, Echo: true},
 	{Name: "nettest", What: "x/net/nettest.TestConn, 11 subtests of at most 8 s", Good: "11 pass", Run: netTest},
 }

@@ -16,7 +16,7 @@ import (
 // the others along.
 func netTest(s Subject) (string, error) {
 	if !slices.Contains(nettest.Peers, s.Name) {
-		return "", field.SkipError("has no net.Conn that a goroutine can use")
+		return "", field.SkipError("no net.Conn that a goroutine can use")
 	}
 	var passed int
 	var failed, hung []string

@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"github.com/eddyloop/eddy/bench/internal/peer"
 )
 
 // Family groups servers for ratios and colours.
@@ -88,9 +90,12 @@ func BuildLoad() (tls bool, err error) {
 	return missing == nil, compile("load", "load/load.c", libs)
 }
 
-// BuildGo builds the servers in Go, and the programs of the behaviour table.
+// BuildGo makes a certificate and builds the servers in Go, and the programs of the behaviour table.
 func BuildGo() error {
 	if err := os.MkdirAll(filepath.Join(bin, "behaviour"), 0o777); err != nil {
+		return err
+	}
+	if err := peer.WriteCertificate(filepath.Join(bin, "certificate.pem")); err != nil {
 		return err
 	}
 	if err := run("go", "build", "-o", bin+"/", "./server/..."); err != nil {

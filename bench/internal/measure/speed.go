@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"math"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -82,6 +83,9 @@ func (set Settings) load(p *field.Process, flags ...string) (*Cell, error) {
 		}
 	}
 	for _, q := range Quantiles {
+		if h.TotalCount() == 0 {
+			break // a dribbled line may take longer
+		}
 		c.Latency = append(c.Latency, [2]float64{q, float64(h.ValueAtQuantile(q*100)) / 1e3})
 	}
 	if out.Messages == 0 {
@@ -108,12 +112,12 @@ func runLoad(p *field.Process, warmup, seconds float64, flags ...string) (*outpu
 	return out, json.Unmarshal(stdout.Bytes(), out)
 }
 
-// Quantile returns a quantile of a cell, 0 if it was not kept.
+// Quantile returns a quantile of a cell in µs, NaN if there is none.
 func (c *Cell) Quantile(q float64) float64 {
 	for _, l := range c.Latency {
 		if l[0] == q {
 			return l[1]
 		}
 	}
-	return 0
+	return math.NaN()
 }

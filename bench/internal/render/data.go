@@ -142,7 +142,7 @@ func num(v float64) string {
 	case math.IsNaN(v):
 		return "–"
 	case math.Abs(v) >= 1000:
-		return thousands(int64(math.Round(v)))
+		return whole(v)
 	case math.Abs(v) >= 100:
 		return fmt.Sprintf("%.0f", v)
 	case math.Abs(v) >= 10:
@@ -150,6 +150,9 @@ func num(v float64) string {
 	}
 	return fmt.Sprintf("%.2f", v)
 }
+
+// whole writes a number of bytes.
+func whole(v float64) string { return thousands(int64(math.Round(v))) }
 
 func thousands(n int64) string {
 	if n < 0 {

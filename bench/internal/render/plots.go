@@ -16,39 +16,48 @@ import (
 	"gonum.org/v1/plot/text"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
-	"gonum.org/v1/plot/vg/vgsvg"
+	"gonum.org/v1/plot/vg/vgimg"
 )
 
 // The names of the plots.
 const (
-	cpuPlot     = "cpu.svg"
-	latencyPlot = "latency.svg"
-	memoryPlot  = "memory.svg"
+	cpuPlot     = "cpu.png"
+	latencyPlot = "latency.png"
+	memoryPlot  = "memory.png"
 )
 
 // plots draws what there are figures for, and returns the names of the files.
 func (d *data) plots(dir string) (map[string]bool, error) {
 	drawn := map[string]bool{}
-	for name, tiles := range map[string][]*plot.Plot{cpuPlot: d.cpuBars(), latencyPlot: d.latencyCurves(), memoryPlot: d.memoryBars()} {
-		if len(tiles) == 0 {
+	for _, page := range []struct {
+		name   string
+		tiles  []*plot.Plot
+		width  vg.Length // of a tile
+		height vg.Length
+	}{
+		{cpuPlot, d.cpuBars(), 12, 8},
+		{latencyPlot, d.latencyCurves(), 12, 8},
+		{memoryPlot, d.memoryBars(), 20, 14},
+	} {
+		if len(page.tiles) == 0 {
 			continue
 		}
-		drawn[name] = true
-		if err := save(filepath.Join(dir, name), tiles, min(len(tiles), 2)); err != nil {
+		drawn[page.name] = true
+		if err := save(filepath.Join(dir, page.name), page.tiles, page.width*vg.Centimeter, page.height*vg.Centimeter); err != nil {
 			return nil, err
 		}
 	}
 	return drawn, nil
 }
 
-// save draws the tiles row by row into an SVG.
-func save(name string, plots []*plot.Plot, columns int) error {
-	const width, height, gap = 11 * vg.Centimeter, 8 * vg.Centimeter, 5 * vg.Millimeter
+// save draws the tiles row by row into a PNG, whose letters are as wide
+// everywhere as the layout takes them to be.
+func save(name string, plots []*plot.Plot, width, height vg.Length) error {
+	const gap = 5 * vg.Millimeter
+	columns := min(len(plots), 2)
 	rows := (len(plots) + columns - 1) / columns
-	canvas := vgsvg.New(vg.Length(columns)*width, vg.Length(rows)*height)
+	canvas := vgimg.NewWith(vgimg.UseWH(vg.Length(columns)*width, vg.Length(rows)*height), vgimg.UseDPI(110))
 	page := draw.New(canvas)
-	page.SetColor(color.White)
-	page.Fill(page.Rectangle.Path())
 	tiles := draw.Tiles{Rows: rows, Cols: columns, PadX: gap, PadY: gap,
 		PadTop: gap, PadBottom: gap, PadLeft: gap, PadRight: gap}
 	for i, p := range plots {
@@ -58,11 +67,20 @@ func save(name string, plots []*plot.Plot, columns int) error {
 	if err != nil {
 		return err
 	}
-	if _, err := canvas.WriteTo(f); err != nil {
+	if _, err := (vgimg.PngCanvas{Canvas: canvas}).WriteTo(f); err != nil {
 		f.Close()
 		return err
 	}
 	return f.Close()
+}
+
+func smallLetters(p *plot.Plot) {
+	p.Title.TextStyle.Font.Size = vg.Points(10)
+	p.Legend.TextStyle.Font.Size = vg.Points(7)
+	for _, axis := range []*plot.Axis{&p.X, &p.Y} {
+		axis.Label.TextStyle.Font.Size = vg.Points(8)
+		axis.Tick.Label.Font.Size = vg.Points(7.5)
+	}
 }
 
 // The colours of families; those of latency curves are of servers.
@@ -85,7 +103,7 @@ type bars struct {
 func newBars(title, axis string, names []string, limit float64) *bars {
 	b := &bars{Plot: plot.New(), names: names, limit: limit}
 	b.Title.Text, b.X.Label.Text = title, axis
-	b.Title.TextStyle.Font.Size = vg.Points(10)
+	smallLetters(b.Plot)
 	reversed := slices.Clone(names)
 	slices.Reverse(reversed)
 	b.NominalY(reversed...)
@@ -118,7 +136,6 @@ func (b *bars) finish() (*plot.Plot, error) {
 		labels.TextStyle[i].Font.Size = vg.Points(7)
 	}
 	b.Add(labels)
-	b.Y.Tick.Label.Font.Size = vg.Points(8)
 	return b.Plot, nil
 }
 
@@ -163,15 +180,16 @@ func (d *data) memoryBars() []*plot.Plot {
 	if len(servers) == 0 {
 		return nil
 	}
-	b := newBars("a quiet connection: heap and stack (upper, Go), RSS (lower, grey)", "bytes", labels, limit)
+	limit = min(limit, 16<<10)
+	b := newBars("a quiet connection: heap and stack (upper bar, Go only), RSS (lower bar)", "bytes", labels, limit)
 	for i, s := range servers {
 		m := d.idle[s.Name]
 		if s.Family == field.Go || s.Family == field.Eddy {
-			if b.add(i, m.Heap+m.Stack, 0.19, vg.Points(4), familyColour[s.Family], num(m.Heap)+" + "+num(m.Stack)) != nil {
+			if b.add(i, m.Heap+m.Stack, 0.19, vg.Points(4), familyColour[s.Family], whole(m.Heap)+" + "+whole(m.Stack)) != nil {
 				return nil
 			}
 		}
-		if b.add(i, m.RSS, -0.19, vg.Points(4), familyColour[field.Other], num(m.RSS)) != nil {
+		if b.add(i, m.RSS, -0.19, vg.Points(4), familyColour[field.Other], whole(m.RSS)) != nil {
 			return nil
 		}
 	}
@@ -201,13 +219,10 @@ func (d *data) latencyCurves() (tiles []*plot.Plot) {
 			continue
 		}
 		p := plot.New()
-		p.Title.Text, p.X.Label.Text, p.Y.Label.Text = name, "share of the messages that took no longer", "latency, µs"
-		p.Title.TextStyle.Font.Size = vg.Points(10)
+		p.Title.Text, p.X.Label.Text, p.Y.Label.Text = name, "share that took no longer", "latency, µs"
+		smallLetters(p)
 		p.X.Scale, p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, plot.LogScale{}, plot.LogTicks{Prec: -1}
-		p.X.Tick.Marker = plot.ConstantTicks{{Value: 1.0 / 0.9, Label: "10 %"}, {Value: 2, Label: "50 %"},
-			{Value: 10, Label: "90 %"}, {Value: 100, Label: "99 %"}, {Value: 1000, Label: "99.9 %"}, {Value: 10000, Label: "99.99 %"}}
-		p.Legend.Top, p.Legend.Left = true, true
-		p.Legend.TextStyle.Font.Size = vg.Points(7)
+		p.X.Tick.Marker = plot.ConstantTicks{{Value: 2, Label: "50 %"}, {Value: 10, Label: "90 %"}, {Value: 100, Label: "99 %"}, {Value: 1000, Label: "99.9 %"}, {Value: 10000, Label: "99.99 %"}}
 		p.Add(plotter.NewGrid())
 		for _, c := range curves {
 			if points := d.curve(name, c.server); len(points) > 0 {

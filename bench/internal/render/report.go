@@ -1,6 +1,7 @@
 package render
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"os"
@@ -85,9 +86,9 @@ func (r *writer) memory() {
 		}
 		heap, stack := "–", "–"
 		if s.Family == field.Go || s.Family == field.Eddy {
-			heap, stack = num(m.Heap), num(m.Stack)
+			heap, stack = whole(m.Heap), whole(m.Stack)
 		}
-		r.row(s.Name, thousands(int64(m.Conns)), heap, stack, num(m.RSS), num(m.Kernel))
+		r.row(s.Name, thousands(int64(m.Conns)), heap, stack, whole(m.RSS), whole(m.Kernel))
 	}
 	r.picture(memoryPlot, "Memory of a quiet connection")
 }
@@ -98,7 +99,8 @@ func (r *writer) syscalls() {
 	}
 	r.printf("\n## System calls for each message\n\n")
 	r.printf("Counted by `strace -f -c`, which slows a server down several times: this says which calls, not how many " +
-		"events one wait returns at full speed.\n")
+		"events one wait returns at full speed. Most of nanosleep and futex is the Go runtime's monitor, which works by " +
+		"the clock and not by the message.\n")
 	for _, w := range measure.Traced {
 		if len(r.calls[w.Name]) == 0 {
 			continue
@@ -116,10 +118,7 @@ func (r *writer) syscalls() {
 // callList writes the most frequent first.
 func callList(calls map[string]float64) string {
 	sorted := slices.SortedFunc(maps.Keys(calls), func(a, b string) int {
-		if calls[a] != calls[b] && calls[a] > calls[b] {
-			return -1
-		}
-		return strings.Compare(a, b)
+		return cmp.Or(cmp.Compare(calls[b], calls[a]), cmp.Compare(a, b))
 	})
 	for i, name := range sorted {
 		sorted[i] = fmt.Sprintf("%s %.2f", name, calls[name])
@@ -142,7 +141,7 @@ func (r *writer) behaviour() {
 		r.table("peer", "as one should", "outcome")
 		for _, subject := range subjects(outcomes) {
 			mark := " "
-			if strings.HasPrefix(outcomes[subject], probe.Good) {
+			if strings.Contains(outcomes[subject], probe.Good) {
 				mark = "✓"
 			}
 			r.row(subject, mark, outcomes[subject])

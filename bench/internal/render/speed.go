@@ -60,7 +60,7 @@ func (r *writer) speed() {
 		return
 	}
 	r.printf("\n## Every workload\n\n")
-	r.printf("Medians of the rounds; the best of the fewest microseconds of CPU first. Where the load's core is as busy as the " +
+	r.printf("Medians of the rounds; the fewest microseconds of CPU first. Where the load's core is as busy as the " +
 		"server's (\"CPUs\"), messages a second are as much the load's limit as the server's: read CPU.\n")
 	for _, w := range r.workloads() {
 		r.workload(w)
@@ -70,7 +70,7 @@ func (r *writer) speed() {
 func (r *writer) workload(w workload.Workload) {
 	r.printf("\n### %s\n\n%s. CPU is for each %s.\n", w.Name, w.What, w.Counted())
 	best, net := r.cheapest(w.Name, names(field.Go)), r.cheapest(w.Name, netNames)
-	r.table("server", w.Counted()+"s/s", "min..max", "CPU µs", "p50 µs", "p99", "p99.9", "CPUs: server, load",
+	r.table("server", "a second", "min..max", "CPU µs", "p50 µs", "p99", "p99.9", "CPUs: server, load",
 		"CPU / C", "CPU / net", "CPU / best Go", "rounds quiet/all")
 	var present []string
 	for _, s := range field.Servers {

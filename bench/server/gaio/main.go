@@ -52,6 +52,7 @@ func complete(w *gaio.Watcher) {
 			case r.Error != nil || r.Operation == gaio.OpRead && r.Size == 0:
 				delete(everybody, r.Conn)
 				_ = w.Free(r.Conn)
+				_ = r.Conn.Close() // which the watcher does not own if it had no descriptor for it
 			case r.Operation == gaio.OpRead:
 				if out := c.received(r.Buffer[:r.Size]); len(out) == 0 {
 					_ = w.Read(c, r.Conn, nil)

@@ -1,6 +1,7 @@
 """An echo server on Tornado: one coroutine for each connection."""
 
 import argparse
+import ssl
 import sys
 
 import tornado.ioloop
@@ -38,12 +39,18 @@ class Server(tornado.tcpserver.TCPServer):
 
 parser = argparse.ArgumentParser()
 parser.add_argument("-mode", default="raw")
+parser.add_argument("-tls", action="store_true")
 args = parser.parse_args()
 if args.mode not in ("raw", "line", "broadcast"):
     print("no mode " + args.mode, file=sys.stderr)
     sys.exit(3)
 sockets = tornado.netutil.bind_sockets(0, "127.0.0.1", backlog=4096)
-server = Server()
+context = None
+if args.tls:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain("bin/certificate.pem")
+    context.num_tickets = 0
+server = Server(ssl_options=context)
 server.add_sockets(sockets)
 print("listening on 127.0.0.1:%d" % sockets[0].getsockname()[1], flush=True)
 tornado.ioloop.IOLoop.current().start()

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import ssl
 import sys
 
 import uvloop
@@ -53,17 +54,24 @@ class Broadcast(Line):
 
 
 async def main(protocol):
-    server = await asyncio.get_running_loop().create_server(protocol, "127.0.0.1", 0, backlog=4096)
+    context = None
+    if args.tls:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain("bin/certificate.pem")
+        context.num_tickets = 0
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(protocol, "127.0.0.1", 0, backlog=4096, ssl=context)
     print("listening on 127.0.0.1:%d" % server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 
 
 parser = argparse.ArgumentParser()
 parser.add_argument("-mode", default="raw")
+parser.add_argument("-tls", action="store_true")
+args = parser.parse_args()
 modes = {"raw": Raw, "line": Line, "broadcast": Broadcast}
-mode = parser.parse_args().mode
-if mode not in modes:
-    print("no mode " + mode, file=sys.stderr)
+if args.mode not in modes:
+    print("no mode " + args.mode, file=sys.stderr)
     sys.exit(3)
 uvloop.install()
-asyncio.run(main(modes[mode]))
+asyncio.run(main(modes[args.mode]))

@@ -31,7 +31,7 @@ async def dial():
         await tornado.tcpclient.TCPClient().connect(host, int(port))
         print("outcome connected")
     except OSError as error:
-        print("outcome error:", error)
+        print("outcome error:", getattr(error, "real_error", None) or error)
 
 
 parser = argparse.ArgumentParser()
