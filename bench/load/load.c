@@ -224,6 +224,23 @@ static void run(double seconds, bool progress)
 		fprintf(stderr, "\r%*s\r", 100, "");
 }
 
+// await_accepts has one connection of its own served. Servers accept in order,
+// so all before it have been accepted, and the backlog is empty.
+static void await_accepts(void)
+{
+	int fd = wire_connect(&opt.server);
+	SSL *ssl = opt.tls ? tls_connect(fd) : NULL;
+	if (wire_send(fd, ssl, pattern, opt.size) != (ssize_t)opt.size)
+		die("send: %s", strerror(errno));
+	for (uint64_t got = 0; got < opt.size;) {
+		ssize_t n = wire_recv(fd, ssl, buffer, sizeof buffer);
+		if (n <= 0)
+			die("connection ended while others were opened");
+		got += n;
+	}
+	close(fd);
+}
+
 static void begin(void)
 {
 	conns = calloc(opt.conns, sizeof *conns);
@@ -232,6 +249,8 @@ static void begin(void)
 		conns[i].start = opt.mode == BROADCAST ? 0 : i * opt.size % period;
 		if (opt.mode != CHURN)
 			open_conn(conns + i);
+		if (opt.mode == ECHO && i % 1000 == 999)
+			await_accepts();
 	}
 	began = now();
 	for (uint64_t i = 0; i < opt.active && opt.rate == 0; i++) {

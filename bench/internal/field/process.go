@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -36,10 +37,14 @@ type Process struct {
 	lines chan string
 }
 
+// allFiles raises the limit of open files as far as it goes: Go programs do so
+// by themselves, others do not.
+const allFiles = `ulimit -n "$(ulimit -Hn)"; exec "$0" "$@"`
+
 // Start runs a command on ServerCore with one Go processor, until it tells
 // where it listens. The error is a SkipError if it exits with peer.ExitSkip.
 func Start(command []string, args ...string) (*Process, error) {
-	line := append([]string{"taskset", "-c", ServerCore}, append(command, args...)...)
+	line := slices.Concat([]string{"taskset", "-c", ServerCore, "sh", "-c", allFiles}, command, args)
 	cmd := exec.Command(line[0], line[1:]...)
 	cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -66,7 +71,7 @@ func Start(command []string, args ...string) (*Process, error) {
 	if cmd.ProcessState.ExitCode() == peer.ExitSkip {
 		return nil, SkipError(strings.TrimSpace(stderr.String()))
 	}
-	return nil, fmt.Errorf("%s: %w: %s", strings.Join(line, " "), err, strings.TrimSpace(stderr.String()))
+	return nil, fmt.Errorf("%s: %w: %s", strings.Join(command, " "), err, strings.TrimSpace(stderr.String()))
 }
 
 // answer waits for a line that begins with prefix and returns its rest.
