@@ -34,7 +34,7 @@ type Server struct {
 	check  string   // a Python import, Python only
 }
 
-// Limit and the two buffers of package net are what others are compared with.
+// LimitName is the server that is the practical limit.
 const LimitName = "cepoll"
 
 // Servers is all of them, in the order of tables.
@@ -90,7 +90,8 @@ func BuildLoad() (tls bool, err error) {
 	return missing == nil, compile("load", "load/load.c", libs)
 }
 
-// BuildGo makes a certificate and builds the servers in Go, and the programs of the behaviour table.
+// BuildGo makes a certificate and builds what is in Go: the servers, and the
+// programs of the behaviour table.
 func BuildGo() error {
 	if err := os.MkdirAll(filepath.Join(bin, "behaviour"), 0o777); err != nil {
 		return err

@@ -41,13 +41,18 @@ type Process struct {
 // by themselves, others do not.
 const allFiles = `ulimit -n "$(ulimit -Hn)"; exec "$0" "$@"`
 
+// Apart has a child die with this process, and not of a Ctrl-C meant for it.
+func Apart() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+}
+
 // Start runs a command on ServerCore with one Go processor, until it tells
 // where it listens. The error is a SkipError if it exits with peer.ExitSkip.
 func Start(command []string, args ...string) (*Process, error) {
 	line := slices.Concat([]string{"taskset", "-c", ServerCore, "sh", "-c", allFiles}, command, args)
 	cmd := exec.Command(line[0], line[1:]...)
 	cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = Apart()
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.StdoutPipe()

@@ -98,6 +98,7 @@ func runLoad(p *field.Process, warmup, seconds float64, flags ...string) (*outpu
 	args := append([]string{"-c", field.LoadCore, field.Load, "-a", p.Addr, "-p", strconv.Itoa(p.Pid),
 		"-w", fmt.Sprint(warmup), "-t", fmt.Sprint(seconds)}, flags...)
 	cmd := exec.Command("taskset", args...)
+	cmd.SysProcAttr = field.Apart()
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	killer := time.AfterFunc(time.Minute+time.Duration((warmup+seconds)*float64(time.Second)), func() {

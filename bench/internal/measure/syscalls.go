@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/eddyloop/eddy/bench/internal/field"
@@ -37,7 +36,7 @@ func Calls(s field.Server, w workload.Workload, seconds float64) (map[string]flo
 	defer os.RemoveAll(dir)
 	table := filepath.Join(dir, "table")
 	trace := exec.Command("strace", "-f", "-c", "-o", table, "-p", strconv.Itoa(p.Pid))
-	trace.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	trace.SysProcAttr = field.Apart()
 	if err := trace.Start(); err != nil {
 		return nil, err
 	}
