@@ -87,10 +87,18 @@ func (t *tlsTransport) read(p []byte, persist bool) (n int, err error) {
 	case t.peeked:
 		t.peeked = false
 		p[0] = t.peek
-		return 1, nil
+		if len(p) > 1 && t.end == nil {
+			n, _ = t.decryptSome(p[1:], false) // why there is no more is told by the next Read
+		}
+		return 1 + n, nil
 	case t.end != nil:
 		return 0, t.end
 	}
+	return t.decryptSome(p, persist)
+}
+
+// decryptSome is decrypt, with what comes of it.
+func (t *tlsTransport) decryptSome(p []byte, persist bool) (n int, err error) {
 	before := len(t.tx)
 	n, err = t.decrypt(p, persist)
 	t.answers += len(t.tx) - before

@@ -107,5 +107,3 @@ var tornadoConnects = []scenario{
 		require.ErrorIs(e, err, syscall.ENOENT)
 	}},
 }
-
-var tornadoTLS []scenario

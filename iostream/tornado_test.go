@@ -27,7 +27,8 @@ type scenario struct {
 	why     string   // where they differ
 	over    []string // nil: everything
 	config  *iostream.Config
-	once    bool // the style of the calls makes no difference
+	once    bool   // the style of the calls makes no difference
+	test    string // where it is tested, if not here
 	run     func(e *env)
 }
 
@@ -160,7 +161,7 @@ func (s scenario) runsOver(network string) bool {
 
 // TestTornado plays the scenarios over everything that they are about.
 func TestTornado(t *testing.T) {
-	for _, network := range []string{"tcp", "unix", "pipe"} {
+	for _, network := range []string{"tcp", "unix", "pipe", "tls1.3"} {
 		t.Run(network, func(t *testing.T) {
 			for _, s := range scenarios() {
 				if s.run == nil || !s.runsOver(network) {
@@ -191,7 +192,11 @@ func TestTornadoDocument(t *testing.T) {
 What a program meets that is ported from Tornado's IOStream (6.x): one row for each
 thing that can be done with a stream, what Tornado makes of it, and what Eddy
 does. Every row that names what it is run over is a test, ` + "`go test -run TestTornado\n./iostream`" + `, in each of the three
-styles of calling (task, goroutine, callback). This page is made of its table:
+styles of calling (task, goroutine, callback), and on every backend: epoll, the
+emulated kqueue (` + "`-tags eddy_kqueue`" + `) and poll(2) (` + "`-tags eddy_poll`" + `). Where poll(2) cannot
+report the end of the peer behind unread bytes (AIX, Solaris, illumos), an idle
+stream notices it in rows 60 to 64, 71, 79 and 98 only once those are read. This
+page is made of its table:
 ` + "`go test -run TestTornadoDocument ./iostream -update`" + `.
 
 | | scenario | Tornado | Eddy | why it differs | run over |
@@ -201,16 +206,18 @@ styles of calling (task, goroutine, callback). This page is made of its table:
 	for _, s := range scenarios() {
 		require.Greater(t, s.number, last, "in order")
 		last = s.number
-		eddy, over := s.eddy, "TCP, Unix, pipes"
+		eddy, over := s.eddy, "TCP, Unix, pipes, TLS"
 		if eddy == "" {
 			eddy = "the same"
 		}
 		require.Equal(t, s.eddy == "", s.why == "", "%d", s.number)
 		switch {
+		case s.run == nil && s.test != "":
+			over = s.test
 		case s.run == nil:
 			over = "–"
 		case s.over != nil:
-			over = strings.NewReplacer("tcp", "TCP", "unix", "Unix", "pipe", "pipes", "tls", "TLS").Replace(strings.Join(s.over, ", "))
+			over = strings.NewReplacer("tcp", "TCP", "unix", "Unix", "pipe", "pipes", "tls1.3", "TLS").Replace(strings.Join(s.over, ", "))
 		}
 		fmt.Fprintf(&b, "| %d | %s | %s | %s | %s | %s |\n", s.number, s.name, s.tornado, eddy, s.why, over)
 	}
@@ -219,5 +226,5 @@ styles of calling (task, goroutine, callback). This page is made of its table:
 	}
 	have, err := os.ReadFile(tornadoDoc)
 	require.NoError(t, err)
-	require.Equal(t, b.String(), string(have), "stale: run with -update")
+	require.True(t, b.String() == string(have), "stale: run with -update")
 }

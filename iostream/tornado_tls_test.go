@@ -1,0 +1,47 @@
+//go:build unix
+
+package iostream_test
+
+// What concerns TLS itself has tests of its own; everything else is played over
+// TLS as over any other transport.
+var tornadoTLS = []scenario{
+	{number: 123, name: "lines in plaintext, STARTTLS on both sides, lines again", tornado: "works", test: "TestStartTLSOnALiveStream"},
+	{number: 124, name: "a server whose certificate nobody has signed", tornado: "the client fails with SSLError, the server with some error",
+		eddy: "the client gets a *tls.CertificateVerificationError, the server the alert", why: "crypto/tls says so", test: "TestHandshakeFails"},
+	{number: 125, name: "STARTTLS with a certificate for another name", tornado: "SSLError", eddy: "x509.HostnameError",
+		why: "crypto/tls says so", test: "TestHandshakeFails"},
+	{number: 126, name: "the right name and a trusted authority", tornado: "connected", test: "TestDialTLS"},
+	{number: 127, name: "connect to the wrong name", tornado: "fails, and the server logs the alert",
+		eddy: "fails; the server counts it (Stats.HandshakeErrors)", why: "anybody can cause it", test: "TestDialTLSFails"},
+	{number: 128, name: "without checking the name", tornado: "connected", eddy: "connected, with tls.Config.InsecureSkipVerify",
+		why: "it is called what it is", test: "TestTLSNegotiation"},
+	{number: 129, name: "a handler before the handshake", tornado: "sees no cipher until it has waited", eddy: "is called after the handshake",
+		why: "there is nothing to forget", test: "TestServeTLS"},
+	{number: 130, name: "two that wait for one handshake", tornado: "the second is refused", eddy: "StartTLS has one caller; reads and writes wait by themselves",
+		why: "nobody else has to wait", test: "TestUseDuringHandshake"},
+	{number: 131, name: "wait again after it", tornado: "at once", eddy: "ConnectionState tells at any time", why: "as 130", test: "TestTLSNegotiation"},
+	{number: 132, name: "STARTTLS with a read pending, bytes to send, plaintext buffered, or closed", tornado: "ValueError",
+		eddy: "bytes to send go first; a pending read is ErrReadPending; plaintext is ErrEarlyPlaintext", why: "what can be done in order is done",
+		test: "TestStartTLSRefused, TestStartTLSBehindABacklog"},
+	{number: 133, name: "the client's hello comes before STARTTLS", tornado: "ValueError", eddy: "it is handed to TLS",
+		why: "it is no plaintext", test: "TestStartTLSWithBufferedHello"},
+	{number: 134, name: "TLS to a closed port", tornado: "a bare ConnectionRefusedError", eddy: "*net.OpError with ECONNREFUSED",
+		why: "one way to deliver an error", test: "TestDialTLSFails"},
+	{number: 135, name: "the peer closes within the handshake", tornado: "a bare error of the ssl module", eddy: "io.ErrUnexpectedEOF",
+		why: "one way to deliver an error", test: "TestEndWithinHandshake"},
+	{number: 136, name: "the peer answers in plaintext", tornado: "SSLError: wrong version", eddy: "tls.RecordHeaderError",
+		why: "crypto/tls says so", test: "TestPlaintextPeer"},
+	{number: 137, name: "close within the handshake", tornado: "the connect fails: closed", test: "TestHandshakeGivenUp"},
+	{number: 138, name: "the connection ends without close_notify", tornado: "a read until close succeeds", eddy: "io.ErrUnexpectedEOF",
+		why: "anybody on the way can cut a connection", test: "TestTruncation"},
+	{number: 139, name: "a server writes before the handshake, the client is silent", tornado: "spins",
+		eddy: "waits, and gives up after Config.HandshakeTimeout", why: "only what TLS waits for is listened for", test: "TestUseDuringHandshake"},
+	{number: 140, name: "a limit that ends within a record", tornado: "hangs", eddy: "ErrTooLong, as without TLS",
+		why: "held plaintext is looked at before sleeping", test: "TestPlaintextHeldBack"},
+	{number: 141, name: "a read until close while TLS holds plaintext", tornado: "waits for the next event", eddy: "gets it at once",
+		why: "as 140", test: "TestPlaintextHeldBack"},
+	{number: 142, name: "close after STARTTLS", tornado: "the old object fails; the descriptor leaks",
+		eddy: "closes; there is one object", why: "the transport is swapped, not the stream", test: "TestHandshakeGivenUp"},
+	{number: 143, name: "more than 2 GiB at once", tornado: "is cut up", eddy: "does not arise", why: "records are cut from any length"},
+	{number: 144, name: "everything above, over TLS", tornado: "the same", test: "the last column"},
+}
