@@ -70,7 +70,7 @@ func (s *Stream) shake() {
 // a callback for example, so that nothing else would begin the handshake.
 func (s *Stream) handshakeDue() bool {
 	t := s.transport.(*tlsTransport)
-	return !t.ready && t.hs.next == nil && !t.hs.running && !s.is(closed)
+	return !t.ready && !t.hs.running && t.hs.next == nil && !s.is(closed)
 }
 
 // step resumes the handshake until it needs input or is over, and reports
