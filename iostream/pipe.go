@@ -71,6 +71,9 @@ func checkPipe(fd int) (flags int, err error) {
 	if socket.Is(fd) {
 		return 0, fmt.Errorf("%w: descriptor is a socket", ErrInvalid)
 	}
+	if isNull(fd) {
+		return flags, poller.ErrNotPollable // some backends would take it
+	}
 	return flags, pollable(fd)
 }
 
