@@ -660,9 +660,8 @@ func TestPlaintextPeer(t *testing.T) {
 func TestEndWithinHandshake(t *testing.T) {
 	eachVersion(t, func(t *testing.T, version uint16) {
 		for _, client := range []bool{false, true} {
-			m := iostreamtest.NewWire(iostreamtest.Options{})
 			for _, cut := range []int{0, 3, 5, 50, 1 << 20} {
-				m = iostreamtest.NewWire(iostreamtest.Options{})
+				m := iostreamtest.NewWire(iostreamtest.Options{})
 				s, err := iostream.New(startLoop(t, ioloop.Config{}), m.Transport(), nil)
 				require.NoError(t, err)
 				peer := &simPeer{sim: m, hold: true}

@@ -106,7 +106,7 @@ func TestReadProxyHeader(t *testing.T) {
 	for _, test := range proxyHeaders {
 		t.Run(test.name, func(t *testing.T) {
 			for _, step := range []int{1, 7, 10_000} {
-				header, err, rest := readProxy(t, l, test.header+"rest", step, test.want != nil)
+				header, rest, err := readProxy(t, l, test.header+"rest", step, test.want != nil)
 				if test.want == nil {
 					require.ErrorIs(t, err, tcp.ErrProxyHeader)
 					require.Nil(t, header)
@@ -121,10 +121,10 @@ func TestReadProxyHeader(t *testing.T) {
 	}
 	t.Run("2 checksum", func(t *testing.T) {
 		good := checksummed(version2(0x21, 0x11, fourAddrs+sum))
-		header, err, _ := readProxy(t, l, good+"rest", 10_000, true)
+		header, _, err := readProxy(t, l, good+"rest", 10_000, true)
 		require.NoError(t, err)
 		require.Equal(t, good[len(good)-4:], string(header.Fields[0].Value))
-		_, err, _ = readProxy(t, l, strings.Replace(good, "\x01\x02", "\x01\x03", 1)+"rest", 10_000, false)
+		_, _, err = readProxy(t, l, strings.Replace(good, "\x01\x02", "\x01\x03", 1)+"rest", 10_000, false)
 		require.ErrorIs(t, err, tcp.ErrProxyHeader)
 	})
 }
@@ -141,7 +141,7 @@ func asText(h *tcp.ProxyHeader) []any {
 
 // readProxy has a stream with a tiny ReadLimit read a header that arrives in
 // pieces. A bad one ends where its four-byte rest begins.
-func readProxy(t *testing.T, l *ioloop.Loop, input string, step int, good bool) (*tcp.ProxyHeader, error, string) {
+func readProxy(t *testing.T, l *ioloop.Loop, input string, step int, good bool) (*tcp.ProxyHeader, string, error) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -170,11 +170,11 @@ func readProxy(t *testing.T, l *ioloop.Loop, input string, step int, good bool) 
 	}()
 	header, err := tcp.ReadProxyHeader(ctx, s)
 	if err != nil {
-		return header, err, ""
+		return header, "", err
 	}
 	rest, err := s.ReadBytes(ctx, 4)
 	require.NoError(t, err)
-	return header, nil, string(rest)
+	return header, string(rest), nil
 }
 
 // whoami answers a line with the address of the client.
