@@ -122,10 +122,9 @@ func TestBudgetKeepsOut(t *testing.T) {
 		if overload == tcp.Refuse {
 			require.Equal(t, told{addr, iostream.ErrBudget}, receive(t, refused))
 			late.expectEnd()
-			late = dial(t, addr)
 			hoarder.Close()
 			eventually(t, func() bool { return !budget.Full() })
-			late.expectEnd()
+			dial(t, addr).echo("hello\n")
 			continue
 		}
 		require.Equal(t, told{addr, iostream.ErrBudget}, receive(t, paused))
