@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -13,7 +14,6 @@ import (
 
 	"github.com/eddyloop/eddy/iostream"
 	"github.com/eddyloop/eddy/iostreamtest"
-	"github.com/eddyloop/eddy/poller"
 )
 
 // model is the contract of a stream, written down once more and without the
@@ -43,7 +43,9 @@ type model struct {
 	linger    time.Duration // when a CloseAfterFlush gives up, 0: there is none
 	idle      time.Duration
 	moved     time.Duration // when a byte moved
-	ended     bool          // the wire's input has an end
+	readDue   deadline
+	writeDue  deadline
+	ended     bool // the wire's input has an end
 
 	causes []error // that the stream may be closed for
 	sealed bool    // it is closed for one of them
@@ -51,6 +53,14 @@ type model struct {
 }
 
 const endless = -1
+
+// deadline is that of a stream, on the world's clock.
+type deadline struct {
+	set bool
+	at  time.Duration
+}
+
+func (d deadline) passed(now time.Duration) bool { return d.set && now >= d.at }
 
 // call is an operation in progress.
 type call struct {
@@ -65,7 +75,8 @@ type call struct {
 	stop     int  // a repeating read ends after so many results; 0: it does not repeat
 	late     bool // began when the stream was known to be closed
 	canceled bool
-	deadline time.Duration // 0: none
+	expired  bool          // the stream's deadline has passed since it began
+	deadline time.Duration // of its own; 0: none
 	noticed  bool
 	results  []outcome // not judged yet
 
@@ -90,12 +101,15 @@ const (
 	kindInto
 	kindSomeInto
 	kindUntilClose
+	kindPeek
 	kindSent
 	kindRoom
 	kindClosed
 )
 
-func (c *call) isRead() bool { return c.kind <= kindUntilClose }
+func (c *call) isRead() bool { return c.kind <= kindPeek }
+
+func (c *call) isWrite() bool { return c.kind == kindSent || c.kind == kindRoom }
 
 func (c *call) repeats() bool { return c.stop > 0 }
 
@@ -117,6 +131,22 @@ func (m *model) observe(w iostreamtest.State, now time.Duration) {
 	if m.linger > 0 && now >= m.linger {
 		m.mayClose(net.ErrClosed)
 	}
+	for _, c := range m.reads {
+		c.expired = c.expired || m.past(c)
+	}
+	for _, c := range m.others {
+		c.expired = c.expired || m.past(c)
+	}
+}
+
+// isDeadline reports whether err is that of a stream's deadline.
+func isDeadline(err error) bool {
+	return errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, iostream.ErrIdle)
+}
+
+// past reports whether the stream's deadline for what c does has passed.
+func (m *model) past(c *call) bool {
+	return c.isRead() && m.readDue.passed(m.now) || c.isWrite() && m.writeDue.passed(m.now)
 }
 
 func (m *model) idleDue() bool { return m.idle > 0 && m.now >= m.moved+m.idle }
@@ -255,7 +285,7 @@ func (m *model) satisfied(c *call, rest string) (n int, tooLong bool) {
 		if at := c.re.FindStringIndex(rest); at != nil {
 			end = at[1]
 		}
-	case kindBytes:
+	case kindBytes, kindPeek:
 		if len(rest) >= c.size {
 			return c.size, false
 		}
@@ -296,7 +326,9 @@ func (m *model) judgeRead(c *call, o outcome) error {
 		return fmt.Errorf("got %s, next in the stream is %s", brief(got), brief(rest))
 	}
 	n, tooLong := m.satisfied(c, rest)
-	m.consumed += len(got)
+	if c.kind != kindPeek {
+		m.consumed += len(got)
+	}
 	if o.err == nil {
 		switch {
 		case c.kind == kindUntilClose:
@@ -318,9 +350,12 @@ func (m *model) judgeRead(c *call, o outcome) error {
 		if !tooLong || got != "" {
 			return fmt.Errorf("%v, with %d bytes of %s", o.err, len(got), brief(rest))
 		}
-	case m.contextEnded(c, o.err):
+	case m.contextEnded(c, o.err) || c.expired && isDeadline(o.err):
 		if got != "" && c.into == nil {
 			return fmt.Errorf("got %s and %v", brief(got), o.err)
+		}
+		if isDeadline(o.err) && (n >= 0 || tooLong) && c.into == nil {
+			return fmt.Errorf("%v, though it can have %d bytes of %s", o.err, n, brief(rest))
 		}
 	case !among(o.err, m.readEnds(c)):
 		return fmt.Errorf("%v, may be %v", o.err, m.readEnds(c))
@@ -348,6 +383,7 @@ func (m *model) judgeOther(c *call, o outcome) error {
 	case o.err != nil && !errors.As(o.err, &e):
 		return fmt.Errorf("%v is no *Error", o.err)
 	case o.err != nil && m.contextEnded(c, o.err):
+	case c.isWrite() && c.expired && isDeadline(o.err):
 	case c.kind == kindClosed:
 		if o.err != nil || m.wire.Closes == 0 {
 			return fmt.Errorf("%v, transport closed %d times", o.err, m.wire.Closes)
@@ -364,124 +400,6 @@ func (m *model) judgeOther(c *call, o outcome) error {
 		}
 	case c.kind == kindRoom && !among(o.err, m.writeEnds()) && !(m.finWanted && errors.Is(o.err, net.ErrClosed)):
 		return fmt.Errorf("%v, may be %v", o.err, m.writeEnds())
-	}
-	return nil
-}
-
-// due reports whether an operation must have ended by the time the loop is at
-// rest.
-func (m *model) due(c *call) bool {
-	switch {
-	case c.canceled || c.deadline > 0 && m.now >= c.deadline || m.sealed || m.end() != nil:
-		return true
-	case c.kind == kindClosed:
-		return false
-	case c.kind == kindSent:
-		return c.mark <= m.wire.Sent || m.wire.WriteErr != nil
-	case c.kind == kindRoom:
-		return m.backlog() <= m.config.HighWaterMark/2 || m.wire.WriteErr != nil
-	case m.paused(c):
-		return false
-	}
-	n, tooLong := m.satisfied(c, m.rest())
-	return n >= 0 || tooLong || m.frozen != endless || m.wire.ReadErr != nil
-}
-
-// paused: a repeating read may hold back.
-func (m *model) paused(c *call) bool {
-	return c.repeats() && m.backlog() > m.config.HighWaterMark/2
-}
-
-// stream is what the model looks at of the stream itself.
-type stream interface {
-	Closed() bool
-	ReadClosed() bool
-	Err() error
-	Reading() bool
-	Buffered() int
-	Backlog() int
-	Mark() int64
-}
-
-// atRest says what is undone though the loop has nothing to do.
-func (m *model) atRest(s stream) error {
-	w := m.wire
-	for _, c := range slices.Concat(m.reads, m.others) {
-		if m.due(c) {
-			return fmt.Errorf("%s has not ended, having %s", c.name, brief(m.rest()))
-		}
-	}
-	if len(w.Misuse) > 0 {
-		return fmt.Errorf("misuse of the transport: %s", w.Misuse)
-	}
-	if !s.Closed() {
-		if m.sealed || m.end() != nil || m.idleDue() && !m.layer && m.frozen == endless || m.linger > 0 && m.now >= m.linger {
-			return fmt.Errorf("is not closed, may be for %v", m.causes)
-		}
-		if err := m.atRestOpen(s); err != nil {
-			return err
-		}
-	}
-	pending := len(m.reads) > 0
-	switch {
-	case s.Reading() != pending:
-		return fmt.Errorf("Reading is %v", s.Reading())
-	case !pending && !m.hadRead && m.frozen == endless && w.Reads != m.readsWas:
-		return fmt.Errorf("%d reads without a reader", w.Reads-m.readsWas)
-	case s.Mark() != int64(m.accepted):
-		return fmt.Errorf("Mark is %d, accepted were %d bytes", s.Mark(), m.accepted)
-	case s.Backlog() != m.backlog():
-		return fmt.Errorf("Backlog is %d, want %d", s.Backlog(), m.backlog())
-	}
-	m.hadRead, m.readsWas = pending, w.Reads
-	into := 0
-	if pending && m.reads[0].into != nil { // what it has placed cannot be seen yet
-		into = len(m.rest())
-	}
-	if s.Buffered()+into != len(m.rest()) {
-		return fmt.Errorf("Buffered is %d, want %d", s.Buffered(), len(m.rest())-into)
-	}
-	return nil
-}
-
-func (m *model) atRestClosed(s stream) error {
-	switch {
-	case m.reason == nil && !among(s.Err(), m.causes) || m.reason != nil && s.Err() != m.reason:
-		return fmt.Errorf("closed for %v, want %v", s.Err(), m.causes)
-	case m.wire.Closes != 1:
-		return fmt.Errorf("transport closed %d times", m.wire.Closes)
-	}
-	m.reason, m.causes, m.sealed = s.Err(), []error{s.Err()}, true
-	return nil
-}
-
-func (m *model) atRestOpen(s stream) error {
-	w := m.wire
-	reading := len(m.reads) > 0 && !m.paused(m.reads[0]) || m.frozen != endless && w.ReadErr == nil
-	stuck := w.Writable && w.WriteErr == nil && w.FINs == 0
-	switch {
-	case !w.Attached || w.Closes > 0:
-		return fmt.Errorf("open, with the transport attached: %v, closed %d times", w.Attached, w.Closes)
-	case reading && w.Readable && w.ReadErr == nil:
-		return errors.New("does not receive what has come")
-	case stuck && (m.backlog() > 0 || w.Held > 0):
-		return fmt.Errorf("does not send %d bytes (%d held) though it can", m.backlog(), w.Held)
-	case m.finWanted && m.backlog() == 0 && w.Held == 0 && w.WriteErr == nil && w.FINs == 0:
-		return errors.New("has not sent FIN")
-	case w.FINs > 0 && !m.finWanted:
-		return errors.New("has sent FIN")
-	case m.ended && !s.ReadClosed() && !m.layer: // a layer learns it when it reads
-		return errors.New("has not noticed that the peer has finished")
-	case s.ReadClosed() && !m.ended:
-		return errors.New("ReadClosed, but the peer has not finished")
-	case !m.layer && reading && w.Armed&poller.Readable == 0 && w.ReadErr == nil:
-		return errors.New("does not listen for input")
-	case !m.layer && w.Armed&poller.Writable != 0 && m.backlog() == 0:
-		return errors.New("listens for room without need")
-	case w.Armed&poller.Writable == 0 && m.backlog() > 0 && !m.layer:
-		return errors.New("does not listen for room")
-	case w.Armed&poller.Readable != 0 && w.ReadErr != nil:
-		return errors.New("listens for input after the end")
 	}
 	return nil
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"regexp"
 	"strings"
 	"time"
 
@@ -59,6 +58,9 @@ func init() { // operations refer to steps, which refer to operations
 		{"close when idle", 1, (*player).closeWhenIdle},
 		{"wait closed", 2, (*player).waitClosed},
 		{"on closed", 1, (*player).onClosed},
+		{"discard", 3, (*player).discard},
+		{"read deadline", 4, (*player).setDeadline},
+		{"write deadline", 2, (*player).setDeadline},
 		{"idle timeout", 1, (*player).idleTimeout},
 		{"neighbour", 3, (*player).neighbour},
 		{"crash", 1, (*player).crashNested},
@@ -127,185 +129,12 @@ func (p *player) end() { p.model.ended = true }
 
 func (p *player) open1(s *step) { p.wire.Open(size(s.a)) }
 
-var (
-	delims  = [...]string{"\n", "ab", "\n\n", "aab", "b\na", "Z", "Za"}
-	regexps = [...]*regexp.Regexp{regexp.MustCompile(`b\n`), regexp.MustCompile(`c|ab`), regexp.MustCompile(`[^a]a`), regexp.MustCompile(`Z`)}
-)
-
-// newCall makes a read of a step's arguments.
-func (p *player) newCall(s *step, k kind) *call {
-	p.calls++
-	c := &call{kind: k, style: s.style, size: size(s.a), delim: delims[int(s.b>>3)%len(delims)], re: regexps[int(s.b>>3)%len(regexps)]}
-	switch {
-	case c.kind == kindInto || c.kind == kindSomeInto:
-		c.into = make([]byte, c.size)
-	case c.size > p.model.config.ReadLimit && s.b < 240:
-		c.size = p.model.config.ReadLimit
-	}
-	c.name = fmt.Sprintf("%s#%d(%d)", kindNames[k], p.calls, c.size)
-	switch k {
-	case kindUntil:
-		c.name += fmt.Sprintf(" %q", c.delim)
-	case kindRegexp:
-		c.name += fmt.Sprintf(" `%s`", c.re)
-	}
-	if s.style != callback && s.b%7 == 0 {
-		c.deadline = time.Duration(1+s.b%5) * time.Second
-	}
-	return c
-}
-
-var kindNames = [...]string{"until", "regexp", "bytes", "some", "into", "some into", "until close", "sent", "room", "closed"}
-
-// badSize returns what a read must be refused with whatever the stream's state.
-func (p *player) badSize(c *call) error {
-	if c.into == nil && c.size > p.model.config.ReadLimit {
-		return iostream.ErrTooLong
-	}
-	return nil
-}
-
-func (p *player) read(s *step) {
-	c := p.newCall(s, kind(s.b%8)%7)
-	if bad := p.badSize(c); bad != nil {
-		if err := p.readFunc(c, nil); !errors.Is(err, bad) {
-			p.fail("%s: %v, want %v", c.name, err, bad)
-		}
-		return
-	}
-	if c.style != callback {
-		if c.style == goroutine && !p.mayRead() {
-			p.settle()
-			p.checkKept()
-		}
-		p.wait(c, p.readWaiting(c), func() { p.nested(s) })
-		return
-	}
-	if !p.mayRead() {
-		if p.depth > 0 {
-			return
-		}
-		p.settle()
-		p.checkKept()
-	}
-	if busy := p.enter(c); busy {
-		p.leave(c, busy, outcome{err: p.readFunc(c, nil), last: true})
-		return
-	}
-	err := p.readFunc(c, func(data []byte, n int, err error) {
-		p.finish(c, outcome{data: data, n: n, err: err, last: true})
-		was := string(data)
-		p.nested(s)
-		p.checkLent(c, data, was)
-	})
-	if err != nil {
-		p.fail("%s: %v", c.name, err)
-	}
-}
-
-// checkLent looks whether a callback's bytes are still its own at its end.
-func (p *player) checkLent(c *call, data []byte, was string) {
-	if string(data) != was {
-		p.fail("%s: bytes have changed within the callback from %s to %s", c.name, brief(was), brief(string(data)))
-	}
-}
-
-func (p *player) readWaiting(c *call) func(ctx context.Context) ([]byte, int, error) {
-	return func(ctx context.Context) (data []byte, n int, err error) {
-		switch s := p.stream; c.kind {
-		case kindUntil:
-			data, err = s.ReadUntil(ctx, c.delim, c.size)
-		case kindRegexp:
-			data, err = s.ReadUntilRegexp(ctx, c.re, c.size)
-		case kindBytes:
-			data, err = s.ReadBytes(ctx, c.size)
-		case kindSome:
-			data, err = s.ReadSome(ctx, c.size)
-		case kindInto:
-			n, err = s.ReadInto(ctx, c.into)
-		case kindSomeInto:
-			n, err = s.ReadSomeInto(ctx, c.into)
-		case kindUntilClose:
-			data, err = s.ReadUntilClose(ctx, c.size)
-		}
-		return data, n, err
-	}
-}
-
-func (p *player) readFunc(c *call, fn func([]byte, int, error)) error {
-	bytes := func(data []byte, err error) { fn(data, 0, err) }
-	count := func(n int, err error) { fn(nil, n, err) }
-	switch s := p.stream; c.kind {
-	case kindUntil:
-		return s.ReadUntilFunc(c.delim, c.size, bytes)
-	case kindRegexp:
-		return s.ReadUntilRegexpFunc(c.re, c.size, bytes)
-	case kindBytes:
-		return s.ReadBytesFunc(c.size, bytes)
-	case kindSome:
-		return s.ReadSomeFunc(c.size, bytes)
-	case kindInto:
-		return s.ReadIntoFunc(c.into, count)
-	case kindSomeInto:
-		return s.ReadSomeIntoFunc(c.into, count)
-	}
-	return p.stream.ReadUntilCloseFunc(c.size, bytes)
-}
-
-// handle begins a repeating read that ends by itself after some results.
-func (p *player) handle(s *step) {
-	s.style = callback
-	c := p.newCall(s, [...]kind{kindUntil, kindBytes, kindSome}[s.b%3])
-	c.deadline, c.stop = 0, 1+int(s.b>>2)%6
-	c.size = max(1, min(c.size, p.model.config.ReadLimit))
-	if !p.mayRead() {
-		if p.depth > 0 {
-			return
-		}
-		p.settle()
-		p.checkKept()
-	}
-	seen := 0
-	busy := p.enter(c)
-	err := p.handleFunc(c, func(data []byte, err error) bool {
-		seen++
-		more := seen < c.stop
-		if p.observe(); err == nil && !p.stream.Closed() && p.model.backlog() > p.model.config.HighWaterMark {
-			p.fail("%s goes on with %d bytes to send", c.name, p.model.backlog())
-		}
-		crashes := s.then != nil && s.then.name == "crash"
-		p.finish(c, outcome{data: data, err: err, last: !more || err != nil || crashes})
-		if err == nil {
-			p.model.running = c // it has the slot until the callback returns
-			defer func() { p.model.running = nil }()
-		}
-		was := string(data)
-		p.nested(s)
-		p.checkLent(c, data, was)
-		return more
-	})
-	if busy {
-		p.leave(c, busy, outcome{err: err, last: true})
-	} else if err != nil {
-		p.fail("%s: %v", c.name, err)
-	}
-}
-
-func (p *player) handleFunc(c *call, fn func([]byte, error) bool) error {
-	switch c.kind {
-	case kindUntil:
-		return p.stream.HandleUntil(c.delim, c.size, fn)
-	case kindBytes:
-		return p.stream.HandleBytes(c.size, fn)
-	}
-	return p.stream.HandleSome(c.size, fn)
-}
-
 func (p *player) write(s *step) {
 	m := p.model
 	n := min(size(s.a)*(1+int(s.b%3)), p.grain()*500)
 	text := []byte(outbound[m.accepted : m.accepted+n])
 	ended := m.sealed || m.finWanted || m.wire.WriteErr != nil
+	late := m.writeDue.passed(m.now)
 	fits := n <= m.config.WriteLimit-m.backlog()
 	took, err := p.stream.Write(text)
 	clear(text) // it is the caller's again
@@ -316,11 +145,15 @@ func (p *player) write(s *step) {
 	switch {
 	case err == nil:
 		m.accepted += n
-		if ended || !fits || took != n {
-			p.fail("write of %d bytes took %d; ended: %v, fits: %v", n, took, ended, fits)
+		if ended || !fits || took != n || late && p.settled {
+			p.fail("write of %d bytes took %d; ended: %v, fits: %v, late: %v", n, took, ended, fits, late)
 		}
 	case !errors.As(err, &e) || took != 0:
 		p.fail("write took %d: %v", took, err)
+	case isDeadline(err):
+		if ended || !late {
+			p.fail("write: %v; ended: %v, late: %v", err, ended, late)
+		}
 	case errors.Is(err, iostream.ErrBufferFull):
 		if ended || fits {
 			p.fail("write of %d bytes to a backlog of %d: %v", n, m.backlog(), err)
@@ -483,6 +316,35 @@ func (p *player) idleTimeout(s *step) {
 	}
 	if (err != nil) != m.sealed && p.settled {
 		p.fail("idle timeout: %v", err)
+	}
+}
+
+// setDeadline sets one of the stream's deadlines: to never, to what has passed
+// already, or to a moment between two whole seconds, which are all that the
+// world's clock shows: deadlines are moments of the real clock, which moves on
+// a little while they are set.
+func (p *player) setDeadline(s *step) {
+	m := p.model
+	due, set := &m.readDue, p.stream.SetReadDeadline
+	if s.name == "write deadline" {
+		due, set = &m.writeDue, p.stream.SetWriteDeadline
+	}
+	var err error
+	switch in := time.Duration(s.a % 6); in {
+	case 0:
+		*due = deadline{}
+		err = set(time.Time{})
+	case 1:
+		*due = deadline{set: true, at: m.now}
+		err = set(time.Unix(1, 0))
+	default:
+		in *= time.Second
+		*due = deadline{set: true, at: m.now + in}
+		err = set(time.Now().Add(in - time.Second/2))
+	}
+	p.observe()
+	if (err != nil) != m.sealed && p.settled {
+		p.fail("%s: %v", s.name, err)
 	}
 }
 

@@ -1,0 +1,210 @@
+package iostreamtest_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"time"
+
+	"github.com/eddyloop/eddy/iostream"
+)
+
+var (
+	delims  = [...]string{"\n", "ab", "\n\n", "aab", "b\na", "Z", "Za"}
+	regexps = [...]*regexp.Regexp{regexp.MustCompile(`b\n`), regexp.MustCompile(`c|ab`), regexp.MustCompile(`[^a]a`), regexp.MustCompile(`Z`)}
+)
+
+// newCall makes a read of a step's arguments.
+func (p *player) newCall(s *step, k kind) *call {
+	p.calls++
+	c := &call{kind: k, style: s.style, size: size(s.a), delim: delims[int(s.b>>3)%len(delims)], re: regexps[int(s.b>>3)%len(regexps)]}
+	switch {
+	case c.kind == kindInto || c.kind == kindSomeInto:
+		c.into = make([]byte, c.size)
+	case c.size > p.model.config.ReadLimit && s.b < 240:
+		c.size = p.model.config.ReadLimit
+	}
+	c.name = fmt.Sprintf("%s#%d(%d)", kindNames[k], p.calls, c.size)
+	switch k {
+	case kindUntil:
+		c.name += fmt.Sprintf(" %q", c.delim)
+	case kindRegexp:
+		c.name += fmt.Sprintf(" `%s`", c.re)
+	}
+	if s.style != callback && s.b%7 == 0 {
+		c.deadline = time.Duration(1+s.b%5) * time.Second
+	}
+	return c
+}
+
+var kindNames = [...]string{"until", "regexp", "bytes", "some", "into", "some into", "until close", "peek", "sent", "room", "closed"}
+
+// badSize returns what a read must be refused with whatever the stream's state.
+func (p *player) badSize(c *call) error {
+	if c.into == nil && c.size > p.model.config.ReadLimit {
+		return iostream.ErrTooLong
+	}
+	return nil
+}
+
+func (p *player) read(s *step) {
+	c := p.newCall(s, kind(s.b%8))
+	if bad := p.badSize(c); bad != nil {
+		if err := p.readFunc(c, nil); !errors.Is(err, bad) {
+			p.fail("%s: %v, want %v", c.name, err, bad)
+		}
+		return
+	}
+	if c.style != callback {
+		if c.style == goroutine && !p.mayRead() {
+			p.settle()
+			p.checkKept()
+		}
+		p.wait(c, p.readWaiting(c), func() { p.nested(s) })
+		return
+	}
+	if !p.mayRead() {
+		if p.depth > 0 {
+			return
+		}
+		p.settle()
+		p.checkKept()
+	}
+	if busy := p.enter(c); busy {
+		p.leave(c, busy, outcome{err: p.readFunc(c, nil), last: true})
+		return
+	}
+	err := p.readFunc(c, func(data []byte, n int, err error) {
+		p.finish(c, outcome{data: data, n: n, err: err, last: true})
+		was := string(data)
+		p.nested(s)
+		p.checkLent(c, data, was)
+	})
+	if err != nil {
+		p.fail("%s: %v", c.name, err)
+	}
+}
+
+// checkLent looks whether a callback's bytes are still its own at its end.
+func (p *player) checkLent(c *call, data []byte, was string) {
+	if string(data) != was {
+		p.fail("%s: bytes have changed within the callback from %s to %s", c.name, brief(was), brief(string(data)))
+	}
+}
+
+func (p *player) readWaiting(c *call) func(ctx context.Context) ([]byte, int, error) {
+	return func(ctx context.Context) (data []byte, n int, err error) {
+		switch s := p.stream; c.kind {
+		case kindUntil:
+			data, err = s.ReadUntil(ctx, c.delim, c.size)
+		case kindRegexp:
+			data, err = s.ReadUntilRegexp(ctx, c.re, c.size)
+		case kindBytes:
+			data, err = s.ReadBytes(ctx, c.size)
+		case kindSome:
+			data, err = s.ReadSome(ctx, c.size)
+		case kindInto:
+			n, err = s.ReadInto(ctx, c.into)
+		case kindSomeInto:
+			n, err = s.ReadSomeInto(ctx, c.into)
+		case kindUntilClose:
+			data, err = s.ReadUntilClose(ctx, c.size)
+		case kindPeek:
+			data, err = s.Peek(ctx, c.size)
+		}
+		return data, n, err
+	}
+}
+
+func (p *player) readFunc(c *call, fn func([]byte, int, error)) error {
+	bytes := func(data []byte, err error) { fn(data, 0, err) }
+	count := func(n int, err error) { fn(nil, n, err) }
+	switch s := p.stream; c.kind {
+	case kindUntil:
+		return s.ReadUntilFunc(c.delim, c.size, bytes)
+	case kindRegexp:
+		return s.ReadUntilRegexpFunc(c.re, c.size, bytes)
+	case kindBytes:
+		return s.ReadBytesFunc(c.size, bytes)
+	case kindSome:
+		return s.ReadSomeFunc(c.size, bytes)
+	case kindInto:
+		return s.ReadIntoFunc(c.into, count)
+	case kindSomeInto:
+		return s.ReadSomeIntoFunc(c.into, count)
+	case kindPeek:
+		return s.PeekFunc(c.size, bytes)
+	}
+	return p.stream.ReadUntilCloseFunc(c.size, bytes)
+}
+
+// handle begins a repeating read that ends by itself after some results.
+func (p *player) handle(s *step) {
+	s.style = callback
+	c := p.newCall(s, [...]kind{kindUntil, kindBytes, kindSome}[s.b%3])
+	c.deadline, c.stop = 0, 1+int(s.b>>2)%6
+	c.size = max(1, min(c.size, p.model.config.ReadLimit))
+	if !p.mayRead() {
+		if p.depth > 0 {
+			return
+		}
+		p.settle()
+		p.checkKept()
+	}
+	seen := 0
+	busy := p.enter(c)
+	err := p.handleFunc(c, func(data []byte, err error) bool {
+		seen++
+		more := seen < c.stop
+		if p.observe(); err == nil && !p.stream.Closed() && p.model.backlog() > p.model.config.HighWaterMark {
+			p.fail("%s goes on with %d bytes to send", c.name, p.model.backlog())
+		}
+		crashes := s.then != nil && s.then.name == "crash"
+		p.finish(c, outcome{data: data, err: err, last: !more || err != nil || crashes})
+		if err == nil {
+			p.model.running = c // it has the slot until the callback returns
+			defer func() { p.model.running = nil }()
+		}
+		was := string(data)
+		p.nested(s)
+		p.checkLent(c, data, was)
+		return more
+	})
+	if busy {
+		p.leave(c, busy, outcome{err: err, last: true})
+	} else if err != nil {
+		p.fail("%s: %v", c.name, err)
+	}
+}
+
+func (p *player) handleFunc(c *call, fn func([]byte, error) bool) error {
+	switch c.kind {
+	case kindUntil:
+		return p.stream.HandleUntil(c.delim, c.size, fn)
+	case kindBytes:
+		return p.stream.HandleBytes(c.size, fn)
+	}
+	return p.stream.HandleSome(c.size, fn)
+}
+
+// discard throws away what is buffered, which it must not do under a read.
+func (p *player) discard(s *step) {
+	if !p.mayRead() {
+		return
+	}
+	p.observe()
+	m, n := p.model, size(s.a)
+	took, err := p.stream.Discard(n)
+	p.observe()
+	p.note("  discard: %d, %v", took, err)
+	switch have := len(m.rest()); {
+	case m.running == nil && m.pending() != nil:
+		if took != 0 || !errors.Is(err, iostream.ErrReadPending) {
+			p.fail("discard beside a read: %d, %v", took, err)
+		}
+	case err != nil || took != min(n, have):
+		p.fail("discarded %d of %d bytes: %v", took, have, err)
+	}
+	m.consumed += took
+}
