@@ -17,9 +17,8 @@ const (
 	coEnded
 )
 
-// coroutine carries a task. It is the Runner that resumes it: nothing but the
-// loop's queue ever does, so tasks never run inside of one another or of a
-// callback.
+// coroutine carries a task. It is the Runner that resumes it: the loop's queue
+// does, or a callback by ResumeWaiter, so tasks never run inside of one another.
 type coroutine struct {
 	loop  *Loop
 	root  Task
@@ -160,6 +159,9 @@ func (co *coroutine) running() bool {
 // calls still run, and waits in them return at once.
 func (co *coroutine) check(t *Task) error {
 	if !co.loop.stopping {
+		if !t.ended.Load() {
+			return nil // spares the lock
+		}
 		return t.Err()
 	}
 	if co.told && !co.leaving {

@@ -109,6 +109,23 @@ func (w *Waiter) Wake() {
 	}
 }
 
+// ResumeWaiter is WakeWaiter for a callback of l that holds no lock and has
+// nothing left to do that must come first: a task that waits goes on within the
+// call, and saves its way through the queue.
+func (l *Loop) ResumeWaiter(w *Waiter) {
+	if w.task == nil {
+		l.WakeWaiter(w)
+		return
+	}
+	co := w.task.co
+	w.woken.Store(true) // from here on w may be in use again
+	if co.state.CompareAndSwap(coParked, coQueued) {
+		co.Run()
+	} else {
+		co.unpark()
+	}
+}
+
 // WakeWaiter is w.Wake for protocol objects of l: if a goroutine waits, l lets
 // it run before it blocks in the kernel.
 func (l *Loop) WakeWaiter(w *Waiter) {

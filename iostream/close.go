@@ -78,7 +78,7 @@ func (s *Stream) CloseWrite() error {
 
 // advance takes the stream further towards its end, and reports whether it did.
 func (s *Stream) advance() bool {
-	if s.is(closed) {
+	if s.is(closed) || !s.is(finWanted|closing|readEnded|draining) {
 		return false
 	}
 	out := s.backlog() == 0 && s.is(attached) && !s.is(shaking)
@@ -140,7 +140,7 @@ func (s *Stream) discard() {
 			return
 		}
 		s.touch()
-		if n < maxRead && !s.transport.Buffered() {
+		if n < maxRead && !s.hides() {
 			return
 		}
 	}

@@ -13,16 +13,22 @@ func (s *Stream) deliver() bool {
 	if s.is(shaking) && s.deliverHandshake() {
 		return true
 	}
-	return s.deliverRead() || s.deliverSent() || s.deliverReadClosed() || s.deliverClosed()
+	if s.deliverRead() {
+		return true
+	}
+	if s.out == nil && !s.is(readClosed|closed) {
+		return false // nobody waits for writes, and there is no news
+	}
+	return s.deliverSent() || s.deliverReadClosed() || s.deliverClosed()
 }
 
 func (s *Stream) deliverRead() bool {
 	op := &s.op
-	if op.kind == readNone || op.running || s.paused() {
+	if op.kind == readNone || op.running {
 		return false
 	}
-	if s.in.len() == 0 && op.size > 0 && !op.isInto() && s.readEnd() == nil {
-		return false // nothing to look at
+	if s.in.len() == 0 && op.size > 0 && !op.isInto() && s.readEnd() == nil || s.paused() {
+		return false // nothing to look at, or not now
 	}
 	waiting := op.wait != nil && op.wait.intoFn == nil
 	if waiting {
@@ -32,8 +38,10 @@ func (s *Stream) deliverRead() bool {
 	switch {
 	case !ok:
 		return false
+	case waiting && err != nil:
+		s.completeRead(data, err) // the pump goes on with the stream's end meanwhile
 	case waiting:
-		s.completeRead(data, err)
+		s.resumeReader(data)
 	case op.each != nil && err == nil:
 		s.callEach(data)
 	default:
@@ -73,6 +81,9 @@ func (s *Stream) outcome(op *readOp) (data []byte, err error, ok bool) {
 
 // readEnd returns why a read does not wait for input, nil if it does.
 func (s *Stream) readEnd() error {
+	if !s.is(closed | closing | readEnded | readExpired) {
+		return nil
+	}
 	switch {
 	case s.is(closed):
 		return s.more.err
@@ -80,10 +91,8 @@ func (s *Stream) readEnd() error {
 		return net.ErrClosed
 	case s.is(readEnded):
 		return s.more.readErr
-	case s.is(readExpired):
-		return os.ErrDeadlineExceeded
 	}
-	return nil
+	return os.ErrDeadlineExceeded
 }
 
 // completeRead ends the pending read of a waiting call.
@@ -93,6 +102,18 @@ func (s *Stream) completeRead(data []byte, err error) {
 	s.in.lent = len(data) > 0
 	w.data, w.err, w.done = data, err, true
 	s.loop.WakeWaiter(&w.Waiter)
+}
+
+// resumeReader ends the pending read of a waiting call well; a task goes on at
+// once.
+func (s *Stream) resumeReader(data []byte) {
+	w := s.op.wait
+	s.op = readOp{}
+	s.in.lent = len(data) > 0
+	w.data, w.done = data, true
+	s.mu.Unlock()
+	s.loop.ResumeWaiter(&w.Waiter)
+	s.mu.Lock()
 }
 
 // callReader calls the callback of the pending read, which gives up the slot.
@@ -132,7 +153,7 @@ func (s *Stream) callEach(data []byte) {
 			break
 		}
 		n := -1
-		if left > 1 && !s.paused() {
+		if left > 1 && s.in.len() > 0 && !s.paused() {
 			n, _ = op.match(s.in.bytes())
 		}
 		if n < 0 {

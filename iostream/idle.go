@@ -1,6 +1,10 @@
 package iostream
 
-import "time"
+import (
+	"time"
+
+	"github.com/eddyloop/eddy/ioloop"
+)
 
 // idleTimeout closes a stream on which nothing moves.
 type idleTimeout struct {
@@ -33,8 +37,14 @@ func (s *Stream) SetIdleTimeout(d time.Duration) error {
 
 // touch notes that bytes have moved.
 func (s *Stream) touch() {
-	if s.more != nil && s.more.idle != nil && s.more.idle.on {
-		s.more.idle.due = s.loop.Now() + s.more.idle.after
+	if s.more != nil && s.more.idle != nil {
+		s.more.idle.postpone(s.loop)
+	}
+}
+
+func (t *idleTimeout) postpone(l *ioloop.Loop) {
+	if t.on {
+		t.due = l.Now() + t.after
 	}
 }
 

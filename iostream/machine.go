@@ -22,7 +22,17 @@ func (s *Stream) pump(ready poller.Interest, hints poller.Hint) {
 	s.mu.Lock()
 	s.unset(scheduled)
 	s.set(pumping)
-	s.attach()
+	if s.steady(ready) {
+		if s.express() {
+			s.unset(pumping)
+			s.mu.Unlock()
+			return
+		}
+		ready = 0 // it has received what has come
+	}
+	if !s.is(attached) {
+		s.attach()
+	}
 	if s.is(shaking) {
 		s.shake()
 		ready = 0 // what it leaves unread is announced again
@@ -37,7 +47,7 @@ func (s *Stream) pump(ready poller.Interest, hints poller.Hint) {
 	s.charge()
 	s.arm()
 	s.unset(pumping)
-	if budget == 0 || s.mustFinish() || s.receives() && s.transport.Buffered() ||
+	if budget == 0 || s.mustFinish() || s.receives() && s.hides() ||
 		s.is(shaking) && s.handshakeDue() {
 		s.poke()
 	}
@@ -64,7 +74,7 @@ func (s *Stream) poke() {
 }
 
 func (s *Stream) attach() {
-	if s.is(attached | closed) {
+	if s.is(closed) {
 		return
 	}
 	want := s.interest()
@@ -81,18 +91,18 @@ func (s *Stream) notice(ready poller.Interest) {
 	if s.is(finished) || !s.is(attached) {
 		return
 	}
-	read, write := s.transport.Want()
+	read, write := s.wants()
 	if s.is(blocked) && ready&write != 0 {
 		s.unset(blocked)
 		s.flush(nil)
 	}
 	switch {
 	case s.reading():
-		if ready&(read|poller.PeerClosed) != 0 || s.transport.Buffered() {
+		if ready&(read|poller.PeerClosed) != 0 || s.hides() {
 			s.fill()
 		}
 	case s.receives():
-		if ready&(read|poller.PeerClosed) != 0 || s.transport.Buffered() {
+		if ready&(read|poller.PeerClosed) != 0 || s.hides() {
 			s.discard()
 		}
 	case ready&poller.Readable != 0:
@@ -147,7 +157,7 @@ func (s *Stream) fill() {
 			return
 		}
 		s.touch()
-		if !full && !s.transport.Buffered() || s.satisfied() {
+		if !full && !s.hides() || s.satisfied() {
 			return
 		}
 	}
@@ -257,7 +267,7 @@ func (s *Stream) arm() {
 // that the steady state has no calls for it; only when input comes that nobody
 // wants does the close watch take its place.
 func (s *Stream) interest() poller.Interest {
-	read, write := s.transport.Want()
+	read, write := s.wants()
 	var want poller.Interest
 	switch {
 	case s.is(readEnded):

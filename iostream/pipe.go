@@ -112,14 +112,6 @@ func (t *pipeTransport) Write(bufs [][]byte) (int, error) {
 	return writeOutcome(n, socket.Attempt(bufs), err)
 }
 
-func (t *pipeTransport) Flush() error   { return nil }
-func (t *pipeTransport) Unsent() int    { return 0 }
-func (t *pipeTransport) Buffered() bool { return false }
-
-func (t *pipeTransport) Want() (read, write poller.Interest) {
-	return poller.Readable, poller.Writable
-}
-
 func (t *pipeTransport) Probe() error {
 	if t.write {
 		return os.NewSyscallError("write", socket.ReaderGone(int(t.fd)))

@@ -3,6 +3,7 @@ package iostream
 import (
 	"math/bits"
 	"sync"
+	"unsafe"
 )
 
 // Buffers come from pools by size, powers of two from minPooled to maxPooled.
@@ -12,11 +13,7 @@ const (
 	maxPooled = 64 << 10
 )
 
-var pools [8]sync.Pool // of *[]byte with capacity minPooled<<i
-
-// headers spares the allocation of a slice header for each buffer that goes
-// back.
-var headers = sync.Pool{New: func() any { return new([]byte) }}
+var pools [8]sync.Pool // of *byte, the first of minPooled<<i: a slice would have to be allocated
 
 func poolIndex(size int) int { return bits.Len(uint((size - 1) / minPooled)) }
 
@@ -26,11 +23,8 @@ func getBuffer(size int) []byte {
 		return make([]byte, 0, size)
 	}
 	i := poolIndex(size)
-	if header, ok := pools[i].Get().(*[]byte); ok {
-		b := *header
-		*header = nil
-		headers.Put(header)
-		return b
+	if first, ok := pools[i].Get().(*byte); ok {
+		return unsafe.Slice(first, minPooled<<i)[:0]
 	}
 	return make([]byte, 0, minPooled<<i)
 }
@@ -41,7 +35,5 @@ func putBuffer(b []byte) {
 	if size < minPooled || size > maxPooled || size&(size-1) != 0 {
 		return
 	}
-	header := headers.Get().(*[]byte)
-	*header = b[:0]
-	pools[poolIndex(size)].Put(header)
+	pools[poolIndex(size)].Put(unsafe.SliceData(b))
 }

@@ -16,10 +16,6 @@ type source struct{ input string }
 func (source) Attach(*ioloop.Loop, ioloop.Handler, poller.Interest) error { return nil }
 func (source) Arm(*ioloop.Loop, poller.Interest) error                    { return nil }
 func (s source) Read(p []byte) (int, error)                               { return copy(p, s.input), nil }
-func (source) Flush() error                                               { return nil }
-func (source) Unsent() int                                                { return 0 }
-func (source) Buffered() bool                                             { return false }
-func (source) Want() (read, write poller.Interest)                        { return poller.Readable, poller.Writable }
 func (source) Probe() error                                               { return nil }
 func (source) CloseWrite() error                                          { return nil }
 func (source) Close(*ioloop.Loop) error                                   { return nil }

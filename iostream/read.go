@@ -163,8 +163,8 @@ func (s *Stream) begin(op *readOp) error {
 // listen has the loop see to a read that has to wait. In the steady state it
 // listens already. A stream that closes when idle may be so now.
 func (s *Stream) listen() {
-	read, _ := s.transport.Want()
-	if s.armed&read != read || s.transport.Buffered() || s.is(draining) {
+	read, _ := s.wants()
+	if s.armed&read != read || s.hides() || s.is(draining) {
 		s.poke()
 	}
 }
@@ -182,11 +182,13 @@ func (s *Stream) read(ctx context.Context, op *readOp, size int) ([]byte, error)
 		s.mu.Unlock()
 		return nil, err
 	}
-	s.in.own()
-	if data, err, ok := s.outcome(op); ok {
-		s.in.lent = len(data) > 0
-		s.mu.Unlock()
-		return data, err
+	if s.in.len() > 0 || op.size == 0 || s.readEnd() != nil {
+		s.in.own()
+		if data, err, ok := s.outcome(op); ok {
+			s.in.lent = len(data) > 0
+			s.mu.Unlock()
+			return data, err
+		}
 	}
 	return s.waitRead(ctx, op)
 }

@@ -122,6 +122,7 @@ func (op *readOp) matchDelimiter(b []byte) (int, error) {
 	from := max(0, int(op.scanned)-len(op.delim)+1)
 	i := strings.Index(unsafe.String(unsafe.SliceData(b), len(b))[from:], op.delim)
 	if i >= 0 {
+		op.scanned = int32(from + i + len(op.delim) - 1) // another look finds it at once
 		return op.within(from + i + len(op.delim))
 	}
 	op.scanned = int32(len(b))

@@ -58,14 +58,6 @@ func (t *socketTransport) Write(bufs [][]byte) (int, error) {
 	return writeOutcome(n, socket.Attempt(bufs), err)
 }
 
-func (t *socketTransport) Flush() error   { return nil }
-func (t *socketTransport) Unsent() int    { return 0 }
-func (t *socketTransport) Buffered() bool { return false }
-
-func (t *socketTransport) Want() (read, write poller.Interest) {
-	return poller.Readable, poller.Writable
-}
-
 func (t *socketTransport) Probe() error {
 	return peekOutcome(socket.Peek(int(t.fd)))
 }

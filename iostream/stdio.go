@@ -185,14 +185,6 @@ func (t *stdioTransport) Write(bufs [][]byte) (int, error) {
 	return writeOutcome(n, n, err)
 }
 
-func (t *stdioTransport) Flush() error   { return nil }
-func (t *stdioTransport) Unsent() int    { return 0 }
-func (t *stdioTransport) Buffered() bool { return false }
-
-func (t *stdioTransport) Want() (read, write poller.Interest) {
-	return poller.Readable, poller.Writable
-}
-
 func (t *stdioTransport) Probe() error { return peekOutcome(socket.PeekPipe(t.in.fd)) }
 
 // CloseWrite has nothing to do: the end of the output is the program's.

@@ -76,6 +76,7 @@ const (
 	writeOnly                      // there is no reading side
 	noLinger                       // closing loses nothing that is out already
 	shaking                        // TLS was started, and its outcome not told
+	layered                        // the transport is a Layer
 )
 
 // is reports whether any of the facts holds.
@@ -129,7 +130,8 @@ func (s *Stream) open(l *ioloop.Loop, t Transport, config *Config) error {
 	if err := config.Check(); err != nil {
 		return opError("new", err)
 	}
-	s.loop, s.transport, s.config = l, t, config
+	s.loop, s.config = l, config
+	s.use(t)
 	s.set(scheduled)
 	if config.AllowHalfClose {
 		s.set(halfClose)

@@ -177,7 +177,7 @@ func (s *Stream) beginTLS(role tlsRole, config *tls.Config) (*handshake, error) 
 	}
 	t.hs = &handshake{local: t.LocalAddr(), remote: t.RemoteAddr()}
 	t.hs.timer = s.loop.AfterFunc(s.config.handshakeTimeout(), func() { s.handshakeLate(t) })
-	s.transport = t
+	s.use(t)
 	s.set(shaking)
 	s.poke()
 	return t.hs, nil
@@ -206,8 +206,8 @@ func (s *Stream) mayStartTLS(role tlsRole) error {
 	if err := s.readEnd(); err != nil {
 		return err
 	}
-	if _, ok := s.transport.(*tlsTransport); ok {
-		return fmt.Errorf("%w: the stream has TLS already", ErrInvalid)
+	if s.is(layered) {
+		return fmt.Errorf("%w: the stream has TLS, or another layer, already", ErrInvalid)
 	}
 	if s.op.kind != readNone && !s.op.running {
 		return ErrReadPending

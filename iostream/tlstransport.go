@@ -63,7 +63,7 @@ func (t *tlsTransport) Arm(l *ioloop.Loop, interest poller.Interest) error {
 // Want: during the handshake nothing is read or written for the stream, so
 // both wait for what the handshake waits for.
 func (t *tlsTransport) Want() (read, write poller.Interest) {
-	read, write = t.lower.Want()
+	read, write = poller.Readable, poller.Writable
 	switch {
 	case t.ready && t.answers > maxAnswers:
 		return write, write

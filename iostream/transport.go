@@ -7,8 +7,8 @@ import (
 	"github.com/eddyloop/eddy/poller"
 )
 
-// Transport is what a Stream moves its bytes through: a socket, TLS over one,
-// or a simulation in a test. A Stream calls it under its own lock, so a
+// Transport is what a Stream moves its bytes through: a socket, TLS over one (a
+// [Layer]), or a simulation in a test. A Stream calls it under its own lock, so a
 // Transport needs none; Attach, Arm, Read, Probe and Close are called on the
 // loop only, the others from any goroutine. None may block. The loop is passed
 // to those that need it, so that a quiet stream does not hold it twice.
@@ -32,8 +32,28 @@ type Transport interface {
 	// the slices.
 	Write(bufs [][]byte) (int, error)
 
-	// Flush hands on what the transport itself holds for the peer: bytes taken
-	// by Write and, as in TLS, messages of its own. It returns ErrWouldBlock if
+	// Probe says what the next Read would come to, consuming nothing: nil if
+	// there are bytes or nothing yet, io.EOF, or what failed.
+	Probe() error
+
+	// CloseWrite ends the writing direction behind what was flushed. It returns
+	// ErrWouldBlock if it has to be called again when a Write could go on.
+	CloseWrite() error
+
+	// Close releases the transport. It is called once, also if Attach was not.
+	Close(l *ioloop.Loop) error
+}
+
+// Layer is a Transport that changes what passes through, as TLS does, so that
+// some of it stands in the layer meanwhile. Of other transports the Stream takes
+// for granted what the methods of a Layer tell: bytes that Write took count as
+// sent, readiness announces all that can be read, and a Read waits for
+// Readable, a Write for Writable.
+type Layer interface {
+	Transport
+
+	// Flush hands on what the layer itself holds for the peer: bytes taken by
+	// Write and, as in TLS, messages of its own. It returns ErrWouldBlock if
 	// some are left.
 	Flush() error
 
@@ -45,20 +65,30 @@ type Transport interface {
 	Buffered() bool
 
 	// Want returns the readiness that a Read waits for after ErrWouldBlock, and
-	// that a Write or Flush does. A socket wants Readable and Writable; TLS may
-	// have to write in order to read, or the reverse.
+	// that a Write or Flush does: TLS may have to write in order to read, or
+	// the reverse.
 	Want() (read, write poller.Interest)
+}
 
-	// Probe says what the next Read would come to, consuming nothing: nil if
-	// there are bytes or nothing yet, io.EOF, or what failed.
-	Probe() error
+// use makes t the stream's transport.
+func (s *Stream) use(t Transport) {
+	s.transport = t
+	if _, ok := t.(Layer); ok {
+		s.set(layered)
+	}
+}
 
-	// CloseWrite ends the writing direction behind what was flushed. It returns
-	// ErrWouldBlock if it has to be called again when a Write could go on.
-	CloseWrite() error
+// hides reports whether the transport has bytes that no readiness announces.
+func (s *Stream) hides() bool {
+	return s.is(layered) && s.transport.(Layer).Buffered()
+}
 
-	// Close releases the transport. It is called once, also if Attach was not.
-	Close(l *ioloop.Loop) error
+// wants returns the readiness that reading and writing wait for.
+func (s *Stream) wants() (read, write poller.Interest) {
+	if s.is(layered) {
+		return s.transport.(Layer).Want()
+	}
+	return poller.Readable, poller.Writable
 }
 
 // Addresser is implemented by transports that have addresses.

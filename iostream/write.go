@@ -25,7 +25,12 @@ const corkLimit = 16 << 10
 // os.ErrDeadlineExceeded.
 func (s *Stream) Write(p []byte) (int, error) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	n, err := s.accept(p)
+	s.mu.Unlock()
+	return n, err
+}
+
+func (s *Stream) accept(p []byte) (int, error) {
 	if s.is(finWanted | writeEnded | closed | writeExpired) {
 		return 0, opError("write", s.refusal())
 	}
@@ -133,12 +138,12 @@ func (s *Stream) waitEnd() error {
 // flush hands what is queued, and p behind it, to the transport, as far as that
 // takes it, and completes the waiting calls that this fulfils.
 func (s *Stream) flush(p []byte) {
-	if s.is(closed|writeEnded) || !s.is(attached) {
+	if s.is(closed|writeEnded) || !s.is(attached) || s.out == nil && len(p) == 0 && !s.is(layered) {
 		return
 	}
 	err := s.handOn(p)
-	if s.out != nil {
-		s.out.unsent = s.transport.Unsent() // also after an error: what counts as sent?
+	if s.is(layered) && s.out != nil {
+		s.out.unsent = s.transport.(Layer).Unsent() // also after an error: what counts as sent?
 	}
 	switch err {
 	case nil:
@@ -151,22 +156,27 @@ func (s *Stream) flush(p []byte) {
 	if s.out == nil {
 		return
 	}
-	s.wakeSent()
+	if s.out.next() != nil {
+		s.wakeSent()
+	}
 	if s.out.idle() {
 		outputs.Put(s.out)
 		s.out = nil
 	}
 }
 
-// handOn hands what is queued, and p behind it, to the transport, and has it
-// hand on what it holds itself.
+// handOn hands what is queued, and p behind it, to the transport, and has a
+// layer hand on what it holds itself.
 func (s *Stream) handOn(p []byte) error {
 	if s.out != nil || len(p) > 0 {
 		if err := s.writeQueue(p); err != nil {
 			return err
 		}
 	}
-	return s.transport.Flush()
+	if s.is(layered) {
+		return s.transport.(Layer).Flush()
+	}
+	return nil
 }
 
 // writeQueue writes until all is out, the transport blocks, or the budget is
@@ -214,7 +224,7 @@ func (s *Stream) endWriting(err error) {
 // Callbacks for what was sent need no look: SentFunc has asked for one, and
 // from then on only pump unblocks the transport.
 func (s *Stream) afterFlush() {
-	read, write := s.transport.Want() // writing may have changed what reading waits for
+	read, write := s.wants() // writing may have changed what reading waits for
 	if s.is(blocked) && s.armed&write == 0 || s.reading() && s.armed&read == 0 || s.op.held ||
 		s.is(writeEnded|readEnded|finWanted|draining) {
 		s.poke()
@@ -257,6 +267,10 @@ func (s *Stream) Room(ctx context.Context) error {
 		err := s.writeEnd()
 		index := s.roomIndex()
 		s.mu.Unlock()
+		if err == nil && index == 0 {
+			err = ioloop.CheckContext(ctx)
+			return opError("room", err)
+		}
 		if err != nil {
 			return opError("room", err)
 		}

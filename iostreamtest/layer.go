@@ -15,6 +15,39 @@ type layer struct {
 	greeted    bool     // the peer has said hello
 }
 
+// layered is a Wire with a layer as its stream sees it.
+type layered struct{ *transport }
+
+var _ iostream.Layer = (*layered)(nil)
+
+func (t *layered) Flush() (err error) {
+	w, done := t.use("Flush")
+	defer done()
+	w.counts.Flushes++
+	if held := w.layer.held(); held > 0 {
+		defer func() { w.trace("Flush of %d: %d left, %v", held, w.layer.held(), err) }()
+	}
+	return w.layer.flush(w)
+}
+
+func (t *layered) Unsent() int {
+	w, done := t.use("Unsent")
+	defer done()
+	return w.layer.unsent()
+}
+
+func (t *layered) Buffered() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.layer.hidden) > 0
+}
+
+func (t *layered) Want() (read, write poller.Interest) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.layer.want()
+}
+
 // record is bytes of the stream, or none in a message of the layer's own.
 type record struct {
 	plain []byte

@@ -200,45 +200,6 @@ func (w *Wire) write(bufs [][]byte) (n int, err error) {
 	return n, nil
 }
 
-func (t *transport) Flush() (err error) {
-	w, done := t.use("Flush")
-	defer done()
-	w.counts.Flushes++
-	if w.layer == nil {
-		return nil
-	}
-	if held := w.layer.held(); held > 0 {
-		defer func() { w.trace("Flush of %d: %d left, %v", held, w.layer.held(), err) }()
-	}
-	return w.layer.flush(w)
-}
-
-func (t *transport) Unsent() int {
-	w, done := t.use("Unsent")
-	defer done()
-	if w.layer == nil {
-		return 0
-	}
-	return w.layer.unsent()
-}
-
-func (t *transport) Buffered() bool {
-	w := (*Wire)(t)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.layer != nil && len(w.layer.hidden) > 0
-}
-
-func (t *transport) Want() (read, write poller.Interest) {
-	w := (*Wire)(t)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.layer == nil {
-		return poller.Readable, poller.Writable
-	}
-	return w.layer.want()
-}
-
 func (t *transport) Probe() error {
 	w, done := t.use("Probe")
 	defer done()

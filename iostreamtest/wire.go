@@ -121,7 +121,12 @@ func Pipe(a, b Options) (*Wire, *Wire) {
 
 // Transport returns what a stream is made of with iostream.New. There is one
 // stream to a Wire.
-func (w *Wire) Transport() iostream.Transport { return (*transport)(w) }
+func (w *Wire) Transport() iostream.Transport {
+	if w.layer != nil {
+		return &layered{(*transport)(w)}
+	}
+	return (*transport)(w)
+}
 
 // play changes the wire as the outside would.
 func (w *Wire) play(change func()) {

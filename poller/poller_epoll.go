@@ -5,6 +5,7 @@ package poller
 import (
 	"os"
 	"sync/atomic"
+	"syscall"
 	"time"
 	"unsafe"
 
@@ -184,7 +185,7 @@ func (e *epoll) wait(timeout time.Duration) (interrupted bool, err error) {
 func (e *epoll) ask(timeout time.Duration) (uintptr, unix.Errno) {
 	file, events, n := uintptr(e.file), unsafe.Pointer(&e.ready[0]), uintptr(len(e.ready))
 	if timeout == 0 {
-		r, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, file, uintptr(events), n, 0, 0, 0)
+		r, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, file, uintptr(events), n, 0, 0, 0)
 		return r, errno
 	}
 	if timeout > 0 && !e.millis {

@@ -3,6 +3,7 @@
 package socket
 
 import (
+	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -50,7 +51,7 @@ func SendVector(fd int, bufs [][]byte) (int, error) {
 
 func retry(trap uintptr, fd int, p unsafe.Pointer, n, flags int) (int, error) {
 	for {
-		r, _, errno := unix.RawSyscall6(trap, uintptr(fd), uintptr(p), uintptr(n), uintptr(flags), 0, 0)
+		r, _, errno := syscall.RawSyscall6(trap, uintptr(fd), uintptr(p), uintptr(n), uintptr(flags), 0, 0)
 		switch errno {
 		case 0:
 			return int(r), nil

@@ -1,0 +1,53 @@
+package iostream
+
+import "github.com/eddyloop/eddy/poller"
+
+// Nearly every message comes to a stream that has nothing buffered either way,
+// and goes to a callback or a task that waits for it; what that writes leaves at
+// once. Pump could do this as it does everything, but half of its time would go
+// into finding out that all the rest does not apply. Express does only this. It
+// leaves the stream in a state from which pump can go on, whatever came of it.
+
+// steady reports whether express applies: input has come for a read that wants
+// bytes, and there is nothing else to see to.
+func (s *Stream) steady(ready poller.Interest) bool {
+	return ready == poller.Readable && s.armed == poller.Readable && s.unremarkable() &&
+		s.in.data == nil && (s.op.each != nil || s.op.wait != nil && !s.op.isInto()) && s.config.Budget == nil
+}
+
+// unremarkable reports whether the stream is open both ways, with nothing to
+// send and nobody waiting for that.
+func (s *Stream) unremarkable() bool {
+	return s.state&^(halfClose|noLinger) == attached|pumping && s.out == nil
+}
+
+// express receives once, delivers one read (or a batch of a repeating one) and
+// sends what was written meanwhile. It reports whether that was all there is to
+// do; if not, pump goes on.
+func (s *Stream) express() bool {
+	scratch := s.loop.Scratch()
+	n, err := s.transport.Read(scratch)
+	if err != nil {
+		s.readFailed(err)
+		return false
+	}
+	s.touch()
+	s.in.borrow(scratch[:n])
+	if s.op.each == nil {
+		s.in.own() // the caller keeps the bytes for longer than the scratch buffer does
+	}
+	if end, _ := s.op.match(s.in.bytes()); end < 0 {
+		return false
+	} else if s.op.each != nil {
+		s.callEach(s.in.take(end))
+	} else {
+		s.resumeReader(s.in.give(end, s.op.kind == readPeek))
+	}
+	if s.out != nil {
+		s.flush(nil)
+	}
+	s.in.own()
+	s.in.release()
+	return n < len(scratch) && s.in.len() == 0 && s.unremarkable() &&
+		(s.op.size > 0 || s.op.kind == readNone) && !s.op.isInto()
+}
