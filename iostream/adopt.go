@@ -72,6 +72,7 @@ func (s *Stream) Detach() (net.Conn, []byte, error) {
 }
 
 func (s *Stream) detach() (net.Conn, error) {
+	s.mayLinger()
 	t, ok := s.transport.(*socketTransport)
 	switch {
 	case s.is(closed):

@@ -31,6 +31,7 @@ func (s *Stream) hold(valid bool) (fd int, err error) {
 		return -1, fmt.Errorf("%w: no descriptor", ErrInvalid)
 	}
 	s.extra().controls++
+	s.mayLinger()
 	return t.FD(), nil
 }
 

@@ -18,17 +18,31 @@ func NewSocket(l *ioloop.Loop, fd int, config *Config) (*Stream, error) {
 	if err := socket.Adopt(fd); err != nil {
 		return nil, opError("new", err)
 	}
-	return newSocket(l, fd, config)
+	both := newSocketStream(fd)
+	return both.begin(l, &both.socketTransport, config)
 }
 
-// newSocket puts a stream and its transport into one allocation.
-func newSocket(l *ioloop.Loop, fd int, config *Config) (*Stream, error) {
-	both := &struct {
-		Stream
-		socketTransport
-	}{}
+// NewPrepared is NewSocket for package tcp, without the system calls that look
+// at a socket and set it up.
+func NewPrepared(l *ioloop.Loop, fd socket.Prepared, config *Config) (*Stream, error) {
+	both := newSocketStream(int(fd))
+	return both.begin(l, &both.promptTransport, config)
+}
+
+// socketStream is a stream and its transport, in one allocation.
+type socketStream struct {
+	Stream
+	promptTransport
+}
+
+func newSocketStream(fd int) *socketStream {
+	both := new(socketStream)
 	both.fd = int32(fd)
-	if err := both.Stream.open(l, &both.socketTransport, config); err != nil {
+	return both
+}
+
+func (both *socketStream) begin(l *ioloop.Loop, t Transport, config *Config) (*Stream, error) {
+	if err := both.Stream.open(l, t, config); err != nil {
 		return nil, err
 	}
 	return &both.Stream, nil
@@ -67,16 +81,36 @@ func (t *socketTransport) CloseWrite() error {
 }
 
 func (t *socketTransport) Close(l *ioloop.Loop) error {
+	t.unregister(l)
+	return os.NewSyscallError("close", socket.Close(int(t.fd)))
+}
+
+func (t *socketTransport) unregister(l *ioloop.Loop) {
 	if t.registration != (ioloop.Registration{}) {
 		_ = l.Remove(t.registration)
 	}
-	return os.NewSyscallError("close", socket.Close(int(t.fd)))
 }
 
 func (t *socketTransport) FD() int                  { return int(t.fd) }
 func (t *socketTransport) LocalAddr() net.Addr      { return socket.LocalAddr(int(t.fd)) }
 func (t *socketTransport) RemoteAddr() net.Addr     { return socket.PeerAddr(int(t.fd)) }
 func (t *socketTransport) SetNoDelay(on bool) error { return socket.SetNoDelay(int(t.fd), on) }
+
+// promptTransport is a socketTransport that nobody can have given SO_LINGER:
+// closing it does not block.
+type promptTransport struct{ socketTransport }
+
+// mayLinger is called when somebody gets the descriptor, who may set that.
+func (s *Stream) mayLinger() {
+	if t, ok := s.transport.(*promptTransport); ok {
+		s.transport = &t.socketTransport
+	}
+}
+
+func (t *promptTransport) Close(l *ioloop.Loop) error {
+	t.unregister(l)
+	return os.NewSyscallError("close", socket.ClosePromptly(int(t.fd)))
+}
 
 // readOutcome, writeOutcome and peekOutcome are what a system call came to as a
 // Transport has it.

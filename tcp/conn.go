@@ -125,7 +125,7 @@ func (c *accepted) drop(err error) {
 func (c *accepted) open() bool {
 	srv := c.srv
 	srv.Socket.setAccepted(c.fd)
-	stream, err := iostream.NewSocket(c.worker.loop, c.fd, &srv.stream)
+	stream, err := iostream.NewPrepared(c.worker.loop, socket.Prepared(c.fd), &srv.stream)
 	if err != nil {
 		c.drop(err)
 		return false

@@ -86,7 +86,7 @@ func (d *Dialer) Dial(ctx context.Context, l *ioloop.Loop, network, address stri
 }
 
 func (d *Dialer) open(l *ioloop.Loop, network string, addr net.Addr, fd int) (*iostream.Stream, error) {
-	s, err := iostream.NewSocket(l, fd, &d.Stream)
+	s, err := iostream.NewPrepared(l, socket.Prepared(fd), &d.Stream)
 	if err != nil {
 		_ = socket.Close(fd)
 		return nil, dialError(network, addr, err)

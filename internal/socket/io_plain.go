@@ -44,3 +44,7 @@ func SendVector(fd int, bufs [][]byte) (int, error) {
 		}
 	}
 }
+
+// ClosePromptly is Close for a socket whose SO_LINGER is off, which does not
+// block.
+func ClosePromptly(fd int) error { return Close(fd) }

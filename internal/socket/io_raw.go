@@ -49,6 +49,15 @@ func SendVector(fd int, bufs [][]byte) (int, error) {
 	return retry(unix.SYS_SENDMSG, fd, unsafe.Pointer(&header), sendFlags, 0)
 }
 
+// ClosePromptly is Close for a socket whose SO_LINGER is off, which does not
+// block.
+func ClosePromptly(fd int) error {
+	if _, _, errno := syscall.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0); errno != 0 {
+		return errno
+	}
+	return nil
+}
+
 func retry(trap uintptr, fd int, p unsafe.Pointer, n, flags int) (int, error) {
 	for {
 		r, _, errno := syscall.RawSyscall6(trap, uintptr(fd), uintptr(p), uintptr(n), uintptr(flags), 0, 0)

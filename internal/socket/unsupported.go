@@ -25,6 +25,7 @@ func Peek(int) (int, error)                        { return 0, errors.ErrUnsuppo
 func CloseWrite(int) error                         { return errors.ErrUnsupported }
 func SetNoDelay(int, bool) error                   { return errors.ErrUnsupported }
 func Close(int) error                              { return errors.ErrUnsupported }
+func ClosePromptly(int) error                      { return errors.ErrUnsupported }
 func InProgress(error) bool                        { return false }
 func WouldBlock(error) bool                        { return false }
 func ConnectionLost(error) bool                    { return false }

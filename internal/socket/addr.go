@@ -1,0 +1,89 @@
+//go:build unix
+
+package socket
+
+import (
+	"net"
+	"net/netip"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// LocalAddr and PeerAddr return the socket's addresses as package net does, nil
+// if there is none.
+func LocalAddr(fd int) net.Addr {
+	sa, err := unix.Getsockname(fd)
+	if err != nil {
+		return nil
+	}
+	return Addr(sa)
+}
+
+// PeerAddr returns the address of the other side, nil if it has none.
+func PeerAddr(fd int) net.Addr {
+	sa, err := unix.Getpeername(fd)
+	if err != nil {
+		return nil
+	}
+	return Addr(sa)
+}
+
+// Addr turns a socket address into what package net calls it.
+func Addr(sa unix.Sockaddr) net.Addr {
+	switch sa := sa.(type) {
+	case *unix.SockaddrInet4:
+		return &net.TCPAddr{IP: append(net.IP(nil), sa.Addr[:]...), Port: sa.Port}
+	case *unix.SockaddrInet6:
+		return &net.TCPAddr{IP: append(net.IP(nil), sa.Addr[:]...), Port: sa.Port, Zone: zoneName(sa.ZoneId)}
+	case *unix.SockaddrUnix:
+		return &net.UnixAddr{Name: sa.Name, Net: "unix"}
+	}
+	return nil
+}
+
+func zoneName(id uint32) string {
+	if id == 0 {
+		return ""
+	}
+	if ifi, err := net.InterfaceByIndex(int(id)); err == nil {
+		return ifi.Name
+	}
+	return ""
+}
+
+func zoneID(name string) uint32 {
+	if name == "" {
+		return 0
+	}
+	if ifi, err := net.InterfaceByName(name); err == nil {
+		return uint32(ifi.Index)
+	}
+	id, _ := strconv.ParseUint(name, 10, 32)
+	return uint32(id)
+}
+
+// Sockaddr turns a *net.TCPAddr or *net.UnixAddr into a socket address and its
+// domain. A TCP address without IP is the IPv6 wildcard.
+func Sockaddr(addr net.Addr) (unix.Sockaddr, int, error) {
+	switch a := addr.(type) {
+	case *net.TCPAddr:
+		ip, ok := netip.AddrFromSlice(a.IP)
+		if len(a.IP) == 0 {
+			ip, ok = netip.IPv6Unspecified(), true
+		}
+		switch ip = ip.Unmap(); {
+		case !ok:
+			return nil, 0, unix.EINVAL
+		case ip.Is4():
+			return &unix.SockaddrInet4{Port: a.Port, Addr: ip.As4()}, unix.AF_INET, nil
+		}
+		return &unix.SockaddrInet6{Port: a.Port, Addr: ip.As16(), ZoneId: zoneID(a.Zone)}, unix.AF_INET6, nil
+	case *net.UnixAddr:
+		if a.Name == "" {
+			return nil, 0, unix.EINVAL
+		}
+		return &unix.SockaddrUnix{Name: a.Name}, unix.AF_UNIX, nil
+	}
+	return nil, 0, unix.EAFNOSUPPORT
+}
