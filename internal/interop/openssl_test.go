@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/pem"
 	"fmt"
 	"io"
@@ -40,7 +41,7 @@ func newIdentity(t *testing.T) *identity {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	require.NoError(t, err)
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "localhost"}, DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
 	}
@@ -145,8 +146,16 @@ func (p *program) ended() string {
 
 func serveTLS(t *testing.T, srv *tcp.Server) (port string) {
 	t.Helper()
+	_, port, err := net.SplitHostPort(serve(t, srv, "tcp", "127.0.0.1:0").String())
+	require.NoError(t, err)
+	return port
+}
+
+// serve runs a server for the time of the test.
+func serve(t *testing.T, srv *tcp.Server, network, address string) net.Addr {
+	t.Helper()
 	leaktest.Check(t)
-	addr, err := srv.Listen("tcp", "127.0.0.1:0")
+	addr, err := srv.Listen(network, address)
 	require.NoError(t, err)
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(context.Background()) }()
@@ -154,9 +163,7 @@ func serveTLS(t *testing.T, srv *tcp.Server) (port string) {
 		_ = srv.Close()
 		require.ErrorIs(t, <-served, tcp.ErrServerClosed)
 	})
-	_, port, err = net.SplitHostPort(addr.String())
-	require.NoError(t, err)
-	return port
+	return addr
 }
 
 var versions = []struct {
