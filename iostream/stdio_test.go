@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/eddyloop/eddy/internal/selfexec"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
 	"github.com/eddyloop/eddy/poller"
@@ -296,8 +297,9 @@ func runStdioChild() {
 
 // startChild starts the test's program as the child.
 func startChild(t *testing.T, in, out *os.File, stderr io.Writer) *exec.Cmd {
-	cmd := exec.CommandContext(patient(t), os.Args[0])
-	cmd.Env = append(os.Environ(), stdioChild+"=1")
+	cmd := selfexec.Command(stdioChild + "=1")
+	killer := context.AfterFunc(patient(t), func() { _ = cmd.Process.Kill() })
+	t.Cleanup(func() { killer() })
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = in, out, stderr
 	require.NoError(t, cmd.Start())
 	return cmd

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/eddyloop/eddy/internal/leaktest"
+	"github.com/eddyloop/eddy/internal/selfexec"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
 	"github.com/eddyloop/eddy/process"
@@ -252,8 +253,7 @@ func TestBulk(t *testing.T) {
 func TestChildsDescriptors(t *testing.T) {
 	l := startLoop(t)
 	other, _ := start(t, l, "cat", process.Stdin|process.Stdout|process.Stderr)
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), childRole+"=flags")
+	cmd := selfexec.Command(childRole + "=flags")
 	p, err := process.Start(l, cmd, process.Stdin|process.Stdout|process.Stderr, nil)
 	require.NoError(t, err)
 	got, err := p.Stdout.ReadUntilClose(patient(t), 0)

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/eddyloop/eddy/internal/leaktest"
+	"github.com/eddyloop/eddy/internal/selfexec"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
 	"github.com/eddyloop/eddy/tcp"
@@ -64,12 +65,15 @@ type child struct {
 
 func startChild(t *testing.T, files []*os.File, env []string, command ...string) *child {
 	t.Helper()
-	if command == nil {
-		command = []string{os.Args[0]}
+	cmd := selfexec.Command("EDDY_TCP_CHILD=inherit")
+	if command != nil { // which executes what follows
+		cmd.Args = append(command, cmd.Args...)
+		var err error
+		cmd.Path, err = exec.LookPath(command[0])
+		require.NoError(t, err)
 	}
-	cmd := exec.Command(command[0], command[1:]...)
 	cmd.ExtraFiles = files
-	cmd.Env = append(append(os.Environ(), "EDDY_TCP_CHILD=inherit"), env...)
+	cmd.Env = append(cmd.Env, env...)
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()
 	require.NoError(t, err)
@@ -220,8 +224,8 @@ func TestInherited(t *testing.T) {
 			if test.file != nil {
 				files = append(files, test.file)
 			}
-			script := fmt.Sprintf(`LISTEN_PID="%s" LISTEN_FDS=%s LISTEN_FDNAMES=web exec "$0"`, test.pid, test.count)
-			c := startChild(t, files, nil, "sh", "-c", script, os.Args[0])
+			script := fmt.Sprintf(`LISTEN_PID="%s" LISTEN_FDS=%s LISTEN_FDNAMES=web exec "$@"`, test.pid, test.count)
+			c := startChild(t, files, nil, "sh", "-c", script, "sh")
 			if test.file == nil {
 				require.Regexp(t, `^\[\] tcp: inherited descriptor 3: .*`, c.ready) // the runtime may have opened something there
 				return

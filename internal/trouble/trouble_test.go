@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/eddyloop/eddy/internal/leaktest"
+	"github.com/eddyloop/eddy/internal/selfexec"
 	"github.com/stretchr/testify/require"
 )
 
@@ -94,8 +95,7 @@ type process struct {
 
 func start(t *testing.T, role string, arguments ...string) *process {
 	t.Helper()
-	cmd := exec.Command(os.Args[0], arguments...)
-	cmd.Env = append(os.Environ(), "EDDY_TROUBLE="+role)
+	cmd := selfexec.Command("EDDY_TROUBLE="+role, arguments...)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	require.NoError(t, err)
