@@ -66,8 +66,9 @@ type Loop struct {
 	events   []poller.Event // of this turn; [eventPos:eventEnd] are to be dispatched
 	eventPos int
 	eventEnd int
-	stepped  bool     // this turn has taken its batch
-	batch    []Runner // of this step; [batchPos:] are to be run
+	stepped  bool          // this turn has taken its batch
+	seen     time.Duration // when the loop was last in the scheduler
+	batch    []Runner      // of this step; [batchPos:] are to be run
 	batchPos int
 	ends     []Runner // of this turn's end; [endPos:] are to be run
 	endPos   int

@@ -36,7 +36,9 @@ func (l *Loop) turn() {
 	}
 	l.runBatch()
 	l.timers.runDue(l)
-	l.yield()
+	if !l.yield() {
+		l.showLife()
+	}
 	l.settle()
 	l.counters.endTurn(l.clock.Now() - l.timers.now)
 }
@@ -119,8 +121,20 @@ func (l *Loop) yield() bool {
 		return false
 	}
 	l.wokeGoroutine.Store(false)
+	l.seen = l.timers.now
 	runtime.Gosched()
 	return true
+}
+
+// showLife enters the scheduler now and then. A goroutine that does not for 10
+// ms passes for a hog: the runtime's monitor signals its thread again and again,
+// and takes its processor away as soon as it sees it in a system call, for which
+// it has to wake up 20,000 times a second.
+func (l *Loop) showLife() {
+	if l.timers.now-l.seen >= 5*time.Millisecond {
+		l.seen = l.timers.now
+		runtime.Gosched()
+	}
 }
 
 // dispatch runs the handlers of the turn's events. An event may have been fetched
