@@ -2,6 +2,7 @@ package ioloop
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 )
 
@@ -109,21 +110,24 @@ func (w *Waiter) Wake() {
 	}
 }
 
-// ResumeWaiter is WakeWaiter for a callback of l that holds no lock and has
-// nothing left to do that must come first: a task that waits goes on within the
-// call, and saves its way through the queue.
-func (l *Loop) ResumeWaiter(w *Waiter) {
-	if w.task == nil {
+// ResumeWaiter is WakeWaiter for a callback of l that has nothing left to do that
+// must come first: a task of l that waits goes on within the call, and saves its
+// way through the queue. The caller holds mu, under which w is woken as always;
+// while the task runs, mu is released.
+func (l *Loop) ResumeWaiter(w *Waiter, mu sync.Locker) {
+	if w.task == nil || w.task.co.loop != l {
 		l.WakeWaiter(w)
 		return
 	}
 	co := w.task.co
-	w.woken.Store(true) // from here on w may be in use again
-	if co.state.CompareAndSwap(coParked, coQueued) {
-		co.Run()
-	} else {
+	w.woken.Store(true)
+	if !co.state.CompareAndSwap(coParked, coQueued) {
 		co.unpark()
+		return
 	}
+	mu.Unlock()
+	co.Run()
+	mu.Lock()
 }
 
 // WakeWaiter is w.Wake for protocol objects of l: if a goroutine waits, l lets

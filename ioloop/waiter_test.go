@@ -226,3 +226,67 @@ func TestWakeWaiter(t *testing.T) {
 		}
 	})
 }
+
+// A task of the loop goes on within the call, with the lock released; anyone
+// else is only woken, and a task goes on where it belongs.
+func TestResumeWaiter(t *testing.T) {
+	l, other := startNew(t), startNew(t)
+	wait := func(ctx context.Context, w *ioloop.Waiter, mu *sync.Mutex, on func()) {
+		if err := w.Begin(ctx); err != nil {
+			t.Error(err)
+		}
+		mu.Lock()
+		on()
+		mu.Unlock()
+		if err := w.Wait(); err != nil {
+			t.Error(err)
+		}
+		mu.Lock()
+		mu.Unlock() //nolint:staticcheck // it must be free
+	}
+	for _, tt := range []struct {
+		name   string
+		begin  func(func(ctx context.Context)) error
+		within bool
+	}{
+		{"its task", func(f func(context.Context)) error { return l.Go(func(tk *ioloop.Task) { f(tk) }) }, true},
+		{"task of another loop", func(f func(context.Context)) error { return other.Go(func(tk *ioloop.Task) { f(tk) }) }, false},
+		{"goroutine", func(f func(context.Context)) error { go f(context.Background()); return nil }, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var mu sync.Mutex
+			var w ioloop.Waiter
+			waiting, went := make(chan struct{}), make(chan struct{})
+			require.NoError(t, tt.begin(func(ctx context.Context) {
+				wait(ctx, &w, &mu, func() { close(waiting) })
+				close(went)
+			}))
+			receive(t, waiting)
+			on(t, other, func() {}) // the task has parked
+			on(t, l, func() {
+				busy, free := make(chan struct{}), make(chan struct{})
+				if err := other.Post(func() { close(busy); <-free }); err != nil {
+					t.Error(err)
+				}
+				<-busy
+				mu.Lock()
+				l.ResumeWaiter(&w, &mu)
+				if mu.TryLock() {
+					t.Error("the lock was not taken again")
+				}
+				within := false
+				select {
+				case <-went:
+					within = true
+				default:
+				}
+				mu.Unlock()
+				if within != tt.within {
+					t.Error("went on within the call:", within)
+				}
+				close(free)
+			})
+			receive(t, went)
+		})
+	}
+}

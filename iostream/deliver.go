@@ -111,9 +111,7 @@ func (s *Stream) resumeReader(data []byte) {
 	s.op = readOp{}
 	s.in.lent = len(data) > 0
 	w.data, w.done = data, true
-	s.mu.Unlock()
-	s.loop.ResumeWaiter(&w.Waiter)
-	s.mu.Lock()
+	s.loop.ResumeWaiter(&w.Waiter, &s.mu)
 }
 
 // callReader calls the callback of the pending read, which gives up the slot.

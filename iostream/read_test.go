@@ -319,6 +319,36 @@ func TestTaskDeadlineEndsARead(t *testing.T) {
 	require.NoError(t, receive(t, done))
 }
 
+// TestTaskOfAnotherLoop: it may read, and goes on on its own loop.
+func TestTaskOfAnotherLoop(t *testing.T) {
+	const messages = 200
+	l, other := startLoop(t, ioloop.Config{}), startLoop(t, ioloop.Config{})
+	s, peer := pair(t, l, "tcp", nil)
+	turns := 0 // of the other loop's, so nothing guards it
+	done := make(chan error, 1)
+	require.NoError(t, other.Go(func(task *ioloop.Task) {
+		for range messages {
+			line, err := s.ReadUntil(task, "\n", 0)
+			if err == nil {
+				_, err = s.Write(line)
+			}
+			if err != nil {
+				done <- err
+				return
+			}
+			turns++
+		}
+		done <- nil
+	}))
+	for range messages {
+		onLoop(t, other, func() { turns++ })
+		send(t, peer, "line\n")
+		expect(t, peer, "line\n")
+	}
+	require.NoError(t, receive(t, done))
+	onLoop(t, other, func() { require.Equal(t, 2*messages, turns) })
+}
+
 func TestContextDerivedFromATaskIsRefused(t *testing.T) {
 	s, peer := pair(t, startLoop(t, ioloop.Config{}), "tcp", nil)
 	send(t, peer, "data\n")
