@@ -231,18 +231,14 @@ func TestWakeWaiter(t *testing.T) {
 // else is only woken, and a task goes on where it belongs.
 func TestResumeWaiter(t *testing.T) {
 	l, other := startNew(t), startNew(t)
-	wait := func(ctx context.Context, w *ioloop.Waiter, mu *sync.Mutex, on func()) {
+	wait := func(ctx context.Context, w *ioloop.Waiter, waiting chan<- struct{}) {
 		if err := w.Begin(ctx); err != nil {
 			t.Error(err)
 		}
-		mu.Lock()
-		on()
-		mu.Unlock()
+		close(waiting)
 		if err := w.Wait(); err != nil {
 			t.Error(err)
 		}
-		mu.Lock()
-		mu.Unlock() //nolint:staticcheck // it must be free
 	}
 	for _, tt := range []struct {
 		name   string
@@ -258,8 +254,10 @@ func TestResumeWaiter(t *testing.T) {
 			var w ioloop.Waiter
 			waiting, went := make(chan struct{}), make(chan struct{})
 			require.NoError(t, tt.begin(func(ctx context.Context) {
-				wait(ctx, &w, &mu, func() { close(waiting) })
+				wait(ctx, &w, waiting)
+				mu.Lock()
 				close(went)
+				mu.Unlock()
 			}))
 			receive(t, waiting)
 			on(t, other, func() {}) // the task has parked
