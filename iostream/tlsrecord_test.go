@@ -147,13 +147,14 @@ func TestTLSWaitSent(t *testing.T) {
 // when only a part of it is there.
 func TestAlertInPieces(t *testing.T) {
 	eachVersion(t, func(t *testing.T, version uint16) {
-		for cut := range 24 {
+		for cut, length := 0, 1; cut < length; cut++ {
 			s, m, peer, secured := secureSim(t, version, nil)
 			peer.setHold(true)
 			send(t, secured, "hello")
 			data := peer.take()
 			require.NoError(t, secured.CloseWrite())
 			alert := peer.take()
+			length = len(alert) // which depends on the cipher
 			m.Arrive(data + alert[:cut])
 			some, err := s.ReadSome(patient(t), 0)
 			require.NoError(t, err)

@@ -173,7 +173,7 @@ func (c *twins) settle() {
 		for k, fd := range c.own {
 			fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN | unix.POLLOUT | unix.POLLRDHUP}}
 			unix.Poll(fds, 0)
-			n, _ := unix.IoctlGetInt(fd, unix.TIOCINQ)
+			n, _ := unix.IoctlGetUint32(fd, unix.TIOCINQ)
 			seen[k] = fmt.Sprint(fds[0].Revents, n)
 		}
 		if seen[0] == seen[1] && seen[1] == seen[2] {
@@ -295,11 +295,11 @@ func (c *twins) remove(pollers []poller.Poller) string {
 func (c *twins) write(n int) {
 	c.arrived = true
 	c.each(func(k int) {
-		before, _ := unix.IoctlGetInt(c.own[k], unix.TIOCINQ)
+		before, _ := unix.IoctlGetUint32(c.own[k], unix.TIOCINQ)
 		n, err := unix.Write(c.peer[k], make([]byte, n))
 		for range 2000 {
-			now, _ := unix.IoctlGetInt(c.own[k], unix.TIOCINQ)
-			if err != nil || now >= before+n {
+			now, _ := unix.IoctlGetUint32(c.own[k], unix.TIOCINQ)
+			if err != nil || int(now-before) >= n {
 				break
 			}
 			time.Sleep(time.Millisecond)

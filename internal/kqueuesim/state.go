@@ -3,6 +3,7 @@
 package kqueuesim
 
 import (
+	"cmp"
 	"encoding/binary"
 
 	"golang.org/x/sys/unix"
@@ -53,7 +54,7 @@ func (h *host) state(fd int) State {
 	unix.Poll(fds, 0)
 	got := func(bits int16) bool { return fds[0].Revents&bits != 0 }
 	s.Readable, s.Writable = got(unix.POLLIN), got(unix.POLLOUT)
-	if n, err := unix.IoctlGetInt(fd, unix.TIOCINQ); err == nil {
+	if n, err := unix.IoctlGetUint32(fd, unix.TIOCINQ); err == nil {
 		s.Input = int64(n)
 	} else if s.Readable {
 		s.Input = 1
@@ -97,8 +98,8 @@ func (s *State) socket(fd int, failed bool) {
 		s.Err = uint32(unix.ECONNRESET)
 	}
 	if size, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF); err == nil && s.Writable {
-		queued, _ := unix.IoctlGetInt(fd, unix.SIOCOUTQ)
-		s.Room = max(1, int64(size-queued))
+		queued, _ := unix.IoctlGetUint32(fd, unix.SIOCOUTQ)
+		s.Room = max(1, int64(size)-int64(queued))
 	}
 }
 
@@ -126,12 +127,13 @@ func (s *State) stream(fd int) {
 	}
 }
 
-// tcpState is the first byte of struct tcp_info.
+// tcpState is the first byte of struct tcp_info, and never 0: then qemu-user has
+// taken the first four for a number and turned them round.
 func tcpState(fd int) (state byte, ok bool) {
 	n, err := unix.GetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
 	var raw [4]byte
 	binary.NativeEndian.PutUint32(raw[:], uint32(n))
-	return raw[0], err == nil
+	return cmp.Or(raw[0], raw[3]), err == nil
 }
 
 // regular: the data of EVFILT_READ is what is left behind the position.

@@ -5,9 +5,10 @@ package pollertest
 import (
 	"flag"
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
+
+	"github.com/eddyloop/eddy/internal/selfexec"
 )
 
 // apartName is the variable that names the test which a process is for.
@@ -22,13 +23,13 @@ func Apart(t *testing.T, test func(t *testing.T), args ...string) {
 		return
 	}
 	t.Parallel()
-	cmd := exec.Command(os.Args[0], append(args, "-test.run="+apartPattern(t.Name()))...)
-	for _, name := range []string{"test.v", "test.timeout"} {
+	args = append(args, "-test.run="+apartPattern(t.Name()))
+	for _, name := range []string{"test.v", "test.short", "test.timeout"} {
 		if f := flag.Lookup(name); f != nil {
-			cmd.Args = append(cmd.Args, "-"+name+"="+f.Value.String())
+			args = append(args, "-"+name+"="+f.Value.String())
 		}
 	}
-	cmd.Env = append(os.Environ(), apartName+"="+t.Name())
+	cmd := selfexec.Command(apartName+"="+t.Name(), args...)
 	out, err := cmd.CombinedOutput()
 	if err != nil || testing.Verbose() {
 		t.Logf("%s", out)
