@@ -49,9 +49,11 @@ func (co *coroutine) Run() {
 		co.begin()
 	}
 	co.state.Store(coRunning)
+	co.loop.inTask = true
 	co.loop.watchdog.switchTo(co)
 	_, alive := co.next()
 	co.loop.watchdog.switchTo(nil)
+	co.loop.inTask = false
 	switch {
 	case !alive || co.leaving:
 		co.state.Store(coEnded)

@@ -75,6 +75,7 @@ type Loop struct {
 	handlers handlerTable
 	tasks    taskList
 	scratch  []byte
+	inTask   bool  // a task runs
 	stopping bool  // tasks are being told to end
 	fault    error // of the poller, which ends Run
 

@@ -112,10 +112,10 @@ func (w *Waiter) Wake() {
 
 // ResumeWaiter is WakeWaiter for a callback of l that has nothing left to do that
 // must come first: a task of l that waits goes on within the call, and saves its
-// way through the queue. The caller holds mu, under which w is woken as always;
-// while the task runs, mu is released.
+// way through the queue. Called by a task, it only wakes. The caller holds mu,
+// under which w is woken as always; while the task runs, mu is released.
 func (l *Loop) ResumeWaiter(w *Waiter, mu sync.Locker) {
-	if w.task == nil || w.task.co.loop != l {
+	if w.task == nil || w.task.co.loop != l || l.inTask {
 		l.WakeWaiter(w)
 		return
 	}

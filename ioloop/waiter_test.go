@@ -227,6 +227,34 @@ func TestWakeWaiter(t *testing.T) {
 	})
 }
 
+// A task does not run inside of another.
+func TestResumeWaiterByATask(t *testing.T) {
+	l := startNew(t)
+	var mu sync.Mutex
+	var w ioloop.Waiter
+	went := make(chan struct{})
+	require.NoError(t, l.Go(func(tk *ioloop.Task) {
+		defer close(went)
+		if err := w.Begin(tk); err != nil {
+			t.Error(err)
+		}
+		if err := w.Wait(); err != nil {
+			t.Error(err)
+		}
+	}))
+	task(t, l, func(*ioloop.Task) {
+		mu.Lock()
+		defer mu.Unlock()
+		l.ResumeWaiter(&w, &mu)
+		select {
+		case <-went:
+			t.Error("went on within the call")
+		default:
+		}
+	})
+	receive(t, went)
+}
+
 // A task of the loop goes on within the call, with the lock released; anyone
 // else is only woken, and a task goes on where it belongs.
 func TestResumeWaiter(t *testing.T) {
