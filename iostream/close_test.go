@@ -386,6 +386,29 @@ func TestIdleTimeout(t *testing.T) {
 	require.True(t, errors.As(err, &e) && e.Timeout())
 }
 
+// TestPanicLeavesTheRest: what a callback that fails has not taken is the
+// stream's own, not what the next stream receives.
+func TestPanicLeavesTheRest(t *testing.T) {
+	l := startLoop(t, ioloop.Config{})
+	one, other := fullWire(), fullWire()
+	s, err := iostream.New(l, one.Transport(), nil)
+	require.NoError(t, err)
+	next, err := iostream.New(l, other.Transport(), nil)
+	require.NoError(t, err)
+	require.NoError(t, s.HandleUntil("\n", 0, func([]byte, error) bool { panic(errPlayed) }))
+	require.NoError(t, next.HandleUntil("\n", 0, func([]byte, error) bool { return true }))
+	quiet(t, l)
+	onLoop(t, l, func() {
+		one.Arrive("first\nthe rest\n")
+		other.Arrive("somebody else's\n")
+	})
+	require.NoError(t, s.WaitClosed(patient(t)))
+	rest, err := s.ReadSome(patient(t), 0)
+	require.NoError(t, err)
+	require.Equal(t, "the rest\n", string(rest))
+	require.NoError(t, next.Close())
+}
+
 func TestPanicInACallbackClosesTheStream(t *testing.T) {
 	for name, fail := range map[string]func(){
 		"panic":  func() { panic(errPlayed) },

@@ -157,6 +157,7 @@ func (w *work) Fail(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.unset(pumping)
+	s.in.own() // before another stream receives into the scratch buffer
 	if s.in.pinned {
 		s.in.pinned, s.in.lent = false, true // whoever failed may have kept them
 	}
