@@ -9,6 +9,8 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/eddyloop/eddy/ioloop"
@@ -66,6 +68,44 @@ func detached(t *testing.T, conn net.Conn) net.Conn {
 	require.Empty(t, rest)
 	t.Cleanup(func() { _ = back.Close() })
 	return back
+}
+
+// O_NONBLOCK belongs to the open file, and so to whoever shares an adopted
+// connection. Here reading a full buffer is followed by another read, for which
+// there is nothing.
+func TestAdoptedConnectionIsMadeBlocking(t *testing.T) {
+	if runtime.GOOS != "linux" || raceEnabled {
+		t.Skip("the calls there go by the flag")
+	}
+	const size = 64 << 10
+	l := startLoop(t, ioloop.Config{})
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer listener.Close()
+	peer, err := net.Dial("tcp", listener.Addr().String())
+	require.NoError(t, err)
+	defer peer.Close()
+	conn, err := listener.Accept()
+	require.NoError(t, err)
+	shared, err := conn.(*net.TCPConn).File()
+	require.NoError(t, err)
+	defer shared.Close()
+	s, err := iostream.Adopt(l, conn, nil)
+	require.NoError(t, err)
+	defer s.Close()
+	shared.Fd()
+	got := make(chan int, 1)
+	require.NoError(t, s.ReadIntoFunc(make([]byte, size+1), func(n int, _ error) { got <- n }))
+	onLoop(t, l, func() { send(t, peer, strings.Repeat("x", size)) }) // so that it comes as a whole
+	quiet(t, l)
+	runtime.GC() // waits for every goroutine
+	require.Empty(t, got)
+	send(t, peer, "y")
+	require.Equal(t, size+1, receive(t, got))
+	_, err = s.Write(make([]byte, 8<<20)) // more than the kernel takes
+	require.NoError(t, err)
+	quiet(t, l)
+	require.NotZero(t, s.Backlog())
 }
 
 func TestAdoptRefuses(t *testing.T) {

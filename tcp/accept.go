@@ -27,6 +27,7 @@ type listener struct {
 	file         os.FileInfo // of a Unix socket that is the server's to remove
 	fd           int
 	shared       bool // it is one of several for its address, one for each loop
+	adopted      bool // somebody else may have the socket
 	worker       *worker
 	loop         *ioloop.Loop
 	registration ioloop.Registration
@@ -36,6 +37,10 @@ type listener struct {
 	pause        time.Duration // the present back-off, 0 when accepting goes well
 	full         bool          // there was no room
 }
+
+// foreign reports whether somebody else may have the socket, who can make it
+// block and give it a lingering close, which its connections inherit.
+func (l *listener) foreign() bool { return l.adopted || l.handedOn.Load() }
 
 // open has a loop accept.
 func (l *listener) open(w *worker) error {

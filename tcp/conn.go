@@ -16,6 +16,7 @@ type accepted struct {
 	srv    *Server
 	worker *worker
 	fd     int
+	own    bool // it comes from a listener that nobody else has
 	stream *iostream.Stream
 }
 
@@ -43,7 +44,11 @@ func (srv *Server) admit(l *listener) (conn *accepted, refusal, err error) {
 	if refusal != nil && srv.Overload == Queue {
 		return nil, nil, refusal
 	}
-	fd, err := socket.Accept(l.fd)
+	accept, own := socket.Accept, !l.foreign()
+	if !own {
+		accept = socket.AcceptShared
+	}
+	fd, err := accept(l.fd)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -56,7 +61,7 @@ func (srv *Server) admit(l *listener) (conn *accepted, refusal, err error) {
 	w.conns++
 	srv.conns++
 	srv.stats.Accepted++
-	return &accepted{srv: srv, worker: w, fd: fd}, nil, nil
+	return &accepted{srv: srv, worker: w, fd: fd, own: own}, nil, nil
 }
 
 // full returns why there is no room for a connection, nil if there is.
@@ -125,7 +130,7 @@ func (c *accepted) drop(err error) {
 func (c *accepted) open() bool {
 	srv := c.srv
 	srv.Socket.setAccepted(c.fd)
-	stream, err := iostream.NewPrepared(c.worker.loop, socket.Prepared(c.fd), &srv.stream)
+	stream, err := c.newStream()
 	if err != nil {
 		c.drop(err)
 		return false
@@ -147,6 +152,13 @@ func (c *accepted) open() bool {
 		stream.CloseWhenIdle()
 	}
 	return true
+}
+
+func (c *accepted) newStream() (*iostream.Stream, error) {
+	if c.own {
+		return iostream.NewPrepared(c.worker.loop, socket.Prepared(c.fd), &c.srv.stream)
+	}
+	return iostream.NewSocket(c.worker.loop, c.fd, &c.srv.stream)
 }
 
 // Run calls Callback, on the loop, or begins with TLS.

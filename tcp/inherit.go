@@ -43,6 +43,7 @@ func (srv *Server) adopt(conn syscall.Conn) (*listener, error) {
 		return nil, err
 	}
 	l := newListener(srv, fd)
+	l.adopted = true
 	if err = checkListening(fd); err == nil {
 		err = socket.Adopt(fd)
 	}

@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -284,6 +285,27 @@ func TestAdopt(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// O_NONBLOCK belongs to the open file, and so to whoever shares an adopted
+// listener: os.File.Fd, which exec.Cmd calls, clears it.
+func TestAdoptedListenerIsMadeBlocking(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	shared, err := listener.(*net.TCPListener).File()
+	require.NoError(t, err)
+	defer shared.Close()
+	srv := &tcp.Server{Handler: lines, Logger: quiet(), Loops: 1}
+	addr, err := srv.Adopt(listener.(*net.TCPListener))
+	require.NoError(t, err)
+	serve(t, srv)
+	for range 3 {
+		shared.Fd()
+		c := dial(t, addr)
+		c.echo("hello\n")
+		runtime.GC() // waits for every goroutine
+		c.Close()
 	}
 }
 

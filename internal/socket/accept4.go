@@ -1,4 +1,4 @@
-//go:build (linux && race) || freebsd || netbsd || openbsd || dragonfly
+//go:build linux || freebsd || netbsd || openbsd || dragonfly
 
 package socket
 
@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Accept takes the next connection of a listener. It goes through package
-// syscall, as x/sys has no accept4 for NetBSD and OpenBSD.
-func Accept(fd int) (int, error) {
+// accept goes through package syscall, as x/sys has no accept4 for NetBSD and
+// OpenBSD.
+func accept(fd int) (int, error) {
 	conn, _, err := syscall.Accept4(fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
 	return conn, err
 }

@@ -8,8 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Accept takes the next connection of a listener. Listeners are non-blocking, so
-// the scheduler need not hear of it, and nobody asks for the peer's address yet.
+// Accept takes the next connection of a listener that nobody else has. It does
+// not block, so the scheduler need not hear of it, and nobody asks for the peer's
+// address yet.
 func Accept(fd int) (int, error) {
 	for {
 		conn, _, errno := syscall.RawSyscall6(unix.SYS_ACCEPT4, uintptr(fd), 0, 0, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)

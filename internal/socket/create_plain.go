@@ -28,10 +28,10 @@ func Stream(domain int) (int, error) {
 	return fd, nil
 }
 
-// Accept takes the next connection of a listener. The fork lock is not held:
-// accept might block if somebody has made the listener blocking. Whether the
-// connection inherits the listener's flags differs, so all are set.
-func Accept(fd int) (int, error) {
+// accept does not hold the fork lock: it might block if somebody has made the
+// listener blocking. Whether the connection inherits the listener's flags
+// differs, so all are set.
+func accept(fd int) (int, error) {
 	conn, _, err := unix.Accept(fd)
 	if err != nil {
 		return -1, err

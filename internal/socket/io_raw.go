@@ -10,22 +10,23 @@ import (
 )
 
 // The calls of every message bypass the scheduler's bookkeeping, which costs
-// more than the calls themselves: on a non-blocking descriptor they cannot
-// block. No call moves more than MaxBytes bytes, so that the processor is not
-// held for long either. The race detector's build uses io_plain.go, whose calls
+// more than the calls themselves. Each says MSG_DONTWAIT: O_NONBLOCK belongs to
+// the open file, and whoever shares that may take it away. No call moves more
+// than MaxBytes bytes, so that the processor is not held for long either. The
+// race detector's build uses io_plain.go, whose calls
 // tell the detector of the memory they touch.
 
 // Read reads up to len(p) and at most MaxBytes bytes from a socket; 0 is the
 // end of the stream. It is recvfrom, which passes fewer layers than read.
 func Read(fd int, p []byte) (int, error) {
 	p = p[:min(len(p), MaxBytes)]
-	return retry(unix.SYS_RECVFROM, fd, unsafe.Pointer(unsafe.SliceData(p)), len(p), 0)
+	return retry(unix.SYS_RECVFROM, fd, unsafe.Pointer(unsafe.SliceData(p)), len(p), unix.MSG_DONTWAIT)
 }
 
 // Send writes some of p to a socket, without SIGPIPE.
 func Send(fd int, p []byte) (int, error) {
 	p = p[:min(len(p), MaxBytes)]
-	return retry(unix.SYS_SENDTO, fd, unsafe.Pointer(unsafe.SliceData(p)), len(p), sendFlags)
+	return retry(unix.SYS_SENDTO, fd, unsafe.Pointer(unsafe.SliceData(p)), len(p), sendFlags|unix.MSG_DONTWAIT)
 }
 
 // SendVector writes some of bufs, in order, to a socket, without SIGPIPE.
@@ -46,7 +47,7 @@ func SendVector(fd int, bufs [][]byte) (int, error) {
 	}
 	header.Iov = &vector[0]
 	header.SetIovlen(count)
-	return retry(unix.SYS_SENDMSG, fd, unsafe.Pointer(&header), sendFlags, 0)
+	return retry(unix.SYS_SENDMSG, fd, unsafe.Pointer(&header), sendFlags|unix.MSG_DONTWAIT, 0)
 }
 
 // ClosePromptly is Close for a socket whose SO_LINGER is off, which does not

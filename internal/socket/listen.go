@@ -117,3 +117,12 @@ func RemoveFile(addr net.Addr, file os.FileInfo) {
 		_ = unix.Unlink(addr.String())
 	}
 }
+
+// AcceptShared is Accept for a listener that others have too. O_NONBLOCK is
+// theirs as well, and they may have taken it away: os.File.Fd does.
+func AcceptShared(fd int) (int, error) {
+	if err := unix.SetNonblock(fd, true); err != nil {
+		return -1, err
+	}
+	return accept(fd)
+}
