@@ -39,9 +39,6 @@ func main() {
 			}()
 		}
 	case "netconn":
-		if _, ok := any((*iostream.Stream)(nil)).(netConner); !ok {
-			peer.Skip("Stream has no NetConn yet")
-		}
 		srv.Callback = netConn
 	default:
 		peer.Skip("no style " + *style)
@@ -107,14 +104,11 @@ func broadcast(s *iostream.Stream) {
 	})
 }
 
-// netConner is what a Stream is once it has the method.
-type netConner interface{ NetConn() net.Conn }
-
 // netConn is the server of package net on a stream.
 func netConn(s *iostream.Stream) {
 	serve := map[string]func(net.Conn, int){"raw": connecho.Raw, "line": connecho.Line}[*peer.Mode]
 	go func() {
 		defer s.Close()
-		serve(any(s).(netConner).NetConn(), 4096)
+		serve(s.NetConn(), 4096)
 	}()
 }
