@@ -18,6 +18,7 @@ func Peer(int) (pid, uid, gid int, err error) { return 0, 0, 0, errors.ErrUnsupp
 func Adopt(int) error                              { return errors.ErrUnsupported }
 func Duplicate(int) (int, error)                   { return -1, errors.ErrUnsupported }
 func Accept(int) (int, error)                      { return -1, errors.ErrUnsupported }
+func AcceptShared(int) (int, error)                { return -1, errors.ErrUnsupported }
 func Connected(int) error                          { return errors.ErrUnsupported }
 func Read(int, []byte) (int, error)                { return 0, errors.ErrUnsupported }
 func SendVector(int, [][]byte) (int, error)        { return 0, errors.ErrUnsupported }
