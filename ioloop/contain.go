@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
-
-	"github.com/eddyloop/eddy/poller"
 )
 
 // ErrGoexit is what a [Failer] is told when user code ended its callback with
@@ -44,20 +42,6 @@ func (l *Loop) call(r Runner) {
 	}()
 	l.watchdog.enter()
 	r.Run()
-	l.watchdog.leave()
-	returned = true
-}
-
-// handle runs the handler of an event, contained.
-func (l *Loop) handle(h Handler, ready poller.Interest, hints poller.Hint) {
-	returned := false
-	defer func() {
-		if !returned {
-			l.contain(h, recover())
-		}
-	}()
-	l.watchdog.enter()
-	h.HandleEvent(ready, hints)
 	l.watchdog.leave()
 	returned = true
 }

@@ -141,7 +141,21 @@ func (l *Loop) showLife() {
 // before its handler was removed, or its interest changed.
 func (l *Loop) dispatch() {
 	for l.eventPos < l.eventEnd {
-		event := l.events[l.eventPos]
+		l.dispatchContained()
+	}
+}
+
+// dispatchContained goes on until a handler fails. Containing all of them at once
+// spares each event a frame.
+func (l *Loop) dispatchContained() {
+	var running Handler
+	defer func() {
+		if running != nil {
+			l.contain(running, recover())
+		}
+	}()
+	for l.eventPos < l.eventEnd {
+		event := &l.events[l.eventPos]
 		l.eventPos++
 		s := l.handlers.find(event.Token)
 		if s == nil {
@@ -149,7 +163,11 @@ func (l *Loop) dispatch() {
 		}
 		if ready := event.Ready & s.interest; ready != 0 {
 			l.counters.callbacks++
-			l.handle(s.handler, ready, event.Hints)
+			running = s.handler
+			l.watchdog.enter()
+			running.HandleEvent(ready, event.Hints)
+			l.watchdog.leave()
+			running = nil
 		}
 	}
 }

@@ -66,22 +66,9 @@ func (w *Waiter) Begin(ctx context.Context) error {
 // Wait returns nil once Wake has been called, or the context's error if that
 // comes first.
 func (w *Waiter) Wait() error {
-	if w.task != nil {
-		return w.suspend()
+	if w.task == nil {
+		return w.block()
 	}
-	for !w.woken.Load() {
-		select {
-		case <-w.ready: // may be left over from an earlier use
-		case <-w.ctx.Done():
-			if !w.woken.Load() {
-				return w.ctx.Err()
-			}
-		}
-	}
-	return nil
-}
-
-func (w *Waiter) suspend() error {
 	co := w.task.co
 	for {
 		co.look()
@@ -94,6 +81,19 @@ func (w *Waiter) suspend() error {
 		}
 		co.park()
 	}
+}
+
+func (w *Waiter) block() error {
+	for !w.woken.Load() {
+		select {
+		case <-w.ready: // may be left over from an earlier use
+		case <-w.ctx.Done():
+			if !w.woken.Load() {
+				return w.ctx.Err()
+			}
+		}
+	}
+	return nil
 }
 
 // Wake ends the Wait, from any goroutine. A second call has no effect.

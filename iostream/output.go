@@ -86,6 +86,9 @@ func extend(c, p []byte) []byte {
 
 // slices returns what is queued, and p behind it, for one Transport.Write.
 func (q *output) slices(p []byte) [][]byte {
+	if len(p) == 0 && q.head == 0 {
+		return q.chunks
+	}
 	v := q.vector[:0]
 	for i, c := range q.chunks {
 		if i == 0 {
@@ -104,6 +107,7 @@ func (q *output) slices(p []byte) [][]byte {
 // is queued.
 func (q *output) consume(n int) (excess int) {
 	clear(q.vector)
+	q.vector = q.vector[:0]
 	done := 0
 	for done < len(q.chunks) {
 		left := len(q.chunks[done]) - q.head
@@ -122,7 +126,11 @@ func (q *output) consume(n int) (excess int) {
 		q.size -= n
 		n = 0
 	}
-	q.chunks = q.chunks[:copy(q.chunks, q.chunks[done:])]
+	if done == len(q.chunks) { // nearly always
+		q.chunks = q.chunks[:0]
+	} else if done > 0 {
+		q.chunks = q.chunks[:copy(q.chunks, q.chunks[done:])]
+	}
 	return n
 }
 

@@ -68,6 +68,10 @@ func (t *socketTransport) Read(p []byte) (int, error) {
 }
 
 func (t *socketTransport) Write(bufs [][]byte) (int, error) {
+	if len(bufs) == 1 { // nearly always
+		n, err := socket.Send(int(t.fd), bufs[0])
+		return writeOutcome(n, min(len(bufs[0]), socket.MaxBytes), err)
+	}
 	n, err := socket.SendVector(int(t.fd), bufs)
 	return writeOutcome(n, socket.Attempt(bufs), err)
 }

@@ -28,8 +28,8 @@ type Transport interface {
 
 	// Write takes bytes from bufs in order and returns how many, with
 	// ErrWouldBlock if it can take no more now, or what failed. Fewer than all
-	// and nil means that it may take more in a further call. It does not keep
-	// the slices.
+	// and nil means that it may take more in a further call. It neither
+	// keeps the slices nor changes bufs.
 	Write(bufs [][]byte) (int, error)
 
 	// Probe says what the next Read would come to, consuming nothing: nil if

@@ -141,9 +141,12 @@ func (s *Stream) flush(p []byte) {
 	if s.is(closed|writeEnded) || !s.is(attached) || s.out == nil && len(p) == 0 && !s.is(layered) {
 		return
 	}
-	err := s.handOn(p)
-	if s.is(layered) && s.out != nil {
-		s.out.unsent = s.transport.(Layer).Unsent() // also after an error: what counts as sent?
+	var err error
+	if s.out != nil || len(p) > 0 {
+		err = s.writeQueue(p)
+	}
+	if s.is(layered) {
+		err = s.flushLayer(err)
 	}
 	switch err {
 	case nil:
@@ -165,18 +168,17 @@ func (s *Stream) flush(p []byte) {
 	}
 }
 
-// handOn hands what is queued, and p behind it, to the transport, and has a
-// layer hand on what it holds itself.
-func (s *Stream) handOn(p []byte) error {
-	if s.out != nil || len(p) > 0 {
-		if err := s.writeQueue(p); err != nil {
-			return err
-		}
+// flushLayer has a layer hand on what it holds itself, unless writing to it has
+// failed.
+func (s *Stream) flushLayer(err error) error {
+	layer := s.transport.(Layer)
+	if err == nil {
+		err = layer.Flush()
 	}
-	if s.is(layered) {
-		return s.transport.(Layer).Flush()
+	if s.out != nil {
+		s.out.unsent = layer.Unsent() // also after an error: what counts as sent?
 	}
-	return nil
+	return err
 }
 
 // writeQueue writes until all is out, the transport blocks, or the budget is
@@ -327,19 +329,31 @@ func (s *Stream) trySent(name string, index int64) (bool, error) {
 }
 
 // await waits for w to be completed. If the context comes first, w is
-// withdrawn; when both come at once, completion wins. It is deferred because a
+// withdrawn; when both come at once, completion wins. That is deferred because a
 // task whose loop stops may be unwound from inside of Wait.
 func (s *Stream) await(name string, w *waitOp) (err error) {
+	completed := false
 	defer func() {
-		s.mu.Lock()
-		if !w.done {
-			s.withdraw(w)
-		} else {
-			err = w.err
+		if !completed {
+			err = s.giveUp(w, err)
 		}
-		s.mu.Unlock()
 	}()
-	return opError(name, w.Wait())
+	if err = opError(name, w.Wait()); err == nil {
+		completed = true // what was stored before Wake is there to see
+		err = w.err
+	}
+	return err
+}
+
+// giveUp withdraws w, unless it is completed after all.
+func (s *Stream) giveUp(w *waitOp, err error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if w.done {
+		return w.err
+	}
+	s.withdraw(w)
+	return err
 }
 
 func (s *Stream) withdraw(w *waitOp) {

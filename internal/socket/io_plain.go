@@ -33,9 +33,6 @@ func Send(fd int, p []byte) (int, error) {
 
 // SendVector writes some of bufs, in order, to a socket, without SIGPIPE.
 func SendVector(fd int, bufs [][]byte) (int, error) {
-	if len(bufs) == 1 {
-		return Send(fd, bufs[0])
-	}
 	bufs = clip(bufs)
 	for {
 		n, err := unix.SendmsgBuffers(fd, bufs, nil, nil, sendFlags)

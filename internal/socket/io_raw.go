@@ -19,21 +19,30 @@ import (
 // Read reads up to len(p) and at most MaxBytes bytes from a socket; 0 is the
 // end of the stream. It is recvfrom, which passes fewer layers than read.
 func Read(fd int, p []byte) (int, error) {
-	p = p[:min(len(p), MaxBytes)]
-	return retry(unix.SYS_RECVFROM, fd, unsafe.Pointer(unsafe.SliceData(p)), len(p), unix.MSG_DONTWAIT)
+	n := min(len(p), MaxBytes)
+	for {
+		r, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd),
+			uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(n), unix.MSG_DONTWAIT, 0, 0)
+		if errno != unix.EINTR {
+			return outcome(r, errno)
+		}
+	}
 }
 
 // Send writes some of p to a socket, without SIGPIPE.
 func Send(fd int, p []byte) (int, error) {
-	p = p[:min(len(p), MaxBytes)]
-	return retry(unix.SYS_SENDTO, fd, unsafe.Pointer(unsafe.SliceData(p)), len(p), sendFlags|unix.MSG_DONTWAIT)
+	n := min(len(p), MaxBytes)
+	for {
+		r, _, errno := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(fd),
+			uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(n), sendFlags|unix.MSG_DONTWAIT, 0, 0)
+		if errno != unix.EINTR {
+			return outcome(r, errno)
+		}
+	}
 }
 
 // SendVector writes some of bufs, in order, to a socket, without SIGPIPE.
 func SendVector(fd int, bufs [][]byte) (int, error) {
-	if len(bufs) == 1 {
-		return Send(fd, bufs[0])
-	}
 	var vector [maxVector]unix.Iovec
 	var header unix.Msghdr
 	count, left := 0, MaxBytes
@@ -47,7 +56,13 @@ func SendVector(fd int, bufs [][]byte) (int, error) {
 	}
 	header.Iov = &vector[0]
 	header.SetIovlen(count)
-	return retry(unix.SYS_SENDMSG, fd, unsafe.Pointer(&header), sendFlags|unix.MSG_DONTWAIT, 0)
+	for {
+		r, _, errno := syscall.RawSyscall(unix.SYS_SENDMSG, uintptr(fd),
+			uintptr(unsafe.Pointer(&header)), sendFlags|unix.MSG_DONTWAIT)
+		if errno != unix.EINTR {
+			return outcome(r, errno)
+		}
+	}
 }
 
 // ClosePromptly is Close for a socket whose SO_LINGER is off, which does not
@@ -59,17 +74,12 @@ func ClosePromptly(fd int) error {
 	return nil
 }
 
-func retry(trap uintptr, fd int, p unsafe.Pointer, n, flags int) (int, error) {
-	for {
-		r, _, errno := syscall.RawSyscall6(trap, uintptr(fd), uintptr(p), uintptr(n), uintptr(flags), 0, 0)
-		switch errno {
-		case 0:
-			return int(r), nil
-		case unix.EINTR:
-		case unix.EAGAIN:
-			return 0, errAgain
-		default:
-			return 0, errno
-		}
+func outcome(r uintptr, errno unix.Errno) (int, error) {
+	switch errno {
+	case 0:
+		return int(r), nil
+	case unix.EAGAIN:
+		return 0, errAgain
 	}
+	return 0, errno
 }
