@@ -7,14 +7,14 @@ import (
 )
 
 // A coroutine is parked (waits for unpark), queued (will be resumed in a step),
-// running, notified (running, and an unpark has come since it was resumed), or
-// ended.
+// ended, running, or notified (running, and an unpark has come since it was
+// resumed).
 const (
 	coParked int32 = iota
 	coQueued
+	coEnded
 	coRunning
 	coNotified
-	coEnded
 )
 
 // coroutine carries a task. It is the Runner that resumes it: the loop's queue
@@ -150,10 +150,7 @@ func (co *coroutine) park() { co.yield(struct{}{}) }
 
 // running is true if the task runs. Whether the caller is the task nobody can
 // tell; but if it does not run, the caller is someone else.
-func (co *coroutine) running() bool {
-	state := co.state.Load()
-	return state == coRunning || state == coNotified
-}
+func (co *coroutine) running() bool { return co.state.Load() >= coRunning }
 
 // check returns the error of t, which is the task or a view of it, before it
 // waits. When the loop stops, a task is told once; if it waits again it is unwound,
@@ -161,9 +158,6 @@ func (co *coroutine) running() bool {
 // calls still run, and waits in them return at once.
 func (co *coroutine) check(t *Task) error {
 	if !co.loop.stopping {
-		if !t.ended.Load() {
-			return nil // spares the lock
-		}
 		return t.Err()
 	}
 	if co.told && !co.leaving {

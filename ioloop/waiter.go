@@ -38,6 +38,9 @@ func CheckContext(ctx context.Context) error {
 		if !task.co.running() {
 			return ErrTaskContext
 		}
+		if !task.ended.Load() { // as all tasks have when the loop stops
+			return nil
+		}
 		return task.co.check(task)
 	}
 	if ctx == nil {

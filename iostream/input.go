@@ -61,9 +61,12 @@ func (in *input) borrow(b []byte) { *in = input{data: b, borrowed: true, pinned:
 
 // own moves borrowed bytes to a buffer of the stream's own.
 func (in *input) own() {
-	if !in.borrowed {
-		return
+	if in.borrowed {
+		in.copyOut()
 	}
+}
+
+func (in *input) copyOut() {
 	rest := in.bytes()
 	*in = input{pinned: in.pinned}
 	if len(rest) > 0 {

@@ -1,6 +1,7 @@
 package iostream
 
 import (
+	"bytes"
 	"strings"
 	"sync"
 	"unsafe"
@@ -120,7 +121,12 @@ func (op *readOp) within(end int) (int, error) {
 // start of a delimiter, so that every byte is looked at once.
 func (op *readOp) matchDelimiter(b []byte) (int, error) {
 	from := max(0, int(op.scanned)-len(op.delim)+1)
-	i := strings.Index(unsafe.String(unsafe.SliceData(b), len(b))[from:], op.delim)
+	var i int
+	if len(op.delim) == 1 {
+		i = bytes.IndexByte(b[from:], op.delim[0])
+	} else {
+		i = strings.Index(unsafe.String(unsafe.SliceData(b), len(b))[from:], op.delim)
+	}
 	if i >= 0 {
 		op.scanned = int32(from + i + len(op.delim) - 1) // another look finds it at once
 		return op.within(from + i + len(op.delim))

@@ -25,12 +25,7 @@ const corkLimit = 16 << 10
 // os.ErrDeadlineExceeded.
 func (s *Stream) Write(p []byte) (int, error) {
 	s.mu.Lock()
-	n, err := s.accept(p)
-	s.mu.Unlock()
-	return n, err
-}
-
-func (s *Stream) accept(p []byte) (int, error) {
+	defer s.mu.Unlock()
 	if s.is(finWanted | writeEnded | closed | writeExpired) {
 		return 0, opError("write", s.refusal())
 	}
@@ -266,13 +261,13 @@ func (s *Stream) Flush(ctx context.Context) error { return s.waitSent(ctx, "flus
 func (s *Stream) Room(ctx context.Context) error {
 	for {
 		s.mu.Lock()
+		if s.backlog() <= s.config.highWaterMark() && !s.is(finWanted|writeEnded|closed) {
+			s.mu.Unlock()
+			return opError("room", ioloop.CheckContext(ctx)) // nearly always
+		}
 		err := s.writeEnd()
 		index := s.roomIndex()
 		s.mu.Unlock()
-		if err == nil && index == 0 {
-			err = ioloop.CheckContext(ctx)
-			return opError("room", err)
-		}
 		if err != nil {
 			return opError("room", err)
 		}
