@@ -21,6 +21,7 @@ func Accept(int) (int, error)                      { return -1, errors.ErrUnsupp
 func AcceptShared(int) (int, error)                { return -1, errors.ErrUnsupported }
 func Connected(int) error                          { return errors.ErrUnsupported }
 func Read(int, []byte) (int, error)                { return 0, errors.ErrUnsupported }
+func Send(int, []byte) (int, error)                { return 0, errors.ErrUnsupported }
 func SendVector(int, [][]byte) (int, error)        { return 0, errors.ErrUnsupported }
 func Peek(int) (int, error)                        { return 0, errors.ErrUnsupported }
 func CloseWrite(int) error                         { return errors.ErrUnsupported }
@@ -42,7 +43,10 @@ func ReusePort(int) error                          { return errors.ErrUnsupporte
 func IsStream(int) error                           { return errors.ErrUnsupported }
 func Listening(int) bool                           { return false }
 
-const Inherits = false
+const (
+	Inherits = false
+	MaxBytes = 0
+)
 
 func (o *Options) Set(int, bool) error { return errors.ErrUnsupported }
 func (o *Options) SetTCP(int) error    { return errors.ErrUnsupported }
