@@ -8,7 +8,7 @@ import (
 // Stats are the numbers of a loop since it was made.
 type Stats struct {
 	Turns       uint64        // rounds of looking for events and running what follows
-	Wakeups     uint64        // times that the loop blocked in the kernel
+	Wakeups     uint64        // waits for events in which the loop was ready to block
 	Events      uint64        // descriptors reported ready
 	Callbacks   uint64        // handlers, posted functions, resumed tasks and timers run
 	Failures    uint64        // panics and Goexits contained

@@ -55,13 +55,19 @@ func (l *Loop) isClosing() bool {
 	return l.closing
 }
 
-// wait fetches the events of the next turn. It looks without blocking first,
-// in a call that the scheduler does not notice: a busy loop finds something,
-// and an entry into the scheduler costs more than the system call.
+// wait fetches the events of the next turn. A busy loop looks without blocking
+// first, in a call that the scheduler does not notice: it finds something, and an
+// entry into the scheduler costs more than the system call. After a turn of one
+// event there is hardly ever another yet, and the look would be for nothing.
 func (l *Loop) wait() {
-	n, err := l.poller.Wait(l.events, 0)
+	var n int
+	var err error
+	busy := l.eventEnd != 1
+	if busy {
+		n, err = l.poller.Wait(l.events, 0)
+	}
 	if n == 0 && err == nil && !l.yield() {
-		if timeout := l.sleep(); timeout != 0 {
+		if timeout := l.sleep(); timeout != 0 || !busy {
 			l.counters.wakeups++
 			n, err = l.poller.Wait(l.events, timeout)
 			l.wakeUp()
