@@ -19,19 +19,21 @@ const (
 
 // coroutine carries a task. It is the Runner that resumes it: the loop's queue
 // does, or a callback by ResumeWaiter, so tasks never run inside of one another.
+//
+// What a switch needs comes first: between two messages of a connection its memory
+// leaves the processor's cache, and each line fetched anew costs as much as the
+// switch itself.
 type coroutine struct {
-	loop  *Loop
-	root  Task
-	fn    func(*Task)
-	state atomic.Int32
-
-	next  func() (struct{}, bool)
-	stop  func()
-	yield func(struct{}) bool
-
+	loop    *Loop
+	next    func() (struct{}, bool)
+	yield   func(struct{}) bool
+	state   atomic.Int32
 	told    bool // a wait has returned because the loop stops
 	leaving bool // the task is being unwound by the loop, or has ended by Goexit
+	root    Task
 
+	fn              func(*Task)
+	stop            func()
 	prev, following *coroutine
 	goroutine       []byte // what stack traces call it, for the watchdog
 }
@@ -43,12 +45,17 @@ func newCoroutine(l *Loop, fn func(*Task)) *coroutine {
 	return co
 }
 
-// Run resumes the task until it parks or ends.
+// Run is called by the loop's queue.
 func (co *coroutine) Run() {
 	if co.next == nil {
 		co.begin()
 	}
 	co.state.Store(coRunning)
+	co.resume()
+}
+
+// resume lets the task, whose state is running, go on until it parks or ends.
+func (co *coroutine) resume() {
 	co.loop.inTask = true
 	co.loop.watchdog.switchTo(co)
 	_, alive := co.next()

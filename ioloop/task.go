@@ -34,7 +34,8 @@ var ErrTaskContext = errors.New("ioloop: context belongs to a task but cannot su
 // only. All other methods may be called from any goroutine.
 type Task struct {
 	co     *coroutine
-	parent *Task // nil: the task itself, not a WithTimeout view of it
+	ended  atomic.Bool // err is set
+	parent *Task       // nil: the task itself, not a WithTimeout view of it
 
 	mu       sync.Mutex
 	err      error
@@ -42,7 +43,6 @@ type Task struct {
 	deadline time.Time
 	timer    *Timer             // of a view that has not ended
 	children map[*Task]struct{} // views that have not ended
-	ended    atomic.Bool        // err is set
 }
 
 // Go starts fn as a task in the loop's next step. A panic in fn is contained and

@@ -23,10 +23,16 @@ import (
 // A Waiter may be used again after its Wait has returned nil, and after an error
 // once it is certain that nobody will call Wake for it. The zero value is ready.
 type Waiter struct {
+	task    *Task // nil: a goroutine waits
+	woken   atomic.Bool
+	blocked *blocked // of goroutines, kept for the next use
+}
+
+// blocked is what a goroutine waits with. It is apart so that the Waiter of a task
+// is small.
+type blocked struct {
 	ctx   context.Context
-	task  *Task
-	woken atomic.Bool
-	ready chan struct{} // of goroutines, kept for the next use
+	ready chan struct{}
 }
 
 // CheckContext returns the error that a waiting method returns at once, also
@@ -57,13 +63,19 @@ func (w *Waiter) Begin(ctx context.Context) error {
 	if err := CheckContext(ctx); err != nil {
 		return err
 	}
-	w.ctx = ctx
 	w.task, _ = ctx.(*Task)
 	w.woken.Store(false)
-	if w.task == nil && w.ready == nil {
-		w.ready = make(chan struct{}, 1)
+	if w.task == nil {
+		w.enter(ctx)
 	}
 	return nil
+}
+
+func (w *Waiter) enter(ctx context.Context) {
+	if w.blocked == nil {
+		w.blocked = &blocked{ready: make(chan struct{}, 1)}
+	}
+	w.blocked.ctx = ctx
 }
 
 // Wait returns nil once Wake has been called, or the context's error if that
@@ -87,12 +99,14 @@ func (w *Waiter) Wait() error {
 }
 
 func (w *Waiter) block() error {
+	ctx := w.blocked.ctx
+	defer func() { w.blocked.ctx = nil }() // it may hold much
 	for !w.woken.Load() {
 		select {
-		case <-w.ready: // may be left over from an earlier use
-		case <-w.ctx.Done():
+		case <-w.blocked.ready: // may be left over from an earlier use
+		case <-ctx.Done():
 			if !w.woken.Load() {
-				return w.ctx.Err()
+				return ctx.Err()
 			}
 		}
 	}
@@ -101,14 +115,14 @@ func (w *Waiter) block() error {
 
 // Wake ends the Wait, from any goroutine. A second call has no effect.
 func (w *Waiter) Wake() {
-	task, ready := w.task, w.ready
+	task, blocked := w.task, w.blocked
 	w.woken.Store(true) // from here on w may be in use again
 	if task != nil {
 		task.co.unpark()
 		return
 	}
 	select {
-	case ready <- struct{}{}:
+	case blocked.ready <- struct{}{}:
 	default:
 	}
 }
@@ -124,12 +138,12 @@ func (l *Loop) ResumeWaiter(w *Waiter, mu sync.Locker) {
 	}
 	co := w.task.co
 	w.woken.Store(true)
-	if !co.state.CompareAndSwap(coParked, coQueued) {
+	if !co.state.CompareAndSwap(coParked, coRunning) {
 		co.unpark()
 		return
 	}
 	mu.Unlock()
-	co.Run()
+	co.resume()
 	mu.Lock()
 }
 

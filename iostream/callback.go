@@ -103,7 +103,7 @@ func (s *Stream) submitInto(kind readKind, p []byte, fn func(int, error)) error 
 	w.into, w.intoFn = p, fn
 	err := s.start(&readOp{kind: kind, size: int32(min(len(p), 1)), wait: w})
 	if err != nil {
-		w.release()
+		w.releaseInto()
 	}
 	return err
 }

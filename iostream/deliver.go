@@ -127,7 +127,7 @@ func (s *Stream) callReader(data []byte, err error) {
 		fn(data, err)
 	default:
 		wait.intoFn(wait.filled, err)
-		wait.release()
+		wait.releaseInto()
 	}
 	s.mu.Lock()
 	s.in.pinned = false
@@ -139,7 +139,7 @@ const eachBatch = 32
 // callEach calls the callback of a repeating read, which keeps the slot
 // meanwhile, and goes on with the results that are there already.
 func (s *Stream) callEach(data []byte) {
-	op, each := &s.op, s.op.each
+	op, each, most := &s.op, s.op.each, s.config.highWaterMark()
 	op.running, s.in.pinned = true, true
 	for left := eachBatch; left > 0; left-- {
 		s.mu.Unlock()
@@ -151,7 +151,7 @@ func (s *Stream) callEach(data []byte) {
 			break
 		}
 		n := -1
-		if left > 1 && s.in.len() > 0 && !s.paused() {
+		if left > 1 && s.in.len() > 0 && s.backlog() <= most {
 			n, _ = op.match(s.in.bytes())
 		}
 		if n < 0 {

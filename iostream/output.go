@@ -38,19 +38,33 @@ func (q *output) append(p []byte) {
 	if len(p) == 0 {
 		return
 	}
+	if q.squeeze(p) {
+		return
+	}
 	q.size += len(p)
 	if last := len(q.chunks) - 1; last >= 0 {
 		c := q.chunks[last]
-		if cap(c)-len(c) >= len(p) {
-			q.chunks[last] = append(c, p...)
-			return
-		}
 		if len(c)+len(p) <= chunkSize {
 			q.chunks[last] = extend(c, p)
 			return
 		}
 	}
 	q.begin(p)
+}
+
+// squeeze queues a copy of p if the last chunk has room.
+func (q *output) squeeze(p []byte) bool {
+	last := len(q.chunks) - 1
+	if last < 0 {
+		return false
+	}
+	c := q.chunks[last]
+	if cap(c)-len(c) < len(p) {
+		return false
+	}
+	q.chunks[last] = append(c, p...)
+	q.size += len(p)
+	return true
 }
 
 // begin queues a copy of p as a new chunk.

@@ -169,47 +169,59 @@ func (s *Stream) listen() {
 	}
 }
 
-// read does a read that waits. The slot is taken only if it has to.
+// read does a read that waits. While it does, little stands on the stack, which
+// a task finds out of the cache when it goes on.
 func (s *Stream) read(ctx context.Context, op *readOp, size int) ([]byte, error) {
+	data, w, err := s.tryRead(ctx, op, size)
+	if w != nil {
+		err = s.await(readNames[op.kind], w)
+		data = w.data
+		w.release()
+	}
+	return data, err
+}
+
+// tryRead does a read that need not wait. Otherwise it puts the read into the slot,
+// and returns what to wait for.
+func (s *Stream) tryRead(ctx context.Context, op *readOp, size int) ([]byte, *waitOp, error) {
 	if err := op.setSize(s.config, size); err != nil {
-		return nil, opError(readNames[op.kind], err)
+		return nil, nil, opError(readNames[op.kind], err)
 	}
 	if err := ioloop.CheckContext(ctx); err != nil {
-		return nil, opError(readNames[op.kind], err)
+		return nil, nil, opError(readNames[op.kind], err)
 	}
 	s.mu.Lock()
 	if err := s.begin(op); err != nil {
 		s.mu.Unlock()
-		return nil, err
+		return nil, nil, err
 	}
 	if s.in.len() > 0 || op.size == 0 || s.readEnd() != nil {
 		s.in.own()
 		if data, err, ok := s.outcome(op); ok {
 			s.in.lent = len(data) > 0
 			s.mu.Unlock()
-			return data, err
+			return data, nil, err
 		}
 	}
-	return s.waitRead(ctx, op)
+	w := waitOps.Get().(*waitOp)
+	err := s.occupy(ctx, op, w)
+	s.mu.Unlock()
+	if err != nil {
+		w.release()
+		return nil, nil, err
+	}
+	return nil, w, nil
 }
 
-// waitRead puts a read into the slot and waits, having released the lock.
-func (s *Stream) waitRead(ctx context.Context, op *readOp) ([]byte, error) {
-	w := waitOps.Get().(*waitOp)
-	name := readNames[op.kind]
+// occupy puts a read that has to wait into the slot.
+func (s *Stream) occupy(ctx context.Context, op *readOp, w *waitOp) error {
 	if err := w.Begin(ctx); err != nil {
-		s.mu.Unlock()
-		w.release()
-		return nil, opError(name, err)
+		return opError(readNames[op.kind], err)
 	}
+	op.wait = w
 	s.op = *op
-	s.op.wait = w
 	s.listen()
-	s.mu.Unlock()
-	err := s.await(name, w)
-	data := w.data
-	w.release()
-	return data, err
+	return nil
 }
 
 func (s *Stream) readInto(ctx context.Context, kind readKind, p []byte) (int, error) {
@@ -218,31 +230,19 @@ func (s *Stream) readInto(ctx context.Context, kind readKind, p []byte) (int, er
 		return 0, opError(name, err)
 	}
 	w := waitOps.Get().(*waitOp)
-	defer w.release()
+	defer w.releaseInto()
 	w.into = p
 	op := readOp{kind: kind, wait: w}
 	s.mu.Lock()
-	err := s.begin(&op)
+	err, done := s.begin(&op), true
 	if err == nil {
-		var ok bool
-		if _, err, ok = s.outcome(&op); !ok {
-			err = s.waitInto(ctx, &op)
-			return w.filled, err
+		if _, err, done = s.outcome(&op); !done {
+			err = s.occupy(ctx, &op, w)
 		}
 	}
 	s.mu.Unlock()
-	return w.filled, err
-}
-
-// waitInto is waitRead for a read into the caller's buffer.
-func (s *Stream) waitInto(ctx context.Context, op *readOp) error {
-	name := readNames[op.kind]
-	if err := op.wait.Begin(ctx); err != nil {
-		s.mu.Unlock()
-		return opError(name, err)
+	if err == nil && !done {
+		err = s.await(name, w)
 	}
-	s.op = *op
-	s.listen()
-	s.mu.Unlock()
-	return s.await(name, op.wait)
+	return w.filled, err
 }

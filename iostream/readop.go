@@ -46,6 +46,9 @@ type readOp struct {
 
 // waitOp is a waiting call, or a read into a caller's buffer: what it waits
 // with and where its outcome goes.
+//
+// Of one that a task waits with and that succeeds, only the first 64 bytes are
+// touched, a cache line; the size makes it begin at one.
 type waitOp struct {
 	ioloop.Waiter
 	done   bool
@@ -54,14 +57,23 @@ type waitOp struct {
 	into   []byte
 	filled int              // bytes of into
 	intoFn func(int, error) // nobody waits: this is called
+	_      [16]byte
 }
 
 var waitOps = sync.Pool{New: func() any { return new(waitOp) }}
 
 func (op *waitOp) release() {
-	op.done, op.data, op.err = false, nil, nil
-	op.into, op.filled, op.intoFn = nil, 0, nil
+	op.done, op.data = false, nil
+	if op.err != nil {
+		op.err = nil
+	}
 	waitOps.Put(op)
+}
+
+// releaseInto is release for a read into a caller's buffer.
+func (op *waitOp) releaseInto() {
+	op.into, op.filled, op.intoFn = nil, 0, nil
+	op.release()
 }
 
 // setSize checks a read's arguments and sets its size: how many bytes it takes,
