@@ -2,6 +2,13 @@
 // that comes back, and prints one line of JSON: messages, latencies, and the
 // CPU time that the server has used for them.
 //
+// It works in slices. A slice begins with nothing in flight and an idle server
+// and ends so: all that was sent is back, and the server's CPU time stands
+// still. So a slice's CPU time is that of its messages, to the nanosecond. With
+// -i, the slices are those that standard input asks for; between them the
+// connections stay open and the program sleeps, so that several servers can
+// take turns.
+//
 // echo, closed loop: each active connection has a batch of depth messages in
 // flight and sends the next when all are back. With a rate: messages are due
 // at fixed times, and latency counts from then, whether or not the server (or
@@ -13,15 +20,13 @@
 #define _GNU_SOURCE
 #include "account.h"
 #include "hist.h"
+#include "options.h"
 #include "wire.h"
-#include <getopt.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 
 enum { SPAN = 256 << 10, EVENTS = 512 };
-enum mode { ECHO, CHURN, BROADCAST, DRIBBLE };
 
 struct conn {
 	int fd;
@@ -32,22 +37,13 @@ struct conn {
 	int64_t since;           // when the batch was due
 };
 
-static struct {
-	enum mode mode;
-	struct sockaddr_in server;
-	uint64_t conns, active, size, depth, piece;
-	const char *delim;
-	double rate, warmup, seconds;
-	int pid;
-	bool tls;
-} opt = {.mode = ECHO, .conns = 100, .size = 64, .depth = 1, .piece = 64, .delim = "\n",
-	 .warmup = 0.3, .seconds = 1};
-
 static struct conn *conns;
 static int epoll;
 static char *pattern, buffer[SPAN];
 static uint64_t period;    // of the pattern, in bytes
-static uint64_t messages;  // in this measurement
+static uint64_t messages;  // in this slice
+static uint64_t awaited;   // bytes that are to come back
+static bool draining;      // the slice is over: nothing new is sent
 static uint64_t delivered; // of the present broadcast
 static uint64_t ticks;     // of the fixed rate
 static int64_t began;      // when tick 0 was due
@@ -113,19 +109,18 @@ static void flush(struct conn *c)
 
 static void send_batch(struct conn *c, int64_t when)
 {
+	uint64_t n = opt.depth * opt.size;
 	c->since = when;
-	c->due += opt.depth * opt.size;
+	c->due += n;
+	awaited += opt.mode == BROADCAST ? n * opt.conns : n;
 	flush(c);
 }
 
-static void reconnect(struct conn *c)
+static void connect_and_send(struct conn *c)
 {
-	if (c->fd >= 0)
-		close(c->fd);
-	c->since = now();
+	int64_t when = now();
 	open_conn(c);
-	c->due = opt.size;
-	flush(c);
+	send_batch(c, when);
 }
 
 // completed accounts for the messages from number first on that are back.
@@ -141,16 +136,19 @@ static void completed(struct conn *c, uint64_t first, uint64_t count, int64_t wh
 	hist_record(&hist, when - (opt.mode == BROADCAST ? conns : c)->since, count);
 	switch (opt.mode) {
 	case ECHO:
-		if (c->got == c->due)
+		if (c->got == c->due && !draining)
 			send_batch(c, when);
 		break;
 	case CHURN:
-		reconnect(c);
+		close(c->fd);
+		if (!draining)
+			connect_and_send(c);
 		break;
 	case BROADCAST:
 		if ((delivered += count) == opt.conns * opt.depth) {
 			delivered = 0;
-			send_batch(conns, when);
+			if (!draining)
+				send_batch(conns, when);
 		}
 		break;
 	case DRIBBLE:
@@ -172,6 +170,7 @@ static void receive(struct conn *c)
 			die("wrong echo at byte %llu", (unsigned long long)c->got);
 		uint64_t first = c->got / opt.size;
 		c->got += n;
+		awaited -= n;
 		uint64_t count = c->got / opt.size - first;
 		if (count)
 			completed(c, first, count, now());
@@ -183,45 +182,124 @@ static void tick(void)
 {
 	for (uint64_t want = 1 + (now() - began) / 1e9 * opt.rate; ticks < want; ticks++) {
 		struct conn *c = conns + (opt.mode == ECHO ? ticks % opt.active : 0);
-		if (opt.mode == ECHO) {
-			c->due += opt.size;
-		} else {
+		uint64_t n = opt.size;
+		if (opt.mode == DRIBBLE) {
 			uint64_t left = opt.size - c->due % opt.size;
-			if (c->due % opt.size == 0 && c->due > c->got)
+			if (left == opt.size && c->due > c->got)
 				return; // the line is out, its echo is not back
-			c->due += left < opt.piece ? left : opt.piece;
+			n = left < opt.piece ? left : opt.piece;
 			c->since = now();
 			messages++;
 		}
+		c->due += n;
+		awaited += n;
 		flush(c);
 	}
 }
 
-static void run(double seconds, bool progress)
+// turn waits for events, at most the given milliseconds, and handles them.
+static void turn(int timeout)
 {
-	struct epoll_event events[EVENTS];
+	static struct epoll_event events[EVENTS];
+	int n = epoll_wait(epoll, events, EVENTS, timeout);
+	for (int i = 0; i < n; i++) {
+		struct conn *c = events[i].data.ptr;
+		if (events[i].events & EPOLLOUT)
+			flush(c);
+		if (events[i].events & ~EPOLLOUT)
+			receive(c);
+	}
+}
+
+// start sends the first messages of a slice or, at a fixed rate, has the next
+// be due now.
+static void start(int64_t when)
+{
+	draining = false;
+	if (opt.rate > 0)
+		began = when - (int64_t)(ticks / opt.rate * 1e9);
+	for (uint64_t i = 0; i < opt.active && opt.rate == 0; i++) {
+		if (opt.mode == CHURN)
+			connect_and_send(conns + i);
+		else if (opt.mode == ECHO || i == 0)
+			send_batch(conns + i, now());
+	}
+}
+
+// drain waits until everything is back. A line that has only begun to dribble
+// is not: its end is not sent yet.
+static void drain(void)
+{
+	draining = true;
+	for (int64_t end = now() + 10000000000; awaited && (opt.mode != DRIBBLE || conns->due % opt.size == 0);) {
+		if (now() > end)
+			die("%llu bytes have not come back", (unsigned long long)awaited);
+		turn(100);
+	}
+}
+
+static void show(double done, double seconds)
+{
+	int width = (int)(done / seconds * 40);
+	fprintf(stderr, "\r[%.*s%*s] %.1f of %.0f s, %.0f messages/s ", width,
+		"########################################", 40 - width, "", done, seconds, messages / done);
+}
+
+// run sends and receives for some time, and returns how long it was until the
+// last message was back.
+static double run(double seconds, bool progress)
+{
 	int64_t from = now(), end = from + (int64_t)(seconds * 1e9), shown = from;
+	start(from);
 	for (int64_t at = from; at < end; at = now()) {
 		if (opt.rate > 0)
 			tick();
-		int n = epoll_wait(epoll, events, EVENTS, opt.rate > 0 ? 0 : 100);
-		for (int i = 0; i < n; i++) {
-			struct conn *c = events[i].data.ptr;
-			if (events[i].events & EPOLLOUT)
-				flush(c);
-			if (events[i].events & ~EPOLLOUT)
-				receive(c);
-		}
+		turn(opt.rate > 0 ? 0 : 100);
 		if (progress && at - shown > 200000000) {
-			int done = (int)((at - from) / 1e7 / seconds * 0.4);
-			fprintf(stderr, "\r[%.*s%*s] %.1f of %.0f s, %.0f messages/s ", done,
-				"########################################", 40 - done, "", (at - from) / 1e9,
-				seconds, messages / ((at - from) / 1e9));
+			show((at - from) / 1e9, seconds);
 			shown = at;
 		}
 	}
 	if (progress)
 		fprintf(stderr, "\r%*s\r", 100, "");
+	drain();
+	return (now() - from) / 1e9;
+}
+
+// settle waits until the server is idle: its CPU time stands still for longer
+// than a tick of the scheduler's, which is when that of a running thread is
+// accounted for.
+static void settle(void)
+{
+	double before, after = server_cpu(opt.pid);
+	int tries = 40;
+	do {
+		before = after;
+		usleep(5000);
+		after = server_cpu(opt.pid);
+	} while (after > before && --tries);
+}
+
+// slice warms up, measures, and prints what it saw.
+static void slice(double lead, double seconds)
+{
+	if (lead > 0)
+		run(lead, false);
+	settle();
+	messages = 0;
+	memset(&hist, 0, sizeof hist);
+	struct account a = account_now(opt.pid);
+	double took = run(seconds, seconds >= 5 && isatty(2));
+	settle();
+	struct account b = account_now(opt.pid);
+	double server = b.server - a.server, client = b.client - a.client, wall = b.wall - a.wall;
+	printf("{\"messages\":%llu,\"seconds\":%.6f,\"server_cpu\":%.9f,\"client_cpu\":%.9f,"
+	       "\"foreign\":%.3f,\"steal\":%.3f,\"latency\":",
+	       (unsigned long long)messages, took, server, client, (b.busy - a.busy - server - client) / wall,
+	       (b.steal - a.steal) / wall);
+	hist_print(&hist, stdout);
+	puts("}");
+	fflush(stdout);
 }
 
 // await_accepts has one connection of its own served. Servers accept in order,
@@ -245,73 +323,11 @@ static void begin(void)
 {
 	conns = calloc(opt.conns, sizeof *conns);
 	for (uint64_t i = 0; i < opt.conns; i++) {
-		conns[i].fd = -1;
 		conns[i].start = opt.mode == BROADCAST ? 0 : i * opt.size % period;
 		if (opt.mode != CHURN)
 			open_conn(conns + i);
 		if (opt.mode == ECHO && i % 1000 == 999)
 			await_accepts();
-	}
-	began = now();
-	for (uint64_t i = 0; i < opt.active && opt.rate == 0; i++) {
-		if (opt.mode == CHURN)
-			reconnect(conns + i);
-		else if (opt.mode == ECHO || i == 0)
-			send_batch(conns + i, now());
-	}
-}
-
-static void parse_addr(const char *text)
-{
-	char host[64];
-	unsigned port;
-	if (sscanf(text, "%63[0-9.]:%u", host, &port) != 2 || !inet_aton(host, &opt.server.sin_addr) || port > 65535)
-		die("not an IPv4 address and port: %s", text);
-	opt.server.sin_family = AF_INET;
-	opt.server.sin_port = htons(port);
-}
-
-static enum mode parse_mode(const char *text)
-{
-	static const char *names[] = {"echo", "churn", "broadcast", "dribble"};
-	for (int i = 0; i < 4; i++)
-		if (!strcmp(text, names[i]))
-			return i;
-	die("no such mode: %s", text);
-}
-
-static const char usage[] =
-	"usage: load -a HOST:PORT [-m echo|churn|broadcast|dribble] [-c connections] [-A active]\n"
-	"            [-s bytes] [-d depth] [-D delimiter] [-g bytes of a piece] [-r messages a second]\n"
-	"            [-w warm-up seconds] [-t seconds] [-p server's process id] [-T (TLS)]\n";
-
-static void parse(int argc, char **argv)
-{
-	for (int o; (o = getopt(argc, argv, "a:m:c:A:s:d:D:g:r:w:t:p:T")) != -1;) {
-		switch (o) {
-		case 'a': parse_addr(optarg); break;
-		case 'm': opt.mode = parse_mode(optarg); break;
-		case 'c': opt.conns = strtoull(optarg, NULL, 10); break;
-		case 'A': opt.active = strtoull(optarg, NULL, 10); break;
-		case 's': opt.size = strtoull(optarg, NULL, 10); break;
-		case 'd': opt.depth = strtoull(optarg, NULL, 10); break;
-		case 'D': opt.delim = optarg; break;
-		case 'g': opt.piece = strtoull(optarg, NULL, 10); break;
-		case 'r': opt.rate = strtod(optarg, NULL); break;
-		case 'w': opt.warmup = strtod(optarg, NULL); break;
-		case 't': opt.seconds = strtod(optarg, NULL); break;
-		case 'p': opt.pid = atoi(optarg); break;
-		case 'T': opt.tls = true; break;
-		default: fputs(usage, stderr); exit(2);
-		}
-	}
-	if (!opt.active)
-		opt.active = opt.conns;
-	if (!opt.server.sin_port || !opt.conns || opt.active > opt.conns || !opt.depth || !opt.piece ||
-	    opt.size < strlen(opt.delim) || opt.rate < 0 || (opt.mode == DRIBBLE) > (opt.rate > 0) ||
-	    (opt.mode == DRIBBLE && opt.conns > 1)) {
-		fputs(usage, stderr);
-		exit(2);
 	}
 }
 
@@ -326,18 +342,13 @@ int main(int argc, char **argv)
 	epoll = epoll_create1(EPOLL_CLOEXEC);
 	fill_pattern();
 	begin();
-	run(opt.warmup, false);
-	messages = 0;
-	memset(&hist, 0, sizeof hist);
-	struct account a = account_now(opt.pid);
-	run(opt.seconds, opt.seconds >= 5 && isatty(2));
-	struct account b = account_now(opt.pid);
-	double wall = b.wall - a.wall, server = b.server - a.server, client = b.client - a.client;
-	printf("{\"messages\":%llu,\"seconds\":%.6f,\"server_cpu\":%.6f,\"client_cpu\":%.6f,"
-	       "\"foreign\":%.3f,\"steal\":%.3f,\"latency\":",
-	       (unsigned long long)messages, wall, server, client, (b.busy - a.busy - server - client) / wall,
-	       (b.steal - a.steal) / wall);
-	hist_print(&hist, stdout);
-	puts("}");
+	if (!opt.asked) {
+		slice(opt.warmup, opt.seconds);
+		return 0;
+	}
+	puts("ready");
+	fflush(stdout);
+	for (double lead, seconds; scanf("%lf %lf", &lead, &seconds) == 2;)
+		slice(lead, seconds);
 	return 0;
 }

@@ -25,10 +25,11 @@ var (
 	parts     = flag.String("parts", "speed,memory,syscalls,behaviour", "what to measure")
 	workloads = flag.String("workloads", "", "names, or all (default: about half of them)")
 	servers   = flag.String("servers", "all", "names")
-	rounds    = flag.Int("rounds", 5, "rounds of all servers on each workload")
-	seconds   = flag.Float64("seconds", 0.7, "time to measure in each cell")
-	warmup    = flag.Float64("warmup", 0.2, "time to run before, in each cell")
-	quiet     = flag.Duration("quiet", 2*time.Second, "longest wait for a quiet machine before each cell; 0 also takes a noisy cell as it is")
+	rounds    = flag.Int("rounds", 16, "rounds on each workload, each with fresh servers")
+	passes    = flag.Int("passes", 4, "slices of each server in a round")
+	slice     = flag.Float64("slice", 0.1, "seconds of a slice")
+	warmup    = flag.Float64("warmup", 0.1, "seconds to run before the first slice of a round")
+	quiet     = flag.Duration("quiet", 2*time.Second, "longest wait for a quiet machine before a round")
 	idle      = flag.Int("idle", 10000, "connections of the memory part")
 	quick     = flag.Bool("quick", false, "few servers, 2 short rounds, some three minutes")
 	appended  = flag.Bool("append", false, "keep what the raw data holds, and report on both")
@@ -105,12 +106,12 @@ func newPlan() (*plan, error) {
 	p := &plan{
 		parts:  strings.Split(*parts, ","),
 		rounds: *rounds,
-		set:    measure.Settings{Seconds: *seconds, Warmup: *warmup, Quiet: *quiet},
+		set:    measure.Settings{Passes: *passes, Slice: *slice, Lead: *slice / 10, Warmup: *warmup, Quiet: *quiet},
 		skips:  map[string]bool{},
 	}
 	names := *servers
 	if *quick {
-		p.rounds, p.set = 2, measure.Settings{Seconds: 0.3, Warmup: 0.1}
+		p.rounds, p.set = 2, measure.Settings{Passes: 2, Slice: 0.1, Lead: 0.01, Warmup: 0.1}
 		if names == "all" {
 			names = quickServers
 		}

@@ -35,7 +35,7 @@ func (p *plan) run(ctx context.Context) error {
 	if err := p.log.Add(measure.Record{Kind: measure.Run, Text: commandLine(), Facts: facts()}); err != nil {
 		return err
 	}
-	steps := p.steps()
+	steps := p.steps(ctx)
 	p.bar = progressbar.NewOptions(len(steps), progressbar.OptionSetWriter(os.Stderr), progressbar.OptionShowCount(),
 		progressbar.OptionSetPredictTime(true), progressbar.OptionSetWidth(20), progressbar.OptionThrottle(200*time.Millisecond), progressbar.OptionUseANSICodes(true))
 	for _, s := range steps {
@@ -80,17 +80,18 @@ type step struct {
 	do   func() error
 }
 
-func (p *plan) steps() []step {
+func (p *plan) steps(ctx context.Context) []step {
 	var steps []step
 	add := func(name string, do func() error) { steps = append(steps, step{name, do}) }
+	servers := slices.DeleteFunc(slices.Clone(p.servers), func(s field.Server) bool { return s.Again })
 	if slices.Contains(p.parts, "memory") {
-		for _, s := range p.servers {
+		for _, s := range servers {
 			add("memory "+s.Name, func() error { return p.memory(s) })
 		}
 	}
 	if slices.Contains(p.parts, "syscalls") {
 		for _, w := range measure.Traced {
-			for _, s := range p.servers {
+			for _, s := range servers {
 				add(w.Name+" "+s.Name, func() error { return p.syscalls(s, w) })
 			}
 		}
@@ -99,7 +100,7 @@ func (p *plan) steps() []step {
 		for _, probe := range behave.Probes {
 			subjects := behave.Programs()
 			if probe.Echo {
-				subjects = behave.Echoes(p.servers)
+				subjects = behave.Echoes(servers)
 			}
 			for _, s := range subjects {
 				add(probe.Name+" "+s.Name, func() error { return p.behaviour(probe, s) })
@@ -111,9 +112,7 @@ func (p *plan) steps() []step {
 	}
 	for round := range p.rounds {
 		for _, w := range p.workloads {
-			for _, s := range p.servers {
-				add(fmt.Sprintf("round %d %s %s", round+1, w.Name, s.Name), func() error { return p.speed(s, w, round+1) })
-			}
+			add(fmt.Sprintf("round %d of %d, %s", round+1, p.rounds, w.Name), func() error { return p.speed(ctx, w, round+1) })
 		}
 	}
 	return steps
@@ -133,19 +132,33 @@ func (p *plan) failed(server, what string, err error) error {
 	return p.log.Add(measure.Record{Kind: measure.Skip, Server: server, Workload: what, Text: text})
 }
 
-func (p *plan) speed(s field.Server, w workload.Workload, round int) error {
-	if p.skips[s.Name+" "+w.Name] {
-		return nil
+// speed is a round of all servers on w that have means for it.
+func (p *plan) speed(ctx context.Context, w workload.Workload, round int) error {
+	var servers []field.Server
+	for _, s := range p.servers {
+		if !p.skips[s.Name+" "+w.Name] && (!s.Seldom || seldom(round, p.rounds)) {
+			servers = append(servers, s)
+		}
 	}
 	if w.TLS && !p.tls {
-		return p.failed(s.Name, w.Name, field.SkipError("the load was built without OpenSSL (Debian: libssl-dev)"))
+		return p.failed("load", w.Name, field.SkipError("the load was built without OpenSSL (Debian: libssl-dev)"))
 	}
-	cell, err := p.set.Cell(s, w)
-	if err != nil {
-		return p.failed(s.Name, w.Name, err)
+	for _, r := range p.set.Round(ctx, servers, w, round) {
+		err := r.Err
+		if err == nil {
+			err = p.log.Add(measure.Record{Kind: measure.Speed, Server: r.Server.Name, Workload: w.Name, Round: round, Cell: r.Cell})
+		} else {
+			err = p.failed(r.Server.Name, w.Name, err)
+		}
+		if err != nil {
+			return err
+		}
 	}
-	return p.log.Add(measure.Record{Kind: measure.Speed, Server: s.Name, Workload: w.Name, Round: round, Cell: cell})
+	return nil
 }
+
+// seldom picks 5 of the rounds, or all if they are fewer, evenly spread.
+func seldom(round, rounds int) bool { return rounds <= 5 || round*5/rounds != (round-1)*5/rounds }
 
 func (p *plan) memory(s field.Server) error {
 	m, err := measure.MeasureIdle(s, *idle)
@@ -156,7 +169,7 @@ func (p *plan) memory(s field.Server) error {
 }
 
 func (p *plan) syscalls(s field.Server, w workload.Workload) error {
-	calls, err := measure.Calls(s, w, max(0.3, min(p.set.Seconds, 1)))
+	calls, err := measure.Calls(s, w, max(0.3, min(p.set.Slice, 1)))
 	if err != nil {
 		return p.failed(s.Name, w.Name, err)
 	}

@@ -28,6 +28,8 @@ type Server struct {
 	Name   string
 	Family Family
 	What   string
+	Seldom bool     // takes part in some rounds only: no target refers to it
+	Again  bool     // shows what the method makes of no difference
 	source string   // below server/
 	args   []string // of the program
 	libs   []string // to link with, C only
@@ -40,20 +42,21 @@ const LimitName = "cepoll"
 // Servers is all of them, in the order of tables.
 var Servers = []Server{
 	{Name: LimitName, Family: Limit, What: "C, epoll by hand", source: "cepoll/main.c"},
+	{Name: "cepoll-again", Family: Limit, What: "the same once more", source: "cepoll/main.c", Again: true},
 	{Name: "eddy-callback", Family: Eddy, What: "Eddy, callbacks", source: "eddy", args: []string{"-style", "callback"}},
 	{Name: "eddy-task", Family: Eddy, What: "Eddy, a task for each stream", source: "eddy", args: []string{"-style", "task"}},
-	{Name: "eddy-goroutine", Family: Eddy, What: "Eddy, a goroutine for each stream", source: "eddy", args: []string{"-style", "goroutine"}},
-	{Name: "eddy-netconn", Family: Eddy, What: "Eddy, a goroutine on NetConn", source: "eddy", args: []string{"-style", "netconn"}},
+	{Name: "eddy-goroutine", Family: Eddy, What: "Eddy, a goroutine for each stream", source: "eddy", args: []string{"-style", "goroutine"}, Seldom: true},
+	{Name: "eddy-netconn", Family: Eddy, What: "Eddy, a goroutine on NetConn", source: "eddy", args: []string{"-style", "netconn"}, Seldom: true},
 	{Name: "net-4k", Family: Go, What: "package net, bufio of 4 KiB", source: "net", args: []string{"-buf", "4096"}},
 	{Name: "net-64k", Family: Go, What: "package net, bufio of 64 KiB", source: "net", args: []string{"-buf", "65536"}},
 	{Name: "gnet", Family: Go, What: "panjf2000/gnet", source: "gnet"},
 	{Name: "netpoll", Family: Go, What: "cloudwego/netpoll", source: "netpoll"},
 	{Name: "evio", Family: Go, What: "tidwall/evio", source: "evio"},
 	{Name: "gaio", Family: Go, What: "xtaci/gaio", source: "gaio"},
-	{Name: "libuv", Family: Other, What: "C, libuv", source: "libuv/main.c", libs: []string{"-luv"}},
-	{Name: "libevent", Family: Other, What: "C, libevent", source: "libevent/main.c", libs: []string{"-levent_core"}},
-	{Name: "tornado", Family: Other, What: "Python, Tornado", source: "tornado/main.py", check: "tornado"},
-	{Name: "uvloop", Family: Other, What: "Python, asyncio on uvloop", source: "uvloop/main.py", check: "uvloop"},
+	{Name: "libuv", Family: Other, What: "C, libuv", source: "libuv/main.c", libs: []string{"-luv"}, Seldom: true},
+	{Name: "libevent", Family: Other, What: "C, libevent", source: "libevent/main.c", libs: []string{"-levent_core"}, Seldom: true},
+	{Name: "tornado", Family: Other, What: "Python, Tornado", source: "tornado/main.py", check: "tornado", Seldom: true},
+	{Name: "uvloop", Family: Other, What: "Python, asyncio on uvloop", source: "uvloop/main.py", check: "uvloop", Seldom: true},
 }
 
 // Find returns the servers of those names, in the order of tables.

@@ -43,6 +43,17 @@ type Cell struct {
 	Foreign    float64      `json:"foreign"` // CPUs busy with anything else
 	Steal      float64      `json:"steal"`
 	Latency    [][2]float64 `json:"latency"` // quantile, us
+	Slices     []Slice      `json:"slices"`  // of which it is the sum
+}
+
+// Slice is the measured part of a server's turn.
+type Slice struct {
+	Messages  int64   `json:"n"`
+	Seconds   float64 `json:"s"`
+	ServerCPU float64 `json:"server_s"`
+	ClientCPU float64 `json:"client_s"`
+	Foreign   float64 `json:"foreign"`
+	Steal     float64 `json:"steal"`
 }
 
 // Idle is what a quiet connection costs, in bytes.

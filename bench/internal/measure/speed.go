@@ -1,13 +1,9 @@
 package measure
 
 import (
-	"bytes"
-	"encoding/json"
-	"fmt"
+	"context"
 	"math"
-	"os/exec"
-	"strconv"
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -21,96 +17,129 @@ const Busy = 0.3
 // Quantiles are those of a latency curve.
 var Quantiles = []float64{0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9999, 1}
 
-// Settings are the same for every cell.
+// Settings are the same for every server.
 type Settings struct {
-	Seconds, Warmup float64
-	Quiet           time.Duration // how long to wait for a quiet machine
+	Passes int           // slices of each server in a round
+	Slice  float64       // seconds
+	Lead   float64       // seconds before each slice that do not count
+	Warmup float64       // seconds before the first one
+	Quiet  time.Duration // how long to wait for a quiet machine before a round
 }
 
-// Once measures a fresh server for one round.
-func (set Settings) Once(s field.Server, w workload.Workload) (*Cell, error) {
-	p, err := field.Start(s.Command(), w.Args()...)
-	if err != nil {
-		return nil, err
+// Result is what a round found of a server: a cell, or why there is none.
+type Result struct {
+	Server field.Server
+	Cell   *Cell
+	Err    error
+}
+
+// contender is a server that takes part in a round.
+type contender struct {
+	*Result
+	process   *field.Process
+	load      *loader
+	histogram *hdrhistogram.Histogram
+}
+
+// Round compares servers on w. All are started afresh and stay alive, idle but
+// for the one whose turn it is. They take turns in short slices, forth and
+// back, so that whatever changes steadily meanwhile does the same to all; a
+// server's cell is the sum of its slices. Each round begins with another one.
+func (set Settings) Round(ctx context.Context, servers []field.Server, w workload.Workload, round int) []Result {
+	results := make([]Result, len(servers))
+	var all []*contender
+	for i := range servers {
+		s := servers[(i+round)%len(servers)]
+		results[i].Server = s
+		all = append(all, &contender{Result: &results[i], histogram: hdrhistogram.New(1, int64(20*time.Minute), 3)})
 	}
-	defer p.Stop()
+	for _, c := range all {
+		defer c.stop()
+		c.start(w)
+		c.turn(0, set.Warmup)
+		c.Cell = nil
+		c.histogram.Reset()
+	}
 	awaitQuiet(set.Quiet)
-	return set.load(p, w.Load...)
-}
-
-// Cell is Once; if the machine was busy, it is Once again, and the quieter of
-// both is kept, whatever it shows.
-func (set Settings) Cell(s field.Server, w workload.Workload) (*Cell, error) {
-	first, err := set.Once(s, w)
-	if err != nil || first.Foreign <= Busy || set.Quiet == 0 {
-		return first, err
+	for range set.Passes {
+		for _, c := range all {
+			if ctx.Err() != nil {
+				return nil
+			}
+			c.turn(set.Lead, set.Slice)
+		}
+		slices.Reverse(all)
 	}
-	second, err := set.Once(s, w)
-	if err != nil || first.Foreign < second.Foreign {
-		return first, nil
+	for _, c := range all {
+		c.finish()
 	}
-	return second, nil
+	return results
 }
 
-// output is what the load generator prints.
-type output struct {
-	Messages  int64      `json:"messages"`
-	Seconds   float64    `json:"seconds"`
-	ServerCPU float64    `json:"server_cpu"`
-	ClientCPU float64    `json:"client_cpu"`
-	Foreign   float64    `json:"foreign"`
-	Steal     float64    `json:"steal"`
-	Latency   [][2]int64 `json:"latency"` // ns, count
+func (c *contender) start(w workload.Workload) {
+	if c.process, c.Err = field.Start(c.Server.Command(), w.Args()...); c.Err == nil {
+		c.load, c.Err = connect(c.process, w.Load...)
+	}
 }
 
-func (set Settings) load(p *field.Process, flags ...string) (*Cell, error) {
-	out, err := runLoad(p, set.Warmup, set.Seconds, flags...)
+func (c *contender) stop() {
+	if c.load != nil {
+		c.load.stop()
+	}
+	if c.process != nil {
+		c.process.Stop()
+	}
+}
+
+// turn adds a slice to the cell. Who failed has no further turns.
+func (c *contender) turn(lead, seconds float64) {
+	if c.Err != nil {
+		return
+	}
+	out, err := c.load.slice(lead, seconds)
 	if err != nil {
-		return nil, err
+		c.Err = err
+		c.stop() // what it does now is not to disturb the others
+		return
 	}
-	c := &Cell{
-		Rate:       float64(out.Messages) / out.Seconds,
-		CPU:        out.ServerCPU * 1e6 / float64(max(out.Messages, 1)),
-		ServerUtil: out.ServerCPU / out.Seconds,
-		ClientUtil: out.ClientCPU / out.Seconds,
-		Foreign:    out.Foreign,
-		Steal:      out.Steal,
+	if c.Cell == nil {
+		c.Cell = new(Cell)
 	}
-	h := hdrhistogram.New(1, int64(20*time.Minute), 3)
+	c.Cell.Slices = append(c.Cell.Slices, Slice{out.Messages, out.Seconds, out.ServerCPU, out.ClientCPU, out.Foreign, out.Steal})
 	for _, bucket := range out.Latency {
-		if err := h.RecordValues(bucket[0], bucket[1]); err != nil {
-			return nil, err
+		if err := c.histogram.RecordValues(bucket[0], bucket[1]); err != nil {
+			c.Err = err
 		}
 	}
+}
+
+// finish sums up the slices.
+func (c *contender) finish() {
+	if c.Err != nil {
+		c.Cell = nil
+		return
+	}
+	var sum Slice
+	for _, s := range c.Cell.Slices {
+		sum.Messages += s.Messages
+		sum.Seconds += s.Seconds
+		sum.ServerCPU += s.ServerCPU
+		sum.ClientCPU += s.ClientCPU
+		sum.Foreign += s.Foreign * s.Seconds
+		sum.Steal += s.Steal * s.Seconds
+	}
+	c.Cell.Rate = float64(sum.Messages) / sum.Seconds
+	c.Cell.CPU = sum.ServerCPU * 1e6 / float64(sum.Messages)
+	c.Cell.ServerUtil = sum.ServerCPU / sum.Seconds
+	c.Cell.ClientUtil = sum.ClientCPU / sum.Seconds
+	c.Cell.Foreign = sum.Foreign / sum.Seconds
+	c.Cell.Steal = sum.Steal / sum.Seconds
 	for _, q := range Quantiles {
-		if h.TotalCount() == 0 {
+		if c.histogram.TotalCount() == 0 {
 			break // a dribbled line may take longer
 		}
-		c.Latency = append(c.Latency, [2]float64{q, float64(h.ValueAtQuantile(q*100)) / 1e3})
+		c.Cell.Latency = append(c.Cell.Latency, [2]float64{q, float64(c.histogram.ValueAtQuantile(q*100)) / 1e3})
 	}
-	if out.Messages == 0 {
-		return nil, fmt.Errorf("no message came back in %.1f s", out.Seconds)
-	}
-	return c, nil
-}
-
-func runLoad(p *field.Process, warmup, seconds float64, flags ...string) (*output, error) {
-	args := append([]string{"-c", field.LoadCore, field.Load, "-a", p.Addr, "-p", strconv.Itoa(p.Pid),
-		"-w", fmt.Sprint(warmup), "-t", fmt.Sprint(seconds)}, flags...)
-	cmd := exec.Command("taskset", args...)
-	cmd.SysProcAttr = field.Apart()
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	killer := time.AfterFunc(time.Minute+time.Duration((warmup+seconds)*float64(time.Second)), func() {
-		_ = cmd.Process.Kill()
-	})
-	err := cmd.Run()
-	killer.Stop()
-	if err != nil {
-		return nil, fmt.Errorf("%w %s", err, strings.TrimSpace(stderr.String()))
-	}
-	out := new(output)
-	return out, json.Unmarshal(stdout.Bytes(), out)
 }
 
 // Quantile returns a quantile of a cell in µs, NaN if there is none.

@@ -13,8 +13,7 @@ import (
 	"github.com/eddyloop/eddy/bench/internal/workload"
 )
 
-// Traced are the loads whose system calls are counted. They have few
-// connections, so that accepting them does not show.
+// Traced are the loads whose system calls are counted, once all is connected.
 var Traced = []workload.Workload{
 	{Name: "trace-c10", What: "lines, 10 connections, 64 B", Mode: "line", Load: []string{"-c", "10"}},
 	{Name: "trace-deep16", What: "lines, 10 connections, 64 B, 16 in flight", Mode: "line", Load: []string{"-c", "10", "-d", "16"}},
@@ -29,6 +28,11 @@ func Calls(s field.Server, w workload.Workload, seconds float64) (map[string]flo
 		return nil, err
 	}
 	defer p.Stop()
+	load, err := connect(p, w.Load...)
+	if err != nil {
+		return nil, err
+	}
+	defer load.stop()
 	dir, err := os.MkdirTemp("", "calls")
 	if err != nil {
 		return nil, err
@@ -43,7 +47,7 @@ func Calls(s field.Server, w workload.Workload, seconds float64) (map[string]flo
 	if err := awaitTraced(p.Pid); err != nil {
 		return nil, err
 	}
-	out, err := runLoad(p, 0, seconds, w.Load...)
+	out, err := load.slice(0, seconds)
 	_ = trace.Process.Signal(os.Interrupt)
 	_ = trace.Wait()
 	if err != nil {

@@ -108,10 +108,13 @@ func quantile(q float64) func(*measure.Cell) float64 {
 }
 
 // cheapest returns which of the servers takes the least CPU for each message.
-func (d *data) cheapest(workload string, names []string) (best string) {
+func (d *data) cheapest(workload string, names []string) string { return d.least(workload, names, cpu) }
+
+// least returns which of the servers has the lowest median of a figure.
+func (d *data) least(workload string, names []string, figure func(*measure.Cell) float64) (best string) {
 	least := math.Inf(1)
 	for _, name := range names {
-		values, _ := d.sample(workload, name, cpu)
+		values, _ := d.sample(workload, name, figure)
 		if m := stats.Median(values); m < least {
 			best, least = name, m
 		}

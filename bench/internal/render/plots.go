@@ -3,13 +3,11 @@ package render
 import (
 	"fmt"
 	"image/color"
-	"math"
 	"os"
 	"path/filepath"
 	"slices"
 
 	"github.com/eddyloop/eddy/bench/internal/field"
-	"github.com/eddyloop/eddy/bench/internal/measure"
 	"github.com/eddyloop/eddy/bench/internal/stats"
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -21,6 +19,7 @@ import (
 
 // The names of the plots.
 const (
+	ratioPlot   = "ratio.png"
 	cpuPlot     = "cpu.png"
 	latencyPlot = "latency.png"
 	memoryPlot  = "memory.png"
@@ -30,20 +29,22 @@ const (
 func (d *data) plots(dir string) (map[string]bool, error) {
 	drawn := map[string]bool{}
 	for _, page := range []struct {
-		name   string
-		tiles  []*plot.Plot
-		width  vg.Length // of a tile
-		height vg.Length
+		name    string
+		tiles   []*plot.Plot
+		columns int
+		width   vg.Length // of a tile
+		height  vg.Length
 	}{
-		{cpuPlot, d.cpuBars(), 12, 8},
-		{latencyPlot, d.latencyCurves(), 12, 8},
-		{memoryPlot, d.memoryBars(), 20, 14},
+		{ratioPlot, d.ratios(), 1, 24, 22},
+		{cpuPlot, d.cpuBars(), 3, 9, 7},
+		{latencyPlot, d.latencyCurves(), 2, 14, 9},
+		{memoryPlot, d.memoryBars(), 1, 22, 14},
 	} {
 		if len(page.tiles) == 0 {
 			continue
 		}
 		drawn[page.name] = true
-		if err := save(filepath.Join(dir, page.name), page.tiles, page.width*vg.Centimeter, page.height*vg.Centimeter); err != nil {
+		if err := save(filepath.Join(dir, page.name), page.tiles, page.columns, page.width*vg.Centimeter, page.height*vg.Centimeter); err != nil {
 			return nil, err
 		}
 	}
@@ -52,9 +53,9 @@ func (d *data) plots(dir string) (map[string]bool, error) {
 
 // save draws the tiles row by row into a PNG, whose letters are as wide
 // everywhere as the layout takes them to be.
-func save(name string, plots []*plot.Plot, width, height vg.Length) error {
+func save(name string, plots []*plot.Plot, columns int, width, height vg.Length) error {
 	const gap = 5 * vg.Millimeter
-	columns := min(len(plots), 2)
+	columns = min(len(plots), columns)
 	rows := (len(plots) + columns - 1) / columns
 	canvas := vgimg.NewWith(vgimg.UseWH(vg.Length(columns)*width, vg.Length(rows)*height), vgimg.UseDPI(110))
 	page := draw.New(canvas)
@@ -108,7 +109,7 @@ func newBars(title, axis string, names []string, limit float64) *bars {
 	slices.Reverse(reversed)
 	b.NominalY(reversed...)
 	b.Y.Min, b.Y.Max = -0.6, float64(len(names))-0.4
-	b.X.Min, b.X.Max = 0, limit*1.2
+	b.X.Min, b.X.Max = 0, limit*1.3
 	return b
 }
 
@@ -122,6 +123,9 @@ func (b *bars) add(server int, value, offset float64, thickness vg.Length, colou
 	bar.Horizontal, bar.XMin, bar.Color, bar.LineStyle.Width = true, at, colour, 0
 	b.Add(bar)
 	b.labels.XYs = append(b.labels.XYs, plotter.XY{X: max(0, min(value, b.limit)) + b.limit*0.01, Y: at})
+	if value > b.limit {
+		label += ", cut off"
+	}
 	b.labels.Labels = append(b.labels.Labels, label)
 	return nil
 }
@@ -145,7 +149,7 @@ func (d *data) cpuBars() (tiles []*plot.Plot) {
 		var servers []field.Server
 		var costs []float64
 		for _, s := range field.Servers {
-			if values, _ := d.sample(w.Name, s.Name, cpu); len(values) > 0 {
+			if values, _ := d.sample(w.Name, s.Name, cpu); len(values) > 0 && !s.Again {
 				servers, costs = append(servers, s), append(costs, stats.Median(values))
 			}
 		}
@@ -181,7 +185,12 @@ func (d *data) memoryBars() []*plot.Plot {
 		return nil
 	}
 	limit = min(limit, 16<<10)
-	b := newBars("a quiet connection: heap and stack (upper bar, Go only), RSS (lower bar)", "bytes", labels, limit)
+	kibibytes := plot.ConstantTicks{{Value: 0, Label: "0"}}
+	for v := 4096; v <= int(limit); v += 4096 {
+		kibibytes = append(kibibytes, plot.Tick{Value: float64(v), Label: fmt.Sprintf("%d KiB", v>>10)})
+	}
+	b := newBars("a quiet connection: heap and stack (upper bar, Go only), RSS (lower bar), bytes", "", labels, limit)
+	b.X.Tick.Marker = kibibytes
 	for i, s := range servers {
 		m := d.idle[s.Name]
 		if s.Family == field.Go || s.Family == field.Eddy {
@@ -198,55 +207,4 @@ func (d *data) memoryBars() []*plot.Plot {
 		return nil
 	}
 	return []*plot.Plot{p}
-}
-
-// curved are the workloads whose latencies are drawn, curves the servers.
-var (
-	curved = []string{"line-c100", "line-c1000", "open", "raw-10k"}
-	curves = []struct {
-		server string
-		colour color.Color
-	}{
-		{"cepoll", color.Gray{90}}, {"eddy-callback", color.RGBA{0, 114, 178, 255}}, {"eddy-task", color.RGBA{86, 180, 233, 255}},
-		{"net-4k", color.RGBA{230, 159, 0, 255}}, {"gnet", color.RGBA{213, 94, 0, 255}}, {"netpoll", color.RGBA{204, 121, 167, 255}},
-		{"evio", color.RGBA{0, 158, 115, 255}}, {"gaio", color.RGBA{160, 140, 30, 255}}, {"libuv", color.Gray{170}},
-	}
-)
-
-func (d *data) latencyCurves() (tiles []*plot.Plot) {
-	for _, name := range curved {
-		if len(d.cells[name]) == 0 {
-			continue
-		}
-		p := plot.New()
-		p.Title.Text, p.X.Label.Text, p.Y.Label.Text = name, "share that took no longer", "latency, µs"
-		smallLetters(p)
-		p.X.Scale, p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, plot.LogScale{}, plot.LogTicks{Prec: -1}
-		p.X.Tick.Marker = plot.ConstantTicks{{Value: 2, Label: "50 %"}, {Value: 10, Label: "90 %"}, {Value: 100, Label: "99 %"}, {Value: 1000, Label: "99.9 %"}, {Value: 10000, Label: "99.99 %"}}
-		p.Add(plotter.NewGrid())
-		for _, c := range curves {
-			if points := d.curve(name, c.server); len(points) > 0 {
-				line, err := plotter.NewLine(points)
-				if err != nil {
-					return nil
-				}
-				line.Color, line.Width = c.colour, vg.Points(1.4)
-				p.Add(line)
-				p.Legend.Add(c.server, line)
-			}
-		}
-		tiles = append(tiles, p)
-	}
-	return tiles
-}
-
-// curve has the median of the rounds at each quantile, over 1/(1-quantile).
-func (d *data) curve(workload, server string) (points plotter.XYs) {
-	for _, q := range measure.Quantiles {
-		values, _ := d.sample(workload, server, quantile(q))
-		if v := stats.Median(values); q > 0 && q < 1 && v > 0 && !math.IsNaN(v) {
-			points = append(points, plotter.XY{X: 1 / (1 - q), Y: v})
-		}
-	}
-	return points
 }

@@ -23,12 +23,20 @@ func Report(dir string, records []measure.Record) error {
 	}
 	r := &writer{data: d, pictures: pictures}
 	r.intro()
+	r.targets()
 	r.standing()
-	r.speed()
 	r.memory()
 	r.syscalls()
 	r.behaviour()
 	r.skipped()
+	r.machine()
+	if len(d.cells) > 0 {
+		every := &writer{data: d}
+		every.everyWorkload()
+		if err := os.WriteFile(filepath.Join(dir, "results", "workloads.md"), []byte(every.String()), 0o666); err != nil {
+			return err
+		}
+	}
 	return os.WriteFile(filepath.Join(dir, "RESULTS.md"), []byte(r.String()), 0o666)
 }
 
@@ -55,14 +63,18 @@ func (r *writer) picture(name, title string) {
 
 func (r *writer) intro() {
 	r.printf("# Results\n\n")
-	r.printf("Written by `cmd/report`; [README.md](README.md) tells how to run it and how it measures. " +
-		"The raw data are [results/raw.jsonl](results/raw.jsonl). Compare figures within this page only.\n\n")
+	r.printf("Written by `cmd/report`; [README.md](README.md) tells how it measures. The raw data are " +
+		"[results/raw.jsonl](results/raw.jsonl). Compare figures within this page only.\n\n")
 	for _, run := range r.runs {
 		r.printf("- %s: `%s`\n", run.Run, run.Text)
 	}
+}
+
+func (r *writer) machine() {
 	if len(r.runs) == 0 {
 		return
 	}
+	r.printf("\n## Machine and versions\n")
 	r.table("what", "on the last run")
 	facts := r.runs[len(r.runs)-1].Facts
 	for _, name := range slices.Sorted(maps.Keys(facts)) {
@@ -101,16 +113,19 @@ func (r *writer) syscalls() {
 	r.printf("Counted by `strace -f -c`, which slows a server down several times: this says which calls, not how many " +
 		"events one wait returns at full speed. Most of nanosleep and futex is the Go runtime's monitor, which works by " +
 		"the clock and not by the message.\n")
+	columns := []string{"server"}
 	for _, w := range measure.Traced {
-		if len(r.calls[w.Name]) == 0 {
-			continue
+		columns = append(columns, w.What)
+	}
+	r.table(columns...)
+	for _, s := range field.Servers {
+		cells, any := []string{s.Name}, false
+		for _, w := range measure.Traced {
+			calls := r.calls[w.Name][s.Name]
+			cells, any = append(cells, callList(calls)), any || calls != nil
 		}
-		r.printf("\n**%s**\n", w.What)
-		r.table("server", "calls")
-		for _, s := range field.Servers {
-			if calls := r.calls[w.Name][s.Name]; calls != nil {
-				r.row(s.Name, callList(calls))
-			}
+		if any {
+			r.row(cells...)
 		}
 	}
 }
@@ -131,21 +146,25 @@ func (r *writer) behaviour() {
 		return
 	}
 	r.printf("\n## Behaviour in trouble\n\n")
-	r.printf("What programs saw (`behaviour/`, `internal/behave`). A dash says that a peer has no means for it.\n")
+	r.printf("What programs saw (`behaviour/`, `internal/behave`).\n")
+	r.table("trouble", "as one should", "otherwise", "no means for it")
 	for _, probe := range behave.Probes {
 		outcomes := r.data.behaviour[probe.Name]
 		if len(outcomes) == 0 {
 			continue
 		}
-		r.printf("\n**%s**: %s\n", probe.Name, probe.What)
-		r.table("peer", "as one should", "outcome")
+		var good, bad, without []string
 		for _, subject := range subjects(outcomes) {
-			mark := " "
-			if strings.Contains(outcomes[subject], probe.Good) {
-				mark = "✓"
+			switch outcome := outcomes[subject]; {
+			case strings.HasPrefix(outcome, "–"):
+				without = append(without, subject)
+			case strings.Contains(outcome, probe.Good):
+				good = append(good, subject+": "+outcome)
+			default:
+				bad = append(bad, subject+": "+outcome)
 			}
-			r.row(subject, mark, outcomes[subject])
 		}
+		r.row("**"+probe.Name+"**: "+probe.What, strings.Join(good, "<br>"), strings.Join(bad, "<br>"), strings.Join(without, ", "))
 	}
 }
 
@@ -160,20 +179,19 @@ func (r *writer) skipped() {
 		return
 	}
 	r.printf("\n## Not measured\n")
-	r.table("server", "what", "why", "times")
-	count := map[[3]string]int{}
-	var order [][3]string
+	r.table("what", "why", "servers")
+	servers := map[[2]string][]string{}
+	var order [][2]string
 	for _, s := range r.skips {
-		key := [3]string{s.Server, s.Workload, s.Text}
-		if count[key]++; count[key] == 1 {
+		key := [2]string{cmp.Or(s.Workload, "everything"), s.Text}
+		if servers[key] == nil {
 			order = append(order, key)
+		}
+		if !slices.Contains(servers[key], s.Server) {
+			servers[key] = append(servers[key], s.Server)
 		}
 	}
 	for _, key := range order {
-		what := key[1]
-		if what == "" {
-			what = "everything"
-		}
-		r.row(key[0], what, key[2], fmt.Sprint(count[key]))
+		r.row(key[0], key[1], strings.Join(servers[key], ", "))
 	}
 }

@@ -14,11 +14,11 @@ import (
 
 // ratio writes the median of the pairs of two servers, with what is known of
 // it: its 95 % interval or, of fewer than 6 pairs, their range.
-func (r *writer) ratio(workload, a, b string, figure func(*measure.Cell) float64) string {
+func (d *data) ratio(workload, a, b string, figure func(*measure.Cell) float64) string {
 	if a == b || b == "" {
 		return "–"
 	}
-	values, noisy := r.pairs(workload, a, b, figure)
+	values, noisy := d.pairs(workload, a, b, figure)
 	s := stats.Of(values)
 	if s.N == 0 {
 		return "–"
@@ -33,34 +33,46 @@ func (r *writer) ratio(workload, a, b string, figure func(*measure.Cell) float64
 	return text
 }
 
-// standing is where Eddy stands, in one table.
+// standing is where Eddy stands on each workload.
 func (r *writer) standing() {
 	if len(r.cells) == 0 {
 		return
 	}
-	r.printf("\n## Where Eddy stands\n\n")
-	r.printf("Server CPU for each message, as the median of the ratios of the same round; below 1, Eddy takes less. " +
-		"[low, high] is the 95 %% interval of the median, (min..max) the range of fewer than 6 pairs. `net` is the cheaper " +
-		"of its two buffer sizes, the best Go peer the cheapest of all, `net` included. † marks figures from rounds in " +
-		"which the machine was busy with other things.\n")
-	r.table("workload", "callback / C", "task / C", "callback / net", "callback / best Go peer", "that is", "callback / C, throughput", "pairs")
+	r.printf("\n## CPU for each message\n\n")
+	r.printf("The median of the ratios of the same round; below 1, Eddy takes less. [low, high] is the 95 %% interval of the " +
+		"median, (min..max) the range of fewer than 6 pairs. The best Go peer is the cheapest, `net` with either buffer " +
+		"included. \"C again\" is a second copy of C: what the method makes of no difference. † marks figures from rounds " +
+		"in which the machine was busy with other things. All figures of all servers are in " +
+		"[results/workloads.md](results/workloads.md).\n")
+	r.table("workload", "callback / C", "task / C", "C again / C", "callback / best Go peer", "that is", "pairs")
 	for _, w := range r.workloads() {
 		best := r.cheapest(w.Name, names(field.Go))
 		pairs, _ := r.pairs(w.Name, "eddy-callback", field.LimitName, cpu)
+		if len(pairs) == 0 {
+			pairs, _ = r.pairs(w.Name, "eddy-callback", best, cpu)
+		}
 		r.row(w.Name, r.ratio(w.Name, "eddy-callback", field.LimitName, cpu), r.ratio(w.Name, "eddy-task", field.LimitName, cpu),
-			r.ratio(w.Name, "eddy-callback", r.cheapest(w.Name, netNames), cpu), r.ratio(w.Name, "eddy-callback", best, cpu),
-			cmp.Or(best, "–"), r.ratio(w.Name, "eddy-callback", field.LimitName, rate), fmt.Sprint(len(pairs)))
+			r.ratio(w.Name, "cepoll-again", field.LimitName, cpu), r.ratio(w.Name, "eddy-callback", best, cpu),
+			cmp.Or(best, "–"), fmt.Sprint(len(pairs)))
+	}
+	r.picture(ratioPlot, "CPU for each message over that of C")
+	r.printf("\nThe callback style over each Go peer:\n")
+	r.table(append([]string{"workload"}, names(field.Go)...)...)
+	for _, w := range r.workloads() {
+		cells := []string{w.Name}
+		for _, name := range names(field.Go) {
+			cells = append(cells, r.ratio(w.Name, "eddy-callback", name, cpu))
+		}
+		r.row(cells...)
 	}
 	r.picture(cpuPlot, "Server CPU for each message")
 	r.picture(latencyPlot, "Latency")
 }
 
-func (r *writer) speed() {
-	if len(r.cells) == 0 {
-		return
-	}
-	r.printf("\n## Every workload\n\n")
-	r.printf("Medians of the rounds; the fewest microseconds of CPU first. Where the load's core is as busy as the " +
+// everyWorkload is a page of its own.
+func (r *writer) everyWorkload() {
+	r.printf("# Every workload\n\n")
+	r.printf("Part of [RESULTS.md](../RESULTS.md). Medians of the rounds; the fewest microseconds of CPU first. Where the load's core is as busy as the " +
 		"server's (\"CPUs\"), messages a second are as much the load's limit as the server's: read CPU.\n")
 	for _, w := range r.workloads() {
 		r.workload(w)
@@ -68,10 +80,10 @@ func (r *writer) speed() {
 }
 
 func (r *writer) workload(w workload.Workload) {
-	r.printf("\n### %s\n\n%s. CPU is for each %s.\n", w.Name, w.What, w.Counted())
+	r.printf("\n## %s\n\n%s. CPU is for each %s.\n", w.Name, w.What, w.Counted())
 	best, net := r.cheapest(w.Name, names(field.Go)), r.cheapest(w.Name, netNames)
 	r.table("server", "a second", "min..max", "CPU µs", "p50 µs", "p99", "p99.9", "CPUs: server, load",
-		"CPU / C", "CPU / net", "CPU / best Go", "rounds quiet/all")
+		"CPU / C", "CPU / net", "CPU / best Go", "rate / C", "rounds quiet/all")
 	var present []string
 	for _, s := range field.Servers {
 		if len(r.cells[w.Name][s.Name]) > 0 {
@@ -96,7 +108,7 @@ func (r *writer) workload(w workload.Workload) {
 			num(median(name, quantile(0.5))), num(median(name, quantile(0.99))), num(median(name, quantile(0.999))),
 			fmt.Sprintf("%.2f, %.2f", median(name, func(c *measure.Cell) float64 { return c.ServerUtil }),
 				median(name, func(c *measure.Cell) float64 { return c.ClientUtil })),
-			r.ratio(w.Name, name, field.LimitName, cpu), r.ratio(w.Name, name, net, cpu), r.ratio(w.Name, name, best, cpu),
+			r.ratio(w.Name, name, field.LimitName, cpu), r.ratio(w.Name, name, net, cpu), r.ratio(w.Name, name, best, cpu), r.ratio(w.Name, name, field.LimitName, rate),
 			fmt.Sprintf("%d/%d", calm, len(r.cells[w.Name][name])))
 	}
 }
