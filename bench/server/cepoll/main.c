@@ -17,6 +17,7 @@ struct conn {
 static int epoll;
 static char scratch[SCRATCH];
 static struct conn *everybody[DESCRIPTORS]; // by descriptor, to broadcast to
+static int highest;                         // descriptor of them
 
 static void watch(struct conn *c, int op, uint32_t events)
 {
@@ -90,7 +91,7 @@ static void queue(struct conn *c, const char *p, size_t n)
 // to_everybody takes lines to be whole when they arrive.
 static void to_everybody(const char *p, size_t n)
 {
-	for (int fd = 0; fd < DESCRIPTORS; fd++)
+	for (int fd = 0; fd <= highest; fd++)
 		if (everybody[fd])
 			queue(everybody[fd], p, n);
 }
@@ -154,6 +155,7 @@ static void acceptable(int listener)
 		watch(c, EPOLL_CTL_ADD, EPOLLIN);
 		if (mode == BROADCAST) {
 			everybody[fd] = c;
+			highest = fd > highest ? fd : highest;
 			queue(c, "\n", 1);
 		}
 	}

@@ -34,14 +34,7 @@ func main() {
 func line(c evio.Conn, in []byte) ([]byte, evio.Action) {
 	input := c.Context().(*evio.InputStream)
 	data := input.Begin(in)
-	end := 0
-	for at := len(data) - len(in); ; at = end { // what was there before has no end of a line
-		i := bytes.IndexByte(data[at:], '\n')
-		if i < 0 {
-			break
-		}
-		end = at + i + 1
-	}
+	end := peer.WholeLines(data, len(data)-len(in)) // what was there before has no end of a line
 	out := data[:end]
 	if end > 0 && end < len(data) {
 		out = bytes.Clone(out) // End moves the rest over it

@@ -22,7 +22,7 @@ func main() {
 	if *peer.TLS {
 		peer.Skip("gaio has no TLS")
 	}
-	w, err := gaio.NewWatcher()
+	w, err := gaio.NewWatcherSize(1 << 20) // of one of 64 KiB, 100 reads of 4 KiB have to wait for each other
 	peer.Check(err)
 	l, err := net.Listen("tcp", *peer.Listen)
 	peer.Check(err)
@@ -87,14 +87,7 @@ func (c *conn) received(in []byte) []byte {
 	if *peer.Mode == "raw" {
 		return c.buf
 	}
-	end := 0
-	for at := c.pending; ; at = end {
-		i := bytes.IndexByte(c.buf[at:], '\n')
-		if i < 0 {
-			break
-		}
-		end = at + i + 1
-	}
+	end := peer.WholeLines(c.buf, c.pending)
 	c.pending = len(c.buf) - end
 	return c.buf[:end]
 }

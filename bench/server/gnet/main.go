@@ -2,7 +2,6 @@
 package main
 
 import (
-	"bytes"
 	"net"
 
 	"github.com/eddyloop/eddy/bench/internal/peer"
@@ -49,29 +48,31 @@ func (s *server) OnTraffic(c gnet.Conn) gnet.Action {
 		_, _ = c.Write(buf)
 		return gnet.None
 	}
-	scanned, _ := c.Context().(int) // bytes without the end of a line
-	buf, _ := c.Peek(-1)
-	end := 0
-	for at := scanned; ; at = end {
-		i := bytes.IndexByte(buf[at:], '\n')
-		if i < 0 {
-			break
+	in, _ := c.Next(-1)
+	end := peer.WholeLines(in, 0)
+	out, rest := in[:end], in[end:]
+	begun, _ := c.Context().(*[]byte) // the beginning of a line
+	if end > 0 && begun != nil {
+		out = append(*begun, out...)
+		c.SetContext(nil)
+		begun = nil
+	}
+	if len(rest) > 0 {
+		if begun == nil {
+			begun = new([]byte)
+			c.SetContext(begun)
 		}
-		end = at + i + 1
+		*begun = append(*begun, rest...)
 	}
-	if rest := len(buf) - end; rest != scanned {
-		c.SetContext(rest)
-	}
-	if end == 0 {
+	if len(out) == 0 {
 		return gnet.None
 	}
 	if *peer.Mode == "line" {
-		_, _ = c.Write(buf[:end])
+		_, _ = c.Write(out)
 	} else {
 		for c := range s.conns {
-			_, _ = c.Write(buf[:end])
+			_, _ = c.Write(out)
 		}
 	}
-	_, _ = c.Discard(end)
 	return gnet.None
 }
