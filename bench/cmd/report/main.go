@@ -23,7 +23,7 @@ import (
 
 var (
 	parts     = flag.String("parts", "speed,memory,syscalls,behaviour", "what to measure")
-	workloads = flag.String("workloads", "", "names, or all (default: about half of them)")
+	workloads = flag.String("workloads", "all", "names")
 	servers   = flag.String("servers", "all", "names")
 	rounds    = flag.Int("rounds", 16, "rounds on each workload, each with fresh servers")
 	passes    = flag.Int("passes", 4, "slices of each server in a round")
@@ -91,13 +91,9 @@ func printNames() {
 	for _, s := range field.Servers {
 		fmt.Printf("  %-16s %s\n", s.Name, s.What)
 	}
-	fmt.Println("workloads (* by default):")
+	fmt.Println("workloads:")
 	for _, w := range workload.All {
-		mark := " "
-		if w.Default {
-			mark = "*"
-		}
-		fmt.Printf("%s %-16s %s\n", mark, w.Name, w.What)
+		fmt.Printf("  %-16s %s\n", w.Name, w.What)
 	}
 }
 

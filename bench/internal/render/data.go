@@ -65,8 +65,12 @@ func sub[K, L comparable, V any](m map[K]map[L]V, key K) map[L]V {
 
 func quiet(c *measure.Cell) bool { return c.Foreign <= measure.Busy }
 
+// enough reports whether the quiet rounds are to count alone: if they suffice
+// for an interval, or are most of all there are.
+func enough(quiet, all int) bool { return quiet >= 6 || 2*quiet > all }
+
 // sample returns a figure of the rounds that count: the quiet ones, or all if
-// there are none, which noisy tells.
+// those are not enough, which noisy tells.
 func (d *data) sample(workload, server string, figure func(*measure.Cell) float64) (values []float64, noisy bool) {
 	var all []float64
 	for _, c := range d.cells[workload][server] {
@@ -75,7 +79,7 @@ func (d *data) sample(workload, server string, figure func(*measure.Cell) float6
 			values = append(values, figure(c))
 		}
 	}
-	if len(values) == 0 {
+	if !enough(len(values), len(all)) {
 		return all, len(all) > 0
 	}
 	return values, false
@@ -94,7 +98,7 @@ func (d *data) pairs(workload, a, b string, figure func(*measure.Cell) float64) 
 			values = append(values, figure(x)/figure(y))
 		}
 	}
-	if len(values) == 0 {
+	if !enough(len(values), len(all)) {
 		return all, len(all) > 0
 	}
 	return values, false

@@ -95,7 +95,7 @@ func verdict(met bool) string {
 
 // aheadOfPeers is against each Go peer: ahead is an interval below 1.
 func (r *writer) aheadOfPeers() {
-	ahead, all := 0, 0
+	ahead, few, all := 0, 0, 0
 	var level, behind []string
 	for _, peer := range names(field.Go) {
 		for _, c := range r.compare(always("eddy-callback"), always(peer), cpu) {
@@ -105,7 +105,9 @@ func (r *writer) aheadOfPeers() {
 				ahead++
 			case c.Low > 1:
 				behind = append(behind, fmt.Sprintf("%s on %s %s", peer, c.workload, c.text))
-			default: // also where there are too few pairs for an interval
+			case math.IsNaN(c.Low):
+				few++
+			default:
 				level = append(level, fmt.Sprintf("%s on %s %s", peer, c.workload, c.text))
 			}
 		}
@@ -118,6 +120,9 @@ func (r *writer) aheadOfPeers() {
 		if len(rest.list) > 0 {
 			text += fmt.Sprintf("; %s in %d: %s", rest.name, len(rest.list), strings.Join(rest.list, ", "))
 		}
+	}
+	if few > 0 {
+		text += fmt.Sprintf("; too few rounds to tell in %d", few)
 	}
 	r.row("callback: ahead of every Go peer in CPU, on every workload", text, verdict(ahead == all))
 }
@@ -199,13 +204,14 @@ func (r *writer) slowReader() {
 // again is how far the method is to be trusted: the limit beside itself.
 func (r *writer) again() {
 	list := r.compare(always("cepoll-again"), always(field.LimitName), cpu)
-	if len(list) == 0 {
-		return
-	}
-	contain := 0
+	contain, told := 0, 0
 	var widths []float64
 	var others []string
 	for _, c := range list {
+		if math.IsNaN(c.Low) {
+			continue
+		}
+		told++
 		if c.Low <= 1 && c.High >= 1 {
 			contain++
 		} else {
@@ -213,8 +219,11 @@ func (r *writer) again() {
 		}
 		widths = append(widths, (c.High-c.Low)/2)
 	}
+	if told == 0 {
+		return
+	}
 	text := fmt.Sprintf("on %d of %d workloads the interval contains 1.00; its half width is ±%.3f in the median, ±%.3f at most",
-		contain, len(list), stats.Median(widths), slices.Max(widths))
+		contain, told, stats.Median(widths), slices.Max(widths))
 	if len(others) > 0 {
 		text += "; not on " + strings.Join(others, ", ")
 	}
