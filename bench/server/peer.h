@@ -15,19 +15,9 @@
 
 static enum { RAW, LINE, BROADCAST } mode;
 
-// peer_listen reads the command line (-mode raw|line|broadcast), listens on a
-// free port of 127.0.0.1 and announces it.
-static int peer_listen(int argc, char **argv, bool broadcasts)
+// listen_anywhere listens on a free port of 127.0.0.1 and announces it.
+static int listen_anywhere(void)
 {
-	static const char *names[] = {"raw", "line", "broadcast"};
-	bool known = argc == 3 && !strcmp(argv[1], "-mode");
-	for (mode = RAW; known && mode <= BROADCAST && strcmp(argv[2], names[mode]);)
-		mode++;
-	if (!known || mode > (broadcasts ? BROADCAST : LINE)) {
-		fprintf(stderr, "no mode or option %s\n", argv[argc - 1]);
-		exit(3);
-	}
-	signal(SIGPIPE, SIG_IGN);
 	int on = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t size = sizeof addr;
@@ -40,6 +30,21 @@ static int peer_listen(int argc, char **argv, bool broadcasts)
 	printf("listening on 127.0.0.1:%d\n", ntohs(addr.sin_port));
 	fflush(stdout);
 	return fd;
+}
+
+// peer_listen reads the command line (-mode raw|line|broadcast) and listens.
+static inline int peer_listen(int argc, char **argv, bool broadcasts)
+{
+	static const char *names[] = {"raw", "line", "broadcast"};
+	bool known = argc == 3 && !strcmp(argv[1], "-mode");
+	for (mode = RAW; known && mode <= BROADCAST && strcmp(argv[2], names[mode]);)
+		mode++;
+	if (!known || mode > (broadcasts ? BROADCAST : LINE)) {
+		fprintf(stderr, "no mode or option %s\n", argv[argc - 1]);
+		exit(3);
+	}
+	signal(SIGPIPE, SIG_IGN);
+	return listen_anywhere();
 }
 
 // whole_lines returns how many bytes of p[0..n) are whole lines, looking at

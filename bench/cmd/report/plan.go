@@ -98,7 +98,7 @@ func (p *plan) steps(ctx context.Context) []step {
 	}
 	if slices.Contains(p.parts, "behaviour") {
 		for _, probe := range behave.Probes {
-			subjects := behave.Programs()
+			subjects := behave.Programs(servers)
 			if probe.Echo {
 				subjects = behave.Echoes(servers)
 			}

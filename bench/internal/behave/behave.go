@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,24 +36,28 @@ type Subject struct {
 }
 
 // Programs are the subjects that have a program of their own in behaviour/.
-func Programs() []Subject {
+func Programs(servers []field.Server) []Subject {
 	var list []Subject
-	for _, name := range []string{"eddy", "net", "gnet", "netpoll", "evio", "gaio"} {
-		list = append(list, Subject{name, []string{filepath.Join("bin", "behaviour", name)}})
+	for _, s := range Echoes(servers) {
+		switch s.Name {
+		case field.LimitName: // not a library
+		case "tornado", "uvloop":
+			list = append(list, Subject{s.Name, []string{"/usr/bin/python3", filepath.Join("behaviour", s.Name, "main.py")}})
+		default:
+			list = append(list, Subject{s.Name, []string{filepath.Join("bin", "behaviour", s.Name)}})
+		}
 	}
-	return append(list, Subject{"tornado", []string{"/usr/bin/python3", "behaviour/tornado/main.py"}})
+	return list
 }
 
-// Echoes are the echo servers as subjects, one for each peer.
+// Echoes are the echo servers as subjects, the first of each peer.
 func Echoes(servers []field.Server) []Subject {
 	var list []Subject
 	for _, s := range servers {
-		switch s.Name {
-		case "eddy-task", "eddy-goroutine", "eddy-netconn", "net-64k":
-			continue
-		}
 		name, _, _ := strings.Cut(s.Name, "-")
-		list = append(list, Subject{name, s.Command()})
+		if !slices.ContainsFunc(list, func(other Subject) bool { return other.Name == name }) {
+			list = append(list, Subject{name, s.Command()})
+		}
 	}
 	return list
 }

@@ -116,7 +116,10 @@ func BuildGo() error {
 func (s Server) Build() error {
 	switch {
 	case strings.HasSuffix(s.source, ".c"):
-		return compile(s.Name, filepath.Join("server", s.source), s.libs)
+		if err := compile(s.Name, filepath.Join("server", s.source), s.libs); err != nil || s.libs == nil {
+			return err
+		}
+		return compile(filepath.Join("behaviour", s.Name), filepath.Join("behaviour", s.source), s.libs)
 	case s.check != "":
 		if err := exec.Command(python, "-c", "import "+s.check).Run(); err != nil {
 			return fmt.Errorf("%s has no module %s (Debian: python3-%s)", python, s.check, s.check)
