@@ -38,7 +38,7 @@ var (
 	list      = flag.Bool("list", false, "tell the names of servers and workloads")
 )
 
-const quickServers = "cepoll,eddy-callback,eddy-task,net-4k,gnet"
+const quickServers = "cepoll,cepoll-again,eddy-callback,eddy-task,net-4k,gnet"
 
 func main() {
 	flag.Parse()

@@ -52,10 +52,12 @@ func (s *server) OnTraffic(c gnet.Conn) gnet.Action {
 	end := peer.WholeLines(in, 0)
 	out, rest := in[:end], in[end:]
 	begun, _ := c.Context().(*[]byte) // the beginning of a line
-	if end > 0 && begun != nil {
-		out = append(*begun, out...)
-		c.SetContext(nil)
-		begun = nil
+	if end > 0 {
+		if begun != nil {
+			out = append(*begun, out...)
+			*begun = out[:0]
+		}
+		s.send(c, out)
 	}
 	if len(rest) > 0 {
 		if begun == nil {
@@ -64,15 +66,15 @@ func (s *server) OnTraffic(c gnet.Conn) gnet.Action {
 		}
 		*begun = append(*begun, rest...)
 	}
-	if len(out) == 0 {
-		return gnet.None
-	}
-	if *peer.Mode == "line" {
-		_, _ = c.Write(out)
-	} else {
-		for c := range s.conns {
-			_, _ = c.Write(out)
-		}
-	}
 	return gnet.None
+}
+
+func (s *server) send(c gnet.Conn, lines []byte) {
+	if *peer.Mode == "line" {
+		_, _ = c.Write(lines)
+		return
+	}
+	for c := range s.conns {
+		_, _ = c.Write(lines)
+	}
 }
