@@ -3,6 +3,7 @@ package measure
 import (
 	"context"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -44,13 +45,13 @@ type contender struct {
 // Round compares servers on w. All are started afresh and stay alive, idle but
 // for the one whose turn it is. They take turns in short slices, forth and
 // back, so that whatever changes steadily meanwhile does the same to all; a
-// server's cell is the sum of its slices. Each round begins with another one.
+// server's cell is the sum of its slices. The order is another one in each
+// round, but the same whenever that is run.
 func (set Settings) Round(ctx context.Context, servers []field.Server, w workload.Workload, round int) []Result {
 	results := make([]Result, len(servers))
 	var all []*contender
-	for i := range servers {
-		s := servers[(i+round)%len(servers)]
-		results[i].Server = s
+	for i, at := range rand.New(rand.NewPCG(uint64(round), uint64(len(w.Name)))).Perm(len(servers)) {
+		results[i].Server = servers[at]
 		all = append(all, &contender{Result: &results[i], histogram: hdrhistogram.New(1, int64(20*time.Minute), 3)})
 	}
 	for _, c := range all {

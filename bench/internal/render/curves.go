@@ -60,7 +60,7 @@ func (d *data) latencyCurves() (tiles []*plot.Plot) {
 			p.Add(line)
 			p.Legend.Add(c.server, line)
 		}
-		p.Y.Max *= 2 // room for the legend
+		p.Y.Max *= 4 // room for the legend
 		tiles = append(tiles, p)
 	}
 	return tiles
