@@ -1,0 +1,52 @@
+package render
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/eddyloop/eddy/bench/internal/measure"
+)
+
+// cells are rounds in which the servers cost as much as told, give or take a
+// percent that differs from round to round and from server to server.
+func cells(rounds int, foreign float64, costs map[string]float64) (records []measure.Record) {
+	for round := range rounds {
+		records = append(records, measure.Record{Kind: measure.Run})
+		for server, cost := range costs {
+			wobble := float64((round*7+len(server)*5)%11-5) / 500
+			records = append(records, measure.Record{Kind: measure.Speed, Server: server, Workload: "line-deep16", Round: round + 1,
+				Cell: &measure.Cell{CPU: cost * (1 + wobble), Rate: 1e6 / cost, Foreign: foreign}})
+		}
+	}
+	return records
+}
+
+func report(records []measure.Record) string {
+	r := &writer{data: sortOut(records)}
+	r.targets()
+	return r.String()
+}
+
+func TestTargets(t *testing.T) {
+	costs := map[string]float64{"cepoll": 10, "cepoll-again": 10, "eddy-callback": 10.6, "eddy-task": 12,
+		"gnet": 12, "netpoll": 10.6, "evio": 9}
+	got := report(cells(16, 0, costs))
+	for _, want := range []string{
+		"CPU at most 1.10 of C (aim 1.05) | 1 of 1 workloads, with the whole interval on 1; the aim on 0 | met",
+		"CPU at most 1.15 of C (aim 1.10) | 0 of 1 workloads, with the whole interval on 0; the aim on 0; beyond: line-deep16 1.2",
+		"surely ahead in 1 of 3 pairs of peer and workload; behind in 1: evio on line-deep16",
+		"neither ahead nor behind in 1: netpoll on line-deep16",
+		"of C's throughput | 0.94 [0.94, 0.94] | met",
+		"on 1 of 1 workloads the interval contains 1.00",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in %s", want, got)
+		}
+	}
+	if got := report(cells(3, 0, costs)); !strings.Contains(got, "too few rounds to tell in 3") {
+		t.Error(got)
+	}
+	if got := report(cells(16, 0.5, costs)); !strings.Contains(got, "†") {
+		t.Error("busy rounds are not marked:", got)
+	}
+}
