@@ -63,6 +63,9 @@ func (r *writer) targets() {
 
 func (r *writer) limited(name, server string, limit, aim float64) {
 	list := r.compare(always(server), always(field.LimitName), cpu)
+	if len(list) == 0 {
+		return
+	}
 	within, surely, aimed := 0, 0, 0
 	var beyond []string
 	for _, c := range list {
@@ -83,7 +86,7 @@ func (r *writer) limited(name, server string, limit, aim float64) {
 	if len(beyond) > 0 {
 		text += "; beyond: " + strings.Join(beyond, ", ")
 	}
-	r.row(fmt.Sprintf(name, limit, aim), text, verdict(len(list) > 0 && len(beyond) == 0))
+	r.row(fmt.Sprintf(name, limit, aim), text, verdict(len(beyond) == 0))
 }
 
 func verdict(met bool) string {
@@ -111,6 +114,9 @@ func (r *writer) aheadOfPeers() {
 				level = append(level, fmt.Sprintf("%s on %s %s", peer, c.workload, c.text))
 			}
 		}
+	}
+	if all == 0 {
+		return
 	}
 	text := fmt.Sprintf("surely ahead in %d of %d pairs of peer and workload", ahead, all)
 	for _, rest := range []struct {
