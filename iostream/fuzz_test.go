@@ -57,7 +57,7 @@ func FuzzWriteQueue(f *testing.F) {
 		q, m := new(output), new(queueModel)
 		script = script[:min(len(script), 100)]
 		for ; len(script) >= 2; script = script[2:] {
-			m.play(t, q, script[0]%7, int(script[1]))
+			m.play(t, q, script[0]%8, int(script[1]))
 			m.compare(t, q)
 		}
 	})
@@ -103,6 +103,10 @@ func (m *queueModel) play(t *testing.T, q *output, what byte, n int) {
 	case 6:
 		q.drop()
 		m.bytes = nil
+	case 7: // a write that has timed out is taken back
+		n = min(n*n, len(m.bytes))
+		q.truncate(n)
+		m.bytes = m.bytes[:len(m.bytes)-n]
 	}
 }
 
@@ -115,4 +119,18 @@ func (m *queueModel) compare(t *testing.T, q *output) {
 	if next != nil {
 		require.Same(t, m.waiters[0].wait, next.wait)
 	}
+}
+
+// TestWaitersThatWereToldTakeNoRoom: a sender with always a few writes under way
+// never has a moment at which nobody waits.
+func TestWaitersThatWereToldTakeNoRoom(t *testing.T) {
+	q := new(output)
+	for i := range 10_000 {
+		q.wait(sentWaiter{index: int64(i)})
+		if i >= 10 {
+			require.EqualValues(t, i-10, q.next().index)
+			q.pop()
+		}
+	}
+	require.Less(t, cap(q.waiters), 100)
 }

@@ -1,6 +1,9 @@
 package iostream
 
-import "sync"
+import (
+	"slices"
+	"sync"
+)
 
 // output is what a stream has accepted for writing and not yet handed to its
 // transport: a queue of chunks in which small writes share one, and the waiters
@@ -185,8 +188,12 @@ func (q *output) drop() {
 	q.unsent = 0
 }
 
-// wait adds a waiter, in the order of the indexes and behind its equals.
+// wait adds a waiter, in the order of the indexes and behind its equals. Where
+// somebody always waits, those that were told make room for it.
 func (q *output) wait(w sentWaiter) {
+	if n := len(q.waiters); n == cap(q.waiters) && q.first > n/2 {
+		q.waiters, q.first = slices.Delete(q.waiters, 0, q.first), 0
+	}
 	q.waiters = append(q.waiters, w)
 	for i := len(q.waiters) - 1; i > q.first && q.waiters[i-1].index > w.index; i-- {
 		q.waiters[i-1], q.waiters[i] = w, q.waiters[i-1]
