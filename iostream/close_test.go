@@ -535,3 +535,21 @@ func TestUserValueAndAddresses(t *testing.T) {
 	require.Nil(t, s.LocalAddr())
 	require.Contains(t, s.String(), "closed")
 }
+
+// TestResetBehindTheEnd: a connection that only writes any more tells that it
+// has broken, without a write that finds out.
+func TestResetBehindTheEnd(t *testing.T) {
+	for _, network := range []string{"tcp", "tls1.2", "tls1.3"} {
+		t.Run(network, func(t *testing.T) {
+			s, peer := pair(t, startLoop(t, ioloop.Config{}), network, halfCloses)
+			closeWrite(t, peer)
+			_, err := s.ReadUntilClose(patient(t), 0)
+			require.NoError(t, err)
+			quiet(t, s.Loop())
+			require.False(t, s.Closed())
+			reset(t, peer)
+			require.NoError(t, s.WaitClosed(patient(t)))
+			require.True(t, isAny(s.Err(), syscall.EPIPE, syscall.ECONNRESET), "%v", s.Err())
+		})
+	}
+}

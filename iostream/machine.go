@@ -37,7 +37,7 @@ func (s *Stream) pump(ready poller.Interest, hints poller.Hint) {
 		s.shake()
 		ready = 0 // what it leaves unread is announced again
 	}
-	s.notice(ready)
+	s.notice(ready, hints)
 	budget := maxDeliveries
 	for budget > 0 && s.progress() {
 		budget--
@@ -87,7 +87,7 @@ func (s *Stream) attach() {
 }
 
 // notice takes in what the transport is ready for.
-func (s *Stream) notice(ready poller.Interest) {
+func (s *Stream) notice(ready poller.Interest, hints poller.Hint) {
 	if s.is(finished) || !s.is(attached) {
 		return
 	}
@@ -108,7 +108,8 @@ func (s *Stream) notice(ready poller.Interest) {
 	case ready&poller.Readable != 0:
 		s.set(unwanted)
 	}
-	if ready&poller.PeerClosed != 0 && !s.is(closed) && (!s.is(readEnded) || s.is(writeOnly)) {
+	if ready&poller.PeerClosed != 0 && !s.is(closed) &&
+		(!s.is(readEnded) || s.is(writeOnly) || hints&poller.Failed != 0) {
 		s.probe() // the watch tells once, and a read need not have come to the end
 	}
 }

@@ -77,7 +77,13 @@ func (t *socketTransport) Write(bufs [][]byte) (int, error) {
 }
 
 func (t *socketTransport) Probe() error {
-	return peekOutcome(socket.Peek(int(t.fd)))
+	err := peekOutcome(socket.Peek(int(t.fd)))
+	if err == io.EOF { // Linux says so too if the connection has broken behind the end
+		if broken := socket.TakeError(int(t.fd)); broken != nil {
+			return os.NewSyscallError("getsockopt", broken)
+		}
+	}
+	return err
 }
 
 func (t *socketTransport) CloseWrite() error {

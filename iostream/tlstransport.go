@@ -271,6 +271,12 @@ func (t *tlsTransport) Probe() error {
 	if !t.ready || t.Buffered() && t.end == nil {
 		return nil
 	}
+	if t.end != nil { // which the connection has outlived; it may have broken since
+		if err := t.lower.Probe(); err != nil && err != io.EOF {
+			return err
+		}
+		return t.end
+	}
 	var one [1]byte
 	switch n, err := t.read(one[:], true); {
 	case n > 0:

@@ -33,7 +33,8 @@ type Transport interface {
 	Write(bufs [][]byte) (int, error)
 
 	// Probe says what the next Read would come to, consuming nothing: nil if
-	// there are bytes or nothing yet, io.EOF, or what failed.
+	// there are bytes or nothing yet, io.EOF, or what failed, also behind the
+	// end of the stream.
 	Probe() error
 
 	// CloseWrite ends the writing direction behind what was flushed. It returns

@@ -46,6 +46,7 @@ type model struct {
 	readDue   deadline
 	writeDue  deadline
 	ended     bool // the wire's input has an end
+	broken    bool // which is a failure
 
 	causes []error // that the stream may be closed for
 	sealed bool    // it is closed for one of them

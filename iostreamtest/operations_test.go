@@ -46,9 +46,9 @@ func init() { // operations refer to steps, which refer to operations
 		{"open", 12, (*player).open1},
 		{"cancel", 7, (*player).cancel},
 		{"advance", 5, (*player).advance},
-		{"fin", 3, func(p *player, _ *step) { p.end(); p.wire.FIN() }},
-		{"reset", 1, func(p *player, _ *step) { p.end(); p.wire.Reset(errPeer) }},
-		{"fail reads", 1, func(p *player, _ *step) { p.end(); p.wire.FailReads(errPeer) }},
+		{"fin", 3, (*player).fin},
+		{"reset", 1, func(p *player, _ *step) { p.breaks(); p.wire.Reset(errPeer) }},
+		{"fail reads", 1, func(p *player, _ *step) { p.breaks(); p.wire.FailReads(errPeer) }},
 		{"fail writes", 1, func(p *player, _ *step) { p.wire.FailWrites(errPeer) }},
 		{"hello", 2, func(p *player, _ *step) { p.wire.Hello() }},
 		{"close write", 2, (*player).closeWrite},
@@ -125,7 +125,15 @@ func (p *player) arrive(s *step) {
 }
 
 // end notes that the wire's input has an end.
-func (p *player) end() { p.model.ended = true }
+func (p *player) breaks() { p.model.ended, p.model.broken = true, true }
+
+// fin ends the input, which nothing can do that is broken.
+func (p *player) fin(*step) {
+	if !p.model.broken {
+		p.model.ended = true
+		p.wire.FIN()
+	}
+}
 
 func (p *player) open1(s *step) { p.wire.Open(size(s.a)) }
 

@@ -115,6 +115,8 @@ func (m *model) atRestOpen(s stream) error {
 		return errors.New("has sent FIN")
 	case m.ended && !s.ReadClosed() && !m.layer: // a layer learns it when it reads
 		return errors.New("has not noticed that the peer has finished")
+	case m.broken && w.Arrived == 0 && !m.layer:
+		return errors.New("has not noticed that the connection is broken")
 	case s.ReadClosed() && !m.ended:
 		return errors.New("ReadClosed, but the peer has not finished")
 	case !m.layer && reading && w.Armed&poller.Readable == 0 && w.ReadErr == nil:

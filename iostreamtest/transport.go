@@ -76,10 +76,14 @@ func (r *readiness) Run() {
 		w.watched = true
 	}
 	handler, closed := w.handler, w.counts.Closes > 0
+	var hints poller.Hint
+	if w.inErr != nil && w.inErr != io.EOF {
+		hints = poller.Failed
+	}
 	w.mu.Unlock()
 	if ready != 0 && !closed {
 		w.trace("ready: %s", interestNames(ready))
-		handler.HandleEvent(ready, 0)
+		handler.HandleEvent(ready, hints)
 	}
 }
 
