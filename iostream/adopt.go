@@ -84,6 +84,9 @@ func (s *Stream) detach() (net.Conn, error) {
 	case s.backlog() > 0 || s.is(closing):
 		return nil, fmt.Errorf("%w: bytes wait to be sent", ErrInvalid)
 	}
+	if s.is(finWanted) && !s.is(finSent|writeEnded) {
+		s.sendFin() // which the loop has not got round to
+	}
 	fd, err := socket.Duplicate(int(t.fd))
 	if err != nil {
 		return nil, os.NewSyscallError("fcntl", err)

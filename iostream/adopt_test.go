@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
@@ -127,6 +128,22 @@ func TestAdoptRefuses(t *testing.T) {
 	requireIs(t, err, iostream.ErrInvalid)
 	_, err = peer.Write([]byte("still the caller's"))
 	require.NoError(t, err)
+}
+
+// TestDetachBehindCloseWrite: the end of the direction goes out, though the loop
+// has not got round to it.
+func TestDetachBehindCloseWrite(t *testing.T) {
+	l := startLoop(t, ioloop.Config{})
+	s, peer := pair(t, l, "tcp", nil)
+	onLoop(t, l, func() {
+		require.NoError(t, s.CloseWrite())
+		conn, _, err := s.Detach()
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = conn.Close() })
+	})
+	require.NoError(t, peer.SetReadDeadline(time.Now().Add(patience)))
+	_, err := peer.Read(make([]byte, 1))
+	require.Equal(t, io.EOF, err)
 }
 
 func TestDetachRefuses(t *testing.T) {
