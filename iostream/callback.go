@@ -116,6 +116,7 @@ func (s *Stream) start(op *readOp) error {
 		return err
 	}
 	s.op = *op
+	s.op.expired = s.is(readExpired)
 	if s.in.len() > 0 || s.readEnd() != nil || op.size == 0 {
 		s.poke() // it may be satisfied already
 	}

@@ -101,6 +101,7 @@ func (s *Stream) checkWriteDeadline() {
 func (s *Stream) expireRead() {
 	s.set(readExpired)
 	s.endWaitingRead()
+	s.op.expired = s.op.kind != readNone // a callback is told later, whatever the deadline is then
 	s.poke()
 }
 

@@ -64,6 +64,23 @@ func TestReadDeadline(t *testing.T) {
 	}
 }
 
+// TestReadDeadlineThatIsLiftedAtOnce has ended the read all the same, also that
+// of a callback, which is told later.
+func TestReadDeadlineThatIsLiftedAtOnce(t *testing.T) {
+	eachFace(t, func(t *testing.T, f face) {
+		s, peer := pair(t, startLoop(t, ioloop.Config{}), "unix", nil)
+		pending := f.read(t, s, exactly(3))
+		awaitRead(t, s)
+		onLoop(t, s.Loop(), func() {
+			require.NoError(t, s.SetReadDeadline(past))
+			require.NoError(t, s.SetReadDeadline(always))
+		})
+		requireIs(t, receive(t, pending).err, os.ErrDeadlineExceeded)
+		send(t, peer, "abc")
+		require.Equal(t, "abc", receive(t, f.read(t, s, exactly(3))).data)
+	})
+}
+
 // TestReadDeadlineInThePast aborts a read, as net/http does, and what is
 // buffered can be read all the same.
 func TestReadDeadlineInThePast(t *testing.T) {

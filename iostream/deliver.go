@@ -27,7 +27,7 @@ func (s *Stream) deliverRead() bool {
 	if op.kind == readNone || op.running {
 		return false
 	}
-	if s.in.len() == 0 && op.size > 0 && !op.isInto() && s.readEnd() == nil || s.paused() {
+	if s.in.len() == 0 && op.size > 0 && !op.isInto() && s.readEnd() == nil && !op.expired || s.paused() {
 		return false // nothing to look at, or not now
 	}
 	waiting := op.wait != nil && op.wait.intoFn == nil
@@ -67,6 +67,9 @@ func (s *Stream) outcome(op *readOp) (data []byte, err error, ok bool) {
 		}
 	}
 	end := s.readEnd()
+	if end == nil && op.expired {
+		end = os.ErrDeadlineExceeded
+	}
 	if end == nil {
 		return nil, nil, false
 	}

@@ -35,6 +35,7 @@ type readOp struct {
 	kind    readKind
 	running bool  // the callback of a repeating read is in progress
 	held    bool  // a repeating read holds back: too much waits to be sent
+	expired bool  // the read deadline has passed since it began
 	size    int32 // exact or greatest number of bytes, within MaxReadLimit
 	scanned int32 // bytes of the input that were searched in vain
 	delim   string

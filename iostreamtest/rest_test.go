@@ -26,8 +26,7 @@ func (m *model) due(c *call) bool {
 		return false
 	}
 	n, tooLong := m.satisfied(c, m.rest())
-	expired := m.past(c) || c.expired && c.style != callback // callbacks come later, and may find another deadline
-	return n >= 0 || tooLong || expired || m.frozen != endless || m.wire.ReadErr != nil
+	return n >= 0 || tooLong || c.expired || m.past(c) || m.frozen != endless || m.wire.ReadErr != nil
 }
 
 // paused: a repeating read may hold back.
