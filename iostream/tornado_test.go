@@ -8,6 +8,8 @@ import (
 	"io"
 	"net"
 	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -202,10 +204,10 @@ page is made of its table:
 | | scenario | Tornado | Eddy | why it differs | run over |
 |---|---|---|---|---|---|
 `)
-	last := 0
+	last, tests := 0, testSources(t)
 	for _, s := range scenarios() {
-		require.Greater(t, s.number, last, "in order")
-		last = s.number
+		last++
+		require.Equal(t, last, s.number, "none is left out")
 		eddy, over := s.eddy, "TCP, Unix, pipes, TLS"
 		if eddy == "" {
 			eddy = "the same"
@@ -214,6 +216,9 @@ page is made of its table:
 		switch {
 		case s.run == nil && s.test != "":
 			over = s.test
+			for _, name := range regexp.MustCompile(`Test\w+`).FindAllString(s.test, -1) {
+				require.True(t, strings.Contains(tests, "func "+name+"(t "), "%d: no %s", s.number, name)
+			}
 		case s.run == nil:
 			over = "–"
 		case s.over != nil:
@@ -221,10 +226,26 @@ page is made of its table:
 		}
 		fmt.Fprintf(&b, "| %d | %s | %s | %s | %s | %s |\n", s.number, s.name, s.tornado, eddy, s.why, over)
 	}
+	require.Equal(t, 150, last)
 	if *update {
 		require.NoError(t, os.WriteFile(tornadoDoc, []byte(b.String()), 0o644))
 	}
 	have, err := os.ReadFile(tornadoDoc)
 	require.NoError(t, err)
 	require.True(t, b.String() == string(have), "stale: run with -update")
+}
+
+// testSources returns the tests of this package and of package tcp.
+func testSources(t *testing.T) string {
+	var all strings.Builder
+	for _, dir := range []string{".", "../tcp"} {
+		names, err := filepath.Glob(dir + "/*_test.go")
+		require.NoError(t, err)
+		for _, name := range names {
+			source, err := os.ReadFile(name)
+			require.NoError(t, err)
+			all.Write(source)
+		}
+	}
+	return all.String()
 }
