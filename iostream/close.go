@@ -35,7 +35,7 @@ func (s *Stream) CloseWithError(reason error) error {
 // Closing earlier could make the kernel reset the connection and the peer lose
 // what was sent last. A pipe or terminal is closed as soon as all is sent:
 // nothing can be lost there. After timeout the stream is closed wherever it is.
-// A timeout of 0 or less is Close.
+// A timeout of 0 or less is Close; else a second call changes nothing.
 func (s *Stream) CloseAfterFlush(timeout time.Duration) error {
 	if timeout <= 0 {
 		return s.Close()
@@ -225,8 +225,9 @@ func (s *Stream) Closed() bool {
 	return s.is(closed)
 }
 
-// ReadClosed reports whether the peer is known to have finished writing. Before
-// the bytes that it had sent are read to their end, reads still succeed.
+// ReadClosed reports whether the peer is known to have finished writing, or the
+// stream is closed. Before the bytes that had come are read to their end, reads
+// still succeed.
 func (s *Stream) ReadClosed() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -247,7 +248,7 @@ func (s *Stream) Err() error {
 
 // OnClosed has fn called on the loop, once, when the stream has closed and its
 // operations have been told, with what Err returns. On a closed stream it is
-// called soon. A second call replaces fn.
+// called soon, unless the loop is closed too. A second call replaces fn.
 func (s *Stream) OnClosed(fn func(error)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -257,8 +258,8 @@ func (s *Stream) OnClosed(fn func(error)) {
 	}
 }
 
-// OnReadClosed has fn called on the loop, once, when the peer is known to have
-// finished writing. Unread input may still be there.
+// OnReadClosed has fn called on the loop, once, when ReadClosed reports true:
+// unread input may still be there. A second call replaces fn.
 func (s *Stream) OnReadClosed(fn func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
