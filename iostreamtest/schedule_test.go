@@ -251,6 +251,7 @@ func (p *player) conclude(told *int) {
 }
 
 func TestSchedules(t *testing.T) {
+	leaktest.Check(t)
 	if *seed != 0 {
 		report(t, fmt.Sprintf("seed %d", *seed), randomSchedule(*seed))
 		return

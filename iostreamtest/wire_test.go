@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/eddyloop/eddy/internal/leaktest"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
 	"github.com/eddyloop/eddy/iostreamtest"
@@ -15,6 +16,7 @@ import (
 
 func newPlayed(t *testing.T, o iostreamtest.Options, config *iostream.Config) (*iostreamtest.World, *iostreamtest.Wire, *iostream.Stream) {
 	t.Helper()
+	leaktest.Check(t)
 	world, wire := iostreamtest.NewWorld(), iostreamtest.NewWire(o)
 	s, err := iostream.New(world.Loop, wire.Transport(), config)
 	require.NoError(t, err)
@@ -108,6 +110,7 @@ func TestSeedRepeats(t *testing.T) {
 }
 
 func TestPipe(t *testing.T) {
+	leaktest.Check(t)
 	world := iostreamtest.NewWorld()
 	one, other := iostreamtest.Pipe(iostreamtest.Options{Window: 3}, iostreamtest.Options{RecordSize: 2, Handshake: true})
 	a, err := iostream.New(world.Loop, one.Transport(), nil)
@@ -135,6 +138,7 @@ func TestPipe(t *testing.T) {
 
 // TestClosedPipe: writing to an end that is gone fails.
 func TestClosedPipe(t *testing.T) {
+	leaktest.Check(t)
 	world := iostreamtest.NewWorld()
 	one, other := iostreamtest.Pipe(iostreamtest.Options{Window: 3}, iostreamtest.Options{})
 	a, err := iostream.New(world.Loop, one.Transport(), &iostream.Config{AllowHalfClose: true})

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/eddyloop/eddy/internal/leaktest"
 	"github.com/stretchr/testify/require"
 )
 
@@ -119,6 +120,7 @@ func TestStatesAreShared(t *testing.T) {
 
 // TestConcurrent has many goroutines fill, follow and flush one graph.
 func TestConcurrent(t *testing.T) {
+	leaktest.Check(t)
 	for _, expr := range []string{`[ab]*a[ab]{3}c\b`, `(?i)^k+$|\pL[^a]\n`, `^a[^b]+c$`} {
 		re := regexp.MustCompile(expr)
 		for _, budget := range []int{0, 2000, defaultBudget} {
@@ -139,6 +141,7 @@ func TestConcurrent(t *testing.T) {
 }
 
 func TestForConcurrent(t *testing.T) {
+	leaktest.Check(t)
 	re := regexp.MustCompile(`(?m)^[\pL\pN]+$`)
 	got := make([]*Program, 16)
 	var wg sync.WaitGroup
