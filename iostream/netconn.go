@@ -56,7 +56,7 @@ func (c *netConn) fail(op string, err error) error {
 	if errors.As(err, &e) {
 		err = e.Err
 	}
-	if err == nil || err == io.EOF {
+	if err == nil || err == io.EOF && op == "read" {
 		return err
 	}
 	return &net.OpError{Op: op, Net: c.remote.Network(), Source: c.local, Addr: c.remote, Err: err}

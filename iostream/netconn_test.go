@@ -123,6 +123,19 @@ func TestNetConnWriteThatTimesOut(t *testing.T) {
 	})
 }
 
+// TestNetConnThatComesTooLate: on a stream that the peer's end has closed, a write
+// fails as any other.
+func TestNetConnThatComesTooLate(t *testing.T) {
+	s, peer := pair(t, startLoop(t, ioloop.Config{}), "tcp", nil)
+	closeWrite(t, peer)
+	require.NoError(t, s.WaitClosed(patient(t)))
+	c := s.NetConn()
+	_, err := c.Read(make([]byte, 1))
+	require.Equal(t, io.EOF, err)
+	_, err = c.Write([]byte("x"))
+	requireOp(t, err, "write", io.EOF)
+}
+
 func TestNetConnReset(t *testing.T) {
 	s, peer := pair(t, startLoop(t, ioloop.Config{}), "tcp", nil)
 	c := s.NetConn()
