@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/eddyloop/eddy/internal/leaktest"
 	"github.com/eddyloop/eddy/iostream"
 	"github.com/eddyloop/eddy/tcp"
 	"github.com/stretchr/testify/require"
@@ -220,4 +221,44 @@ func TestNetListenerRefuses(t *testing.T) {
 	_, err = listener.Accept()
 	require.ErrorIs(t, err, net.ErrClosed)
 	require.ErrorIs(t, listener.Close(), net.ErrClosed)
+}
+
+// TestNetListenerKeepsHalfClosed: a client may have finished sending before its
+// connection is accepted. It is a net.Conn from the beginning.
+func TestNetListenerKeepsHalfClosed(t *testing.T) {
+	for _, network := range []string{"tcp", "unix"} {
+		t.Run(network, func(t *testing.T) {
+			leaktest.Check(t)
+			noticed := make(chan struct{})
+			srv := new(tcp.Server)
+			srv.Hooks.Accepted = func(s *iostream.Stream) { s.OnReadClosed(func() { close(noticed) }) }
+			address := "127.0.0.1:0"
+			if network == "unix" {
+				address = socketPath(t)
+			}
+			addr, err := srv.Listen(network, address)
+			require.NoError(t, err)
+			listener, err := srv.NetListener()
+			require.NoError(t, err)
+			served := make(chan error, 1)
+			go func() { served <- srv.Serve(context.Background()) }()
+			client, err := net.Dial(network, addr.String())
+			require.NoError(t, err)
+			defer client.Close()
+			require.NoError(t, client.(interface{ CloseWrite() error }).CloseWrite())
+			require.NoError(t, client.SetDeadline(time.Now().Add(patience)))
+			receive(t, noticed)
+
+			conn, err := listener.Accept()
+			require.NoError(t, err)
+			_, err = io.WriteString(conn, "hello")
+			require.NoError(t, err)
+			require.NoError(t, conn.Close())
+			got, err := io.ReadAll(client)
+			require.NoError(t, err)
+			require.Equal(t, "hello", string(got))
+			require.NoError(t, listener.Close())
+			require.ErrorIs(t, receive(t, served), tcp.ErrServerClosed)
+		})
+	}
 }

@@ -83,6 +83,9 @@ func (srv *Server) start(group *ioloop.Group) error {
 	}
 	srv.stream = srv.Stream
 	srv.stream.Closed = srv.streamClosed
+	if srv.net != nil {
+		srv.stream.AllowHalfClose = true // as of every net.Conn, before it is accepted too
+	}
 	for _, l := range group.Loops() {
 		srv.workers = append(srv.workers, &worker{loop: l})
 	}
