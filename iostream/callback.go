@@ -5,7 +5,8 @@ import "regexp"
 // The Func forms of the reads call fn once, on the loop, with what the waiting
 // form would return; the bytes are fn's until it returns. They return an error,
 // and fn is not called, only where the call itself is wrong: ErrInvalid,
-// ErrTooLong or ErrReadPending. When fn runs, the next read can begin.
+// ErrTooLong or ErrReadPending, or ioloop.ErrClosed once the loop is closed. When
+// fn runs, the next read can begin.
 //
 // The Handle forms call fn for one result after another until it returns false
 // or has been given an error. The read stays pending meanwhile. While more than
@@ -118,7 +119,10 @@ func (s *Stream) start(op *readOp) error {
 	s.op = *op
 	s.op.expired = s.is(readExpired)
 	if s.in.len() > 0 || s.readEnd() != nil || op.size == 0 {
-		s.poke() // it may be satisfied already
+		if err := s.summon(); err != nil { // it may be satisfied already
+			s.op = readOp{}
+			return opError(readNames[op.kind], err)
+		}
 	}
 	s.listen()
 	return nil

@@ -466,6 +466,15 @@ func TestLoopCloseFailsItsStreams(t *testing.T) {
 	require.True(t, s.Closed())
 	_, err = iostream.New(l, fullWire().Transport(), nil)
 	requireIs(t, err, ioloop.ErrClosed)
+
+	// A callback that nobody would call is not taken.
+	never := func(error) { panic("called") }
+	requireIs(t, s.SentFunc(0, never), ioloop.ErrClosed)
+	requireIs(t, s.RoomFunc(never), ioloop.ErrClosed)
+	requireIs(t, s.ReadBytesFunc(0, func(_ []byte, err error) { never(err) }), ioloop.ErrClosed)
+	requireIs(t, s.ReadIntoFunc(nil, func(_ int, err error) { never(err) }), ioloop.ErrClosed)
+	requireIs(t, s.HandleUntil("\n", 0, func(_ []byte, err error) bool { never(err); return false }), ioloop.ErrClosed)
+	require.False(t, s.Reading())
 }
 
 // TestStoppedTaskFreesTheSlot: a task that is unwound in the middle of a read

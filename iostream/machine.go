@@ -3,6 +3,7 @@ package iostream
 import (
 	"io"
 
+	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/poller"
 )
 
@@ -71,6 +72,15 @@ func (s *Stream) poke() {
 	if s.loop.Schedule((*work)(s)) == nil {
 		s.set(scheduled)
 	}
+}
+
+// summon is poke for a callback that waits to be called. It fails once the loop is
+// closed.
+func (s *Stream) summon() error {
+	if s.poke(); !s.is(pumping | scheduled) {
+		return ioloop.ErrClosed
+	}
+	return nil
 }
 
 func (s *Stream) attach() {

@@ -381,25 +381,31 @@ func (s *Stream) withdraw(w *waitOp) {
 
 // SentFunc has fn called on the loop with what WaitSent would return for mark.
 // It returns ErrInvalid, and does nothing, if fn is nil or mark is no value of
-// Mark.
+// Mark, and ioloop.ErrClosed once the loop is closed.
 func (s *Stream) SentFunc(mark int64, fn func(error)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if fn == nil || mark < 0 || mark > s.accepted {
 		return opError("sent func", ErrInvalid)
 	}
+	if err := s.summon(); err != nil {
+		return opError("sent func", err)
+	}
 	s.output().wait(sentWaiter{index: mark, op: "sent func", fn: fn})
-	s.poke()
 	return nil
 }
 
 // RoomFunc has fn called on the loop when Room would return nil, or with the
-// error that it would return.
+// error that it would return. It returns ErrInvalid if fn is nil, and
+// ioloop.ErrClosed once the loop is closed.
 func (s *Stream) RoomFunc(fn func(error)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if fn == nil {
 		return opError("room func", ErrInvalid)
+	}
+	if err := s.summon(); err != nil {
+		return opError("room func", err)
 	}
 	index := s.roomIndex()
 	if s.writeEnd() != nil {
@@ -414,7 +420,6 @@ func (s *Stream) RoomFunc(fn func(error)) error {
 			_ = s.RoomFunc(fn) // more was written meanwhile
 		}
 	}})
-	s.poke()
 	return nil
 }
 
