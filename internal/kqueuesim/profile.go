@@ -19,6 +19,10 @@ type Profile struct {
 	// EV_ERROR, not EV_ERROR alone.
 	ReceiptKeepsFlags bool
 
+	// ReceiptsNeedRoom: a receipt for which there's no room ends the call, without
+	// an error, and the changes behind it aren't made.
+	ReceiptsNeedRoom bool
+
 	// EventsKeepAdd: events show the EV_ADD of their change. No manual says
 	// whether they do.
 	EventsKeepAdd bool
@@ -45,19 +49,19 @@ var (
 	}
 	FreeBSD = &Profile{
 		Name: "freebsd", Read: -1, Write: -2, User: -11,
-		DeadPipe: syscall.EPIPE, FileWritable: true,
+		DeadPipe: syscall.EPIPE, ReceiptsNeedRoom: true, FileWritable: true,
 	}
 	NetBSD = &Profile{
 		Name: "netbsd", Read: 0, Write: 1, User: 8,
-		DeadPipe: syscall.EBADF, FileWritable: true,
+		DeadPipe: syscall.EBADF, ReceiptsNeedRoom: true, FileWritable: true,
 	}
 	OpenBSD = &Profile{
 		Name: "openbsd", Read: -1, Write: -2, User: -10,
-		DeadPipe: syscall.EPIPE, EventsKeepAdd: true, FileWritable: true,
+		DeadPipe: syscall.EPIPE, ReceiptsNeedRoom: true, EventsKeepAdd: true, FileWritable: true,
 	}
 	DragonFly = &Profile{
 		Name: "dragonfly", Read: -1, Write: -2, User: -9,
-		DeadPipe: syscall.EPIPE, FileWritable: true,
+		DeadPipe: syscall.EPIPE, ReceiptsNeedRoom: true, FileWritable: true,
 	}
 
 	Profiles = []*Profile{Darwin, FreeBSD, NetBSD, OpenBSD, DragonFly}

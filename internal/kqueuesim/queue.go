@@ -162,7 +162,10 @@ func (q *Queue) change(changes, events []Kevent) (n int, err error) {
 			if err != nil {
 				return 0, err
 			}
-			continue // a receipt without room
+			if q.profile.ReceiptsNeedRoom {
+				return n, nil
+			}
+			continue
 		}
 		receipt := c
 		if !q.profile.ReceiptKeepsFlags {

@@ -272,6 +272,26 @@ func TestReceipts(t *testing.T) {
 	})
 }
 
+// Where there's no room for a receipt, the BSDs leave what is behind it undone.
+// macOS goes on.
+func TestReceiptWithoutRoom(t *testing.T) {
+	each(t, func(b *bench) {
+		b.socket(sock)
+		b.Input(sock, 1)
+		n, err := b.Kevent([]Kevent{
+			{Ident: sock, Filter: b.p.Read, Flags: EV_ADD | EV_RECEIPT},
+			{Ident: sock, Filter: b.p.Write, Flags: EV_ADD | EV_RECEIPT},
+		}, nil, nil)
+		require.NoError(b, err)
+		require.Zero(b, n)
+		want := []string{"read 3: 1"}
+		if b.p == Darwin {
+			want = append(want, "write 3: 1000")
+		}
+		require.ElementsMatch(b, want, b.found())
+	})
+}
+
 func TestRoom(t *testing.T) {
 	each(t, func(b *bench) {
 		for fd := 10; fd < 15; fd++ {
