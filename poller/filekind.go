@@ -10,6 +10,7 @@ type fileKind uint8
 const (
 	kindOther  fileKind = iota
 	kindPipe            // pipe or FIFO
+	kindWriter          // end of one that is for writing only
 	kindSocket          // socket
 	kindAlways          // always ready, or never, whatever happens
 )
@@ -25,7 +26,11 @@ func kindOf(fd int) (fileKind, unix.Stat_t, error) {
 		// Some kernels report these at every wait, others once.
 		return kindAlways, st, nil
 	case unix.S_IFIFO:
-		return kindPipe, st, nil
+		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+		if err == nil && flags&unix.O_ACCMODE == unix.O_WRONLY {
+			return kindWriter, st, nil
+		}
+		return kindPipe, st, err
 	case unix.S_IFSOCK:
 		return kindSocket, st, nil
 	}

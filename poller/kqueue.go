@@ -141,8 +141,13 @@ func (s *slot) filters() (read, write arming) {
 		// of a pipe may learn only here that its reader is gone.
 		read = armClear
 	}
-	if s.interest&Writable != 0 {
+	switch {
+	case s.interest&Writable != 0:
 		write = how
+	case s.interest&PeerClosed != 0 && s.state&isWriter != 0:
+		// Or only here: on some systems the reading filter of a writing end
+		// never fires. It sees the reader make room, too.
+		write = armClear
 	}
 	return read, write
 }
@@ -157,6 +162,8 @@ func (q *kqueue) add(i uint32) error {
 		return ErrNotPollable
 	case kind == kindPipe:
 		s.state |= isPipe
+	case kind == kindWriter:
+		s.state |= isPipe | isWriter
 	}
 	if err := q.set(i); err != nil {
 		q.remove(i)
@@ -168,8 +175,11 @@ func (q *kqueue) add(i uint32) error {
 func (q *kqueue) set(i uint32) error {
 	s := &q.table.slots[i]
 	read, write := s.filters()
-	err := q.arm(i, filterRead, read)
-	if err != nil && s.interest&(Readable|PeerClosed) != 0 {
+	needed := Readable | PeerClosed
+	if s.state&isWriter != 0 {
+		needed = Readable
+	}
+	if err := q.arm(i, filterRead, read); err != nil && s.interest&needed != 0 {
 		return err
 	}
 	return q.arm(i, filterWrite, write)

@@ -23,7 +23,7 @@ func (q *kqueue) writerIsDead(s *slot, err error) bool {
 }
 
 // bury makes the next wait, and in Level mode all further ones, report slot i
-// as writable.
+// as writable, or if only the close is watched for, the next one that.
 func (q *kqueue) bury(i uint32) {
 	d := deadWriter{i, q.table.slots[i].gen}
 	keep := q.dead[:0]
@@ -48,8 +48,8 @@ func (q *kqueue) reportDead(out []Event, n int) int {
 			waiting = append(waiting, d)
 			continue
 		}
-		n = q.join(out, n, d.slot, Writable, Failed)
-		if s.mode == Level {
+		n = q.join(out, n, d.slot, Writable|PeerClosed, Failed)
+		if s.mode == Level && s.interest&Writable != 0 {
 			served = append(served, d)
 		}
 	}

@@ -125,6 +125,49 @@ func TestKqueueReaderEndIsTheOnlySignForWriter(t *testing.T) {
 	require.Equal(t, []Event{{Token: 1, Ready: PeerClosed}}, harvest(t, p), "a socket may have no room")
 }
 
+// The close watch of a writer goes by either filter.
+func TestKqueueCloseWatchOfWriter(t *testing.T) {
+	for _, mode := range []Mode{Level, Edge, OneShot} {
+		for _, sign := range []filter{filterRead, filterWrite} {
+			p, k := newScripted(t)
+			require.NoError(t, p.Add(writer, 1, PeerClosed, mode))
+			require.Equal(t, []string{"+read 8 clear", "+write 8 clear"}, k.says())
+			for range 3 {
+				k.push(writer, filterWrite, 0, 0)
+				require.Empty(t, harvest(t, p), "room")
+			}
+			k.push(writer, sign, evEOF, 0)
+			require.Equal(t, []Event{{1, PeerClosed, Hangup}}, harvest(t, p))
+			k.push(writer, sign, evEOF, 0)
+			require.Empty(t, harvest(t, p))
+			require.NoError(t, p.Remove(writer))
+			require.Len(t, k.armed, 1)
+		}
+	}
+}
+
+func TestKqueueCloseWatchOfDeadWriter(t *testing.T) {
+	for _, errno := range []error{syscall.EPIPE, syscall.EBADF, syscall.EPERM} {
+		for _, mode := range []Mode{Level, Edge, OneShot} {
+			p, k := newScripted(t)
+			k.fail = func(ev kevent) error {
+				switch {
+				case ev.flags&evAdd == 0:
+					return nil
+				case ev.filter == filterRead:
+					return syscall.EINVAL // it is no reader
+				}
+				return errno
+			}
+			require.NoError(t, p.Add(writer, 1, PeerClosed, mode))
+			require.Equal(t, []Event{{1, PeerClosed, Failed}}, harvest(t, p))
+			require.Empty(t, p.backend.(*kqueue).dead, "a wait would not block")
+			require.NoError(t, p.Modify(writer, 2, PeerClosed|Writable, mode))
+			require.Equal(t, []Event{{2, PeerClosed | Writable, Failed}}, harvest(t, p))
+		}
+	}
+}
+
 func TestKqueueSignals(t *testing.T) {
 	p, k := newScripted(t)
 	times := 0

@@ -124,16 +124,17 @@ func (k *scriptedQueue) push(fd int, f filter, flags, fflags uint32) {
 }
 
 const (
-	sock = 5 // descriptors of the script
-	pipe = 6
-	file = 7
+	sock   = 5 // descriptors of the script
+	pipe   = 6
+	file   = 7
+	writer = 8 // of a pipe
 )
 
 func newScripted(t *testing.T) (*front, *scriptedQueue) {
 	k := &scriptedQueue{
 		t:     t,
 		armed: map[knote]uint32{},
-		kinds: map[int]fileKind{0: kindOther, sock: kindOther, pipe: kindPipe, file: kindAlways},
+		kinds: map[int]fileKind{0: kindOther, sock: kindOther, pipe: kindPipe, file: kindAlways, writer: kindWriter},
 	}
 	p, err := newKqueue(k, &userWaker{k})
 	require.NoError(t, err)

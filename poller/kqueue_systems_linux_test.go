@@ -19,8 +19,10 @@ func eachSystem(t *testing.T, test func(t *testing.T, s *kqueuesim.Script, k *em
 			k.look = func(fd int) (fileKind, error) {
 				kind, err := s.Kind(fd)
 				switch kind {
-				case kqueuesim.PipeReader, kqueuesim.PipeWriter:
+				case kqueuesim.PipeReader:
 					return kindPipe, err
+				case kqueuesim.PipeWriter:
+					return kindWriter, err
 				case kqueuesim.Regular:
 					return kindAlways, err
 				}

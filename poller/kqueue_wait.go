@@ -94,9 +94,11 @@ func (q *kqueue) report(out []Event, n int, ev *kevent) int {
 		s.setArming(ev.filter, armNot)
 	}
 	found, hints := translate(ev)
-	if hints&readEnd != 0 && s.state&isPipe != 0 {
-		hints |= Hangup // there's no other direction
-		if s.interest&Writable != 0 {
+	if hints&bothEnds != 0 && s.state&isPipe != 0 {
+		// There's no other direction, and no end that would be our own doing.
+		hints |= Hangup
+		found |= PeerClosed
+		if hints&readEnd != 0 && s.interest&Writable != 0 {
 			// For a writer it may be the only sign that there's no reader.
 			q.bury(i)
 		}

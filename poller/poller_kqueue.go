@@ -101,8 +101,8 @@ func ownFilter(ev *unix.Kevent_t) filter {
 func (k *nativeQueue) kind(fd int) (fileKind, error) {
 	kind, st, err := kindOf(fd)
 	// On macOS the reader of a FIFO never hears that the writer is gone.
-	// A pipe, unlike a FIFO, isn't in any file system.
-	if kind == kindPipe && runtime.GOOS == "darwin" && st.Dev != 0 && st.Nlink != 0 {
+	// A pipe, unlike a FIFO, is on no device.
+	if st.Mode&unix.S_IFMT == unix.S_IFIFO && runtime.GOOS == "darwin" && st.Dev != 0 {
 		kind = kindAlways
 	}
 	return kind, err

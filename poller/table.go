@@ -25,9 +25,10 @@ const (
 	toldFailed                   // PeerClosed has been told with an error
 	fired                        // one-shot: has had its event
 	isPipe                       // for the backend: survives Modify
+	isWriter                     // a pipe for writing only, likewise
 	isStream                     // a stream socket, likewise
 
-	lasting = isPipe | isStream
+	lasting = isPipe | isWriter | isStream
 )
 
 const noSlot = -1

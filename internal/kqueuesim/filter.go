@@ -48,8 +48,9 @@ func (s *State) read(p *Profile) verdict {
 	case Listener, Regular:
 		v.ready = s.Input != 0
 	case PipeWriter:
-		// There's never anything to read. It fires when the reader goes.
-		v = verdict{ready: s.OutputEnded, eof: s.OutputEnded}
+		// There's never anything to read. It fires when the reader goes, if at all.
+		gone := s.OutputEnded && !p.DeafWriter
+		v = verdict{ready: gone, eof: gone}
 	case PipeReader, FIFOReader:
 		v.eof = s.InputEnded && !(s.Kind == FIFOReader && p.DeafFIFO)
 		v.ready = v.eof || s.Readable

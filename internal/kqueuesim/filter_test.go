@@ -95,7 +95,11 @@ func TestPipeEnds(t *testing.T) {
 		b.Fill(pipe)
 		require.Empty(b, b.found())
 		b.EndOutput(pipe)
-		require.ElementsMatch(b, []string{"read 4: 0 eof", "write 4: 0 eof"}, b.found())
+		want := []string{"write 4: 0 eof"}
+		if b.p != NetBSD {
+			want = append(want, "read 4: 0 eof")
+		}
+		require.ElementsMatch(b, want, b.found())
 		require.Equal(b, []string{"write 4: 0 eof"}, b.found())
 	})
 }

@@ -153,9 +153,13 @@ func TestHostPipe(t *testing.T) {
 		require.NoError(t, b.write(w, EV_ADD|EV_ONESHOT))
 		require.EqualValues(t, 65536, b.one().Data)
 		unix.Close(r)
-		ev := b.one()
-		require.Equal(t, p.Read, ev.Filter)
-		require.NotZero(t, ev.Flags&EV_EOF)
+		if p.DeafWriter {
+			require.Empty(t, b.found())
+		} else {
+			ev := b.one()
+			require.Equal(t, p.Read, ev.Filter)
+			require.NotZero(t, ev.Flags&EV_EOF)
+		}
 		if err := b.write(w, EV_ADD); p.DeadPipe != 0 {
 			require.ErrorIs(t, err, p.DeadPipe)
 		} else {

@@ -15,6 +15,10 @@ type Profile struct {
 	// more. With 0 the filter is accepted, and reports EV_EOF.
 	DeadPipe syscall.Errno
 
+	// DeafWriter: EVFILT_READ for the writing end of a pipe never fires, not even
+	// when the reader goes.
+	DeafWriter bool
+
 	// ReceiptKeepsFlags: the flags of a receipt are those of the change and
 	// EV_ERROR, not EV_ERROR alone.
 	ReceiptKeepsFlags bool
@@ -40,7 +44,10 @@ type Profile struct {
 	FileWritable bool
 }
 
-// The systems. NetBSD has user events since 10.0, OpenBSD since 7.8.
+// The systems. NetBSD has user events since 10.0, OpenBSD since 7.8. What a system
+// has changed over the years is there in the form that is harder to live with:
+// newer releases of NetBSD and OpenBSD have no DeadPipe, older ones of NetBSD no
+// DeafWriter.
 var (
 	Darwin = &Profile{
 		Name: "darwin", Read: -1, Write: -2, User: -10,
@@ -53,7 +60,7 @@ var (
 	}
 	NetBSD = &Profile{
 		Name: "netbsd", Read: 0, Write: 1, User: 8,
-		DeadPipe: syscall.EBADF, ReceiptsNeedRoom: true, FileWritable: true,
+		DeadPipe: syscall.EBADF, DeafWriter: true, ReceiptsNeedRoom: true, FileWritable: true,
 	}
 	OpenBSD = &Profile{
 		Name: "openbsd", Read: -1, Write: -2, User: -10,
