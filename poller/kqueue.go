@@ -165,11 +165,16 @@ func (q *kqueue) add(i uint32) error {
 	case kind == kindWriter:
 		s.state |= isPipe | isWriter
 	}
-	if err := q.set(i); err != nil {
-		q.remove(i)
-		return err
+	err = q.set(i)
+	if err == nil && s.interest == 0 && kind == kindOther {
+		// Only the filter knows whether the device has it.
+		err = q.arm(i, filterRead, armLevel)
+		_ = q.disarm(s, filterRead)
 	}
-	return nil
+	if err != nil {
+		q.remove(i)
+	}
+	return err
 }
 
 func (q *kqueue) set(i uint32) error {

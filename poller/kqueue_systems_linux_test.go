@@ -206,11 +206,14 @@ func TestSystemsRefusals(t *testing.T) {
 		require.ErrorIs(t, p.Add(file, 1, Readable, Level), ErrNotPollable)
 		require.ErrorIs(t, p.Add(sock, 1, Readable, Level), syscall.EBADF)
 		s.Open(sock, kqueuesim.State{Kind: kqueuesim.Terminal})
-		if err := p.Add(sock, 1, Readable, Level); k.Profile().RefusesTTY {
-			require.ErrorIs(t, err, ErrNotPollable)
-			require.ErrorIs(t, p.Remove(sock), ErrNotExist)
-		} else {
-			require.NoError(t, err)
+		for _, interest := range []Interest{0, Readable, Writable} {
+			if err := p.Add(sock, 1, interest, Level); k.Profile().RefusesTTY {
+				require.ErrorIs(t, err, ErrNotPollable)
+				require.ErrorIs(t, p.Remove(sock), ErrNotExist)
+			} else {
+				require.NoError(t, err)
+				require.NoError(t, p.Remove(sock))
+			}
 		}
 	})
 }

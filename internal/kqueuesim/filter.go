@@ -16,7 +16,7 @@ const (
 	PipeWriter
 	FIFOReader
 	Regular
-	Terminal
+	Terminal // /dev/tty
 )
 
 // State is what the filters see of a file.

@@ -37,7 +37,7 @@ type Profile struct {
 	// DeafFIFO: the reader of a FIFO isn't told that the last writer has gone.
 	DeafFIFO bool
 
-	// RefusesTTY: a terminal has no filters (EINVAL).
+	// RefusesTTY: /dev/tty has no filters (EINVAL). The terminal's own file has.
 	RefusesTTY bool
 
 	// FileWritable: EVFILT_WRITE accepts regular files, which are ready always.

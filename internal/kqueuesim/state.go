@@ -35,7 +35,7 @@ func kindOf(fd int) Kind {
 		}
 		return Stream
 	case unix.S_IFCHR:
-		if _, err := unix.IoctlGetTermios(fd, unix.TCGETS); err == nil {
+		if uint64(st.Rdev) == unix.Mkdev(5, 0) {
 			return Terminal
 		}
 	}
