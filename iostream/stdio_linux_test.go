@@ -29,8 +29,12 @@ func init() {
 // as it is; a terminal's master would be another terminal's.
 func TestStdioOpensOnceMore(t *testing.T) {
 	for name, more := range map[string]int{"pipes": 2, "fifos": 2, "terminal": 2, "terminal and pipe": 2, "terminal's master": 0, "sockets": 0} {
+		open := duplexes[name]
+		if open == nil {
+			continue // FIFOs may be refused
+		}
 		t.Run(name, func(t *testing.T) {
-			in, out, _, _ := duplexes[name](t)
+			in, out, _, _ := open(t)
 			l := startLoop(t, ioloop.Config{})
 			before := openFiles(t)
 			s, err := iostream.NewStdioOf(l, int(in.Fd()), int(out.Fd()), false, nil)
