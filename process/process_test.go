@@ -51,17 +51,29 @@ func TestMain(m *testing.M) {
 
 func startLoop(t testing.TB) *ioloop.Loop {
 	t.Helper()
+	l, _ := runLoop(t)
+	return l
+}
+
+// runLoop also tells when the loop has let go of all that it held.
+func runLoop(t testing.TB) (l *ioloop.Loop, ended <-chan struct{}) {
+	t.Helper()
 	leaktest.Check(t)
 	l, err := ioloop.New(ioloop.Config{Logger: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)
-	ended := make(chan error, 1)
-	go func() { ended <- l.Run(context.Background()) }()
+	done := make(chan struct{})
+	var failed error
+	go func() {
+		failed = l.Run(context.Background())
+		close(done)
+	}()
 	t.Cleanup(func() {
 		_ = l.Close()
-		require.NoError(t, <-ended)
+		<-done
+		require.NoError(t, failed)
 	})
 	settle(t, l)
-	return l
+	return l, done
 }
 
 func patient(t testing.TB) context.Context {
@@ -310,7 +322,7 @@ func TestStartFails(t *testing.T) {
 func TestLoopCloses(t *testing.T) {
 	for _, when := range []string{"at once", "later"} {
 		t.Run(when, func(t *testing.T) {
-			l := startLoop(t)
+			l, ended := runLoop(t)
 			p, cmd := start(t, l, "trap '' PIPE; read line; exit 7", process.Stdin)
 			if when == "later" {
 				settle(t, l)
@@ -323,6 +335,7 @@ func TestLoopCloses(t *testing.T) {
 			require.ErrorAs(t, receive(t, done), &exit)
 			require.Equal(t, 7, exit.ExitCode())
 			require.ErrorIs(t, unix.Kill(cmd.Process.Pid, 0), unix.ESRCH, "no zombie is left")
+			receive(t, ended) // until then a stream is taken, and closed
 			_, err := process.Start(l, exec.Command("true"), process.Stdin, nil)
 			require.ErrorIs(t, err, ioloop.ErrClosed)
 		})
