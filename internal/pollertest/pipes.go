@@ -76,6 +76,16 @@ func (s suite) pipes(t *testing.T) {
 		h.remove(wr)
 		h.silent()
 	})
+	s.eachMode(t, "WriterAddedDuringWaitAfterReaderIsGone", func(h *harness, mode poller.Mode) {
+		rd, wr := h.pipe()
+		h.close(rd)
+		finish := h.awaiting()
+		h.add(wr, 1, w, mode)
+		events, err := finish()
+		require.NoError(h, err)
+		require.Len(h, events, 1)
+		require.Equal(h, w, events[0].Ready)
+	})
 	s.run(t, "ChildProcess", func(h *harness) {
 		inR, inW := h.pipe()
 		outR, outW := h.pipe()
