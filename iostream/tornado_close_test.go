@@ -27,31 +27,31 @@ func (e *env) inTheCallback(fn func(error)) <-chan struct{} {
 }
 
 var tornadoEnds = []scenario{
-	{number: 60, name: "an idle stream that was never used, without a callback; the peer closes", tornado: "not noticed",
+	{number: 60, late: true, name: "an idle stream that was never used, without a callback; the peer closes", tornado: "not noticed",
 		eddy: "noticed", why: uniform, once: true, run: func(e *env) {
 			e.hangUp()
 			require.Equal(e, io.EOF, e.closed())
 		}},
-	{number: 61, name: "the same with a callback", tornado: "noticed, the callback runs", once: true, run: func(e *env) {
+	{number: 61, late: true, name: "the same with a callback", tornado: "noticed, the callback runs", once: true, run: func(e *env) {
 		done := e.inTheCallback(func(err error) { require.Equal(e, io.EOF, err) })
 		e.hangUp()
 		receive(e.T, done)
 	}},
-	{number: 62, name: "idle after a read that had to wait, nothing buffered", tornado: "noticed", run: func(e *env) {
+	{number: 62, late: true, name: "idle after a read that had to wait, nothing buffered", tornado: "noticed", run: func(e *env) {
 		pending := e.start(exactly(3))
 		e.send("abc")
 		e.got(pending, "abc", nil)
 		e.hangUp()
 		require.Equal(e, io.EOF, e.closed())
 	}},
-	{number: 63, name: "idle after a read that was satisfied at once", tornado: "not noticed", eddy: "noticed", why: uniform, run: func(e *env) {
+	{number: 63, late: true, name: "idle after a read that was satisfied at once", tornado: "not noticed", eddy: "noticed", why: uniform, run: func(e *env) {
 		e.send("abcd")
 		e.buffered(4)
 		e.read(exactly(4), "abcd", nil)
 		e.hangUp()
 		require.Equal(e, io.EOF, e.closed())
 	}},
-	{number: 64, name: "idle with bytes left in the buffer", tornado: "not noticed until they are read",
+	{number: 64, late: true, name: "idle with bytes left in the buffer", tornado: "not noticed until they are read",
 		eddy: "noticed; they can be read", why: uniform, run: func(e *env) {
 			e.send("abcd")
 			e.buffered(4)
@@ -105,7 +105,7 @@ var tornadoEnds = []scenario{
 		e.got(pending, "", io.EOF)
 		receive(e.T, done)
 	}},
-	{number: 71, name: "the same with none pending", tornado: "the callback runs", run: func(e *env) {
+	{number: 71, late: true, name: "the same with none pending", tornado: "the callback runs", run: func(e *env) {
 		done := e.inTheCallback(func(error) {})
 		e.send("a")
 		e.read(exactly(1), "a", nil)
@@ -126,7 +126,7 @@ var tornadoEnds = []scenario{
 		e.hangUp()
 		e.read(untilClose(0), "HTTP/1.0 200 OK\r\n\r\nhello", nil)
 	}},
-	{number: 74, name: "a read that the last bytes satisfy, and a close callback", tornado: "the read comes first", once: true, run: func(e *env) {
+	{number: 74, late: true, name: "a read that the last bytes satisfy, and a close callback", tornado: "the read comes first", once: true, run: func(e *env) {
 		order := make(chan string, 2)
 		require.NoError(e, e.in.ReadBytesFunc(3, func(b []byte, err error) { order <- string(b) }))
 		e.in.OnClosed(func(error) { order <- "closed" })
@@ -167,7 +167,7 @@ var tornadoEnds = []scenario{
 			e.quiet()
 			require.Empty(e, done)
 		}},
-	{number: 77, name: "a callback that is set after the close", tornado: "runs at the next close", eddy: "runs soon",
+	{number: 77, late: true, name: "a callback that is set after the close", tornado: "runs at the next close", eddy: "runs soon",
 		why: "a close cannot be missed", once: true, run: func(e *env) {
 			e.hangUp()
 			require.Equal(e, io.EOF, e.closed())
@@ -185,7 +185,7 @@ var tornadoEnds = []scenario{
 		require.NoError(e, e.in.Close())
 		receive(e.T, done)
 	}},
-	{number: 79, name: "5 bytes, 1 read, the peer closes", tornado: "depends on when the callback was set",
+	{number: 79, late: true, name: "5 bytes, 1 read, the peer closes", tornado: "depends on when the callback was set",
 		eddy: "closed, and 4 bytes to read", why: uniform, run: func(e *env) {
 			done := e.inTheCallback(func(error) {})
 			e.send("abcde")

@@ -30,6 +30,7 @@ type scenario struct {
 	over    []string // nil: everything
 	config  *iostream.Config
 	once    bool   // the style of the calls makes no difference
+	late    bool   // over TLS, poll(2) without POLLRDHUP may not notice before a read
 	test    string // where it is tested, if not here
 	run     func(e *env)
 }
@@ -161,6 +162,9 @@ func (s scenario) runsOver(network string) bool {
 	return false
 }
 
+// pollsLate is the switch of package poller under the tag eddy_poll.
+var pollsLate = os.Getenv("EDDY_POLL") == "late"
+
 // TestTornado plays the scenarios over everything that they are about.
 func TestTornado(t *testing.T) {
 	for _, network := range []string{"tcp", "unix", "pipe", "tls1.3"} {
@@ -170,6 +174,9 @@ func TestTornado(t *testing.T) {
 					continue
 				}
 				t.Run(fmt.Sprintf("%03d %s", s.number, s.name), func(t *testing.T) {
+					if s.late && pollsLate && network == "tls1.3" {
+						t.Skip("the end is behind an unread record")
+					}
 					for i, f := range faces {
 						if s.once && i > 0 {
 							continue
@@ -194,21 +201,26 @@ func TestTornadoDocument(t *testing.T) {
 What a program meets that is ported from Tornado's IOStream (6.x): one row for each
 thing that can be done with a stream, what Tornado makes of it, and what Eddy
 does. Every row that names what it is run over is a test, ` + "`go test -run TestTornado\n./iostream`" + `, in each of the three
-styles of calling (task, goroutine, callback), and on every backend: epoll, the
-emulated kqueue (` + "`-tags eddy_kqueue`" + `) and poll(2) (` + "`-tags eddy_poll`" + `). Where poll(2) cannot
-report the end of the peer behind unread bytes (AIX, Solaris, illumos), an idle
-stream notices it in rows 60 to 64, 71, 79 and 98 only once those are read. This
-page is made of its table:
+styles of calling (task, goroutine, callback), and on the backends of its last
+column. "All" are epoll, the emulated kqueue (` + "`-tags eddy_kqueue`" + `, and ` + "`EDDY_KQUEUE`" + `
+names the system), poll(2) (` + "`-tags eddy_poll`" + `), and poll(2) without POLLRDHUP, as AIX,
+Solaris and illumos have it (with ` + "`EDDY_POLL=late`" + `). This cannot see the end of the
+peer behind unread bytes, and over TLS the last record, close_notify, is some: in the
+rows that say "late" an idle TLS stream may notice the end only when it is read
+from. This page is made of its table:
 ` + "`go test -run TestTornadoDocument ./iostream -update`" + `.
 
-| | scenario | Tornado | Eddy | why it differs | run over |
-|---|---|---|---|---|---|
+| | scenario | Tornado | Eddy | why it differs | run over | on |
+|---|---|---|---|---|---|---|
 `)
 	last, tests := 0, testSources(t)
 	for _, s := range scenarios() {
 		last++
 		require.Equal(t, last, s.number, "none is left out")
-		eddy, over := s.eddy, "TCP, Unix, pipes, TLS"
+		eddy, over, on := s.eddy, "TCP, Unix, pipes, TLS", "all"
+		if s.late {
+			on = "all; over TLS late without POLLRDHUP"
+		}
 		if eddy == "" {
 			eddy = "the same"
 		}
@@ -220,11 +232,11 @@ page is made of its table:
 				require.True(t, strings.Contains(tests, "func "+name+"(t "), "%d: no %s", s.number, name)
 			}
 		case s.run == nil:
-			over = "–"
+			over, on = "–", "–"
 		case s.over != nil:
 			over = strings.NewReplacer("tcp", "TCP", "unix", "Unix", "pipe", "pipes", "tls1.3", "TLS").Replace(strings.Join(s.over, ", "))
 		}
-		fmt.Fprintf(&b, "| %d | %s | %s | %s | %s | %s |\n", s.number, s.name, s.tornado, eddy, s.why, over)
+		fmt.Fprintf(&b, "| %d | %s | %s | %s | %s | %s | %s |\n", s.number, s.name, s.tornado, eddy, s.why, over, on)
 	}
 	require.Equal(t, 150, last)
 	if *update {

@@ -1,4 +1,4 @@
-//go:build (linux && eddy_poll) || aix || solaris
+//go:build aix || solaris
 
 package poller
 
