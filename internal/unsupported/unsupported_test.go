@@ -5,12 +5,15 @@ package unsupported_test
 import (
 	"context"
 	"errors"
+	"net"
+	"os/exec"
 	"testing"
 	"time"
 
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
 	"github.com/eddyloop/eddy/poller"
+	"github.com/eddyloop/eddy/process"
 	"github.com/eddyloop/eddy/tcp"
 	"github.com/stretchr/testify/require"
 )
@@ -59,6 +62,19 @@ func TestUnsupported(t *testing.T) {
 		"ioloop.New":         func() error { _, err := ioloop.New(ioloop.Config{}); return err },
 		"ioloop.NewGroup":    func() error { _, err := ioloop.NewGroup(2, ioloop.Config{}); return err },
 		"iostream.NewSocket": func() error { _, err := iostream.NewSocket(l, 0, nil); return err },
+		"iostream.NewPipe":   func() error { _, err := iostream.NewPipe(l, 0, nil); return err },
+		"iostream.NewStdio":  func() error { _, err := iostream.NewStdio(l, nil); return err },
+		"process.Start": func() error {
+			_, err := process.Start(l, exec.Command("true"), process.Stdin, nil)
+			return err
+		},
+		"Server.Adopt": func() error {
+			listener, err := net.Listen("tcp", "127.0.0.1:0") // js has a fake one
+			require.NoError(t, err)
+			defer listener.Close()
+			_, err = new(tcp.Server).Adopt(listener.(*net.TCPListener))
+			return err
+		},
 		"Server.Listen":      func() error { _, err := new(tcp.Server).Listen("tcp", "127.0.0.1:0"); return err },
 		"Server.Listen unix": func() error { _, err := new(tcp.Server).Listen("unix", "s"); return err },
 		"Server.Serve":       func() error { return (&tcp.Server{Handler: handler}).Serve(context.Background()) },
