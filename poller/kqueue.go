@@ -225,8 +225,8 @@ func (q *kqueue) arm(i uint32, f filter, want arming) error {
 		q.bury(i)
 		// Another goroutine may be waiting already.
 		return q.waker.wake()
-	case err == syscall.EINVAL:
-		return ErrNotPollable // the device has no such filter
+	case err == syscall.EINVAL, err == syscall.EOPNOTSUPP:
+		return ErrNotPollable // the file has no such filter
 	}
 	return os.NewSyscallError("kevent", err)
 }

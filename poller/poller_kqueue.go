@@ -29,7 +29,11 @@ func New() (Poller, error) {
 		k.close()
 		return nil, err
 	}
-	return newKqueue(k, w)
+	p, err := newKqueue(k, w)
+	if err != nil {
+		return nil, err // and not a Poller that holds a nil
+	}
+	return p, nil
 }
 
 // nativeQueue is the system's kqueue. Of its records only the fields that all
