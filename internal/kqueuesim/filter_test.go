@@ -9,7 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// EOF may come while there's data pending, and stays.
+// EVFILT_READ, sockets: EV_EOF when the reading direction is shut down, perhaps
+// with data still pending.
 func TestSocketEnd(t *testing.T) {
 	each(t, func(b *bench) {
 		b.socket(sock)
@@ -24,7 +25,8 @@ func TestSocketEnd(t *testing.T) {
 	})
 }
 
-// A socket's error is in fflags, with EV_EOF, for either direction.
+// EVFILT_READ, sockets: with EV_EOF the socket's error is in fflags. EVFILT_WRITE:
+// likewise.
 func TestSocketError(t *testing.T) {
 	each(t, func(b *bench) {
 		b.Open(sock, State{Kind: Stream}) // connecting
@@ -38,7 +40,7 @@ func TestSocketError(t *testing.T) {
 	})
 }
 
-// A datagram socket's error makes it ready, and is no end.
+// A datagram socket's error makes it ready, and is no end, say the kernels.
 func TestDatagramError(t *testing.T) {
 	each(t, func(b *bench) {
 		b.Open(sock, State{Kind: Datagram})
@@ -52,7 +54,7 @@ func TestDatagramError(t *testing.T) {
 	})
 }
 
-// The own shutdown is the end of writing, too.
+// The own shutdown is the end of writing, too, say the kernels.
 func TestOwnShutdown(t *testing.T) {
 	each(t, func(b *bench) {
 		b.socket(sock)
@@ -65,7 +67,8 @@ func TestOwnShutdown(t *testing.T) {
 	})
 }
 
-// The data of a listener is how many connections wait; it's never writable.
+// EVFILT_READ, listening sockets: ready when a connection waits; data is the length
+// of the queue. It's never writable.
 func TestListener(t *testing.T) {
 	each(t, func(b *bench) {
 		b.Open(sock, State{Kind: Listener})
@@ -77,6 +80,8 @@ func TestListener(t *testing.T) {
 	})
 }
 
+// EVFILT_READ, pipes: EV_EOF when the last writer goes. EVFILT_WRITE: data is the
+// room, and EV_EOF when the reader goes.
 func TestPipeEnds(t *testing.T) {
 	each(t, func(b *bench) {
 		b.Open(pipe, State{Kind: PipeReader})
@@ -104,7 +109,8 @@ func TestPipeEnds(t *testing.T) {
 	})
 }
 
-// EV_EOF of a FIFO stays when another writer comes, unless EV_CLEAR resets it.
+// EVFILT_READ, FIFOs: EV_EOF may be cleared with EV_CLEAR; FreeBSD: it is cleared
+// when another writer comes, as NetBSD does.
 func TestFIFOEnd(t *testing.T) {
 	each(t, func(b *bench) {
 		if b.p.DeafFIFO {
@@ -121,6 +127,9 @@ func TestFIFOEnd(t *testing.T) {
 			require.Equal(b, []string{"read 4: 0 eof"}, b.found())
 			b.Set(pipe, func(s *State) { s.InputEnded = false })
 			b.Input(pipe, 2)
+			if b.p.EndPasses {
+				want = "read 4: 2"
+			}
 			require.Equal(b, []string{want}, b.found())
 			b.Close(pipe)
 		}
@@ -171,8 +180,9 @@ func TestFilterNumbers(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// User events: any number of triggers is one event. With EV_CLEAR it's reset,
-// without it stays. Their numbers are no descriptors.
+// EVFILT_USER: NOTE_TRIGGER triggers, any number of times for one event; the lower
+// 24 bits of fflags are the user's, changed as the control flags say. With EV_CLEAR
+// it is reset, without it stays. Its number is no descriptor.
 func TestUserEvents(t *testing.T) {
 	each(t, func(b *bench) {
 		user := func(flags, fflags uint32) error {

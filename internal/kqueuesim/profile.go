@@ -37,6 +37,9 @@ type Profile struct {
 	// DeafFIFO: the reader of a FIFO isn't told that the last writer has gone.
 	DeafFIFO bool
 
+	// EndPasses: EV_EOF of a FIFO is taken back when another writer comes.
+	EndPasses bool
+
 	// RefusesTTY: /dev/tty has no filters (EINVAL). The terminal's own file has.
 	RefusesTTY bool
 
@@ -56,11 +59,11 @@ var (
 	}
 	FreeBSD = &Profile{
 		Name: "freebsd", Read: -1, Write: -2, User: -11,
-		DeadPipe: syscall.EPIPE, ReceiptsNeedRoom: true, FileWritable: true,
+		DeadPipe: syscall.EPIPE, ReceiptsNeedRoom: true, EndPasses: true, FileWritable: true,
 	}
 	NetBSD = &Profile{
 		Name: "netbsd", Read: 0, Write: 1, User: 8,
-		DeadPipe: syscall.EBADF, DeafWriter: true, ReceiptsNeedRoom: true, FileWritable: true,
+		DeadPipe: syscall.EBADF, DeafWriter: true, ReceiptsNeedRoom: true, EndPasses: true, FileWritable: true,
 	}
 	OpenBSD = &Profile{
 		Name: "openbsd", Read: -1, Write: -2, User: -10,

@@ -274,7 +274,7 @@ func (q *Queue) judge(n *knote) verdict {
 	} else {
 		v = s.write()
 	}
-	n.eof = n.eof || v.eof
+	n.eof = v.eof || n.eof && !q.profile.EndPasses
 	if n.eof {
 		v.ready, v.eof = true, true
 	}

@@ -82,8 +82,11 @@ func (b *bench) text(events []Kevent) (list []string) {
 	return list
 }
 
-// "kevent() will return the event until the condition is gone"; data is the
-// number of bytes that can be read.
+// The tests name the place in kqueue(2) that they check; of systems, where their
+// pages differ.
+
+// DESCRIPTION: the filter is run again when the event is retrieved, and what no
+// longer holds is not returned. EVFILT_READ: data is the number of bytes there.
 func TestLevelRepeatsWhileItHolds(t *testing.T) {
 	each(t, func(b *bench) {
 		b.socket(sock)
@@ -100,7 +103,8 @@ func TestLevelRepeatsWhileItHolds(t *testing.T) {
 	})
 }
 
-// EV_CLEAR: the state is reset after the event is retrieved.
+// EV_CLEAR: the state is reset when the event has been retrieved. DESCRIPTION:
+// several occurrences are one event.
 func TestClearReportsArrivals(t *testing.T) {
 	each(t, func(b *bench) {
 		b.socket(sock)
@@ -116,6 +120,7 @@ func TestClearReportsArrivals(t *testing.T) {
 	})
 }
 
+// DESCRIPTION: an event is identified by ident and filter.
 func TestFiltersAreIndependent(t *testing.T) {
 	each(t, func(b *bench) {
 		b.socket(sock)
@@ -132,7 +137,7 @@ func TestFiltersAreIndependent(t *testing.T) {
 	})
 }
 
-// EV_ONESHOT: after the first event the filter is deleted.
+// EV_ONESHOT: when the first event has been retrieved, the filter is deleted.
 func TestOneShotIsDeleted(t *testing.T) {
 	each(t, func(b *bench) {
 		b.socket(sock)
@@ -146,7 +151,7 @@ func TestOneShotIsDeleted(t *testing.T) {
 	})
 }
 
-// EV_DISPATCH: after delivery the filter is disabled, until EV_ENABLE.
+// EV_DISPATCH: delivery disables the event. EV_ENABLE: it may be returned again.
 func TestDispatchDisables(t *testing.T) {
 	each(t, func(b *bench) {
 		b.socket(sock)
@@ -162,6 +167,8 @@ func TestDispatchDisables(t *testing.T) {
 	})
 }
 
+// EV_DISABLE: the event is not returned, but the filter goes on. EV_ADD enables,
+// unless EV_DISABLE is with it.
 func TestDisableAndEnable(t *testing.T) {
 	each(t, func(b *bench) {
 		b.socket(sock)
@@ -177,8 +184,9 @@ func TestDisableAndEnable(t *testing.T) {
 	})
 }
 
-// Adding what is there already modifies its parameters and makes no second
-// one. The mode is none of them.
+// EV_ADD: adding again modifies the parameters, and makes no second event. The
+// mode is no parameter, say the kernels. DESCRIPTION: the filter is run when it is
+// added, for what is the case already.
 func TestAddingAgainKeepsTheMode(t *testing.T) {
 	each(t, func(b *bench) {
 		b.socket(sock)
@@ -203,6 +211,8 @@ func TestAddingAgainKeepsTheMode(t *testing.T) {
 	})
 }
 
+// ERRORS: EBADF, an invalid descriptor; ENOENT, no event to modify or delete;
+// EINVAL, an invalid filter.
 func TestErrorsOfChanges(t *testing.T) {
 	each(t, func(b *bench) {
 		b.socket(sock)
@@ -215,8 +225,9 @@ func TestErrorsOfChanges(t *testing.T) {
 	})
 }
 
-// Without room the first error ends the call, and what is behind it stays
-// undone; with room it's an event, and the rest is done.
+// RETURN VALUES: with room an error is an event with EV_ERROR, the errno in data,
+// and the rest is done; without, it is the call's, and what is behind it stays
+// undone.
 func TestChangelist(t *testing.T) {
 	each(t, func(b *bench) {
 		b.socket(sock)
@@ -235,7 +246,8 @@ func TestChangelist(t *testing.T) {
 	})
 }
 
-// With room, and no error, a call with changes goes on to return events.
+// DESCRIPTION: all changes are applied before pending events are returned, by the
+// same call if it has room.
 func TestRoomIsUsedForEvents(t *testing.T) {
 	each(t, func(b *bench) {
 		b.socket(sock)
@@ -250,8 +262,8 @@ func TestRoomIsUsedForEvents(t *testing.T) {
 	})
 }
 
-// EV_RECEIPT: EV_ERROR always, with data 0 for success, and pending events are
-// left alone.
+// EV_RECEIPT: EV_ERROR is always returned, with data 0 for success, and pending
+// events are left alone.
 func TestReceipts(t *testing.T) {
 	each(t, func(b *bench) {
 		b.socket(sock)
@@ -272,8 +284,8 @@ func TestReceipts(t *testing.T) {
 	})
 }
 
-// Where there's no room for a receipt, the BSDs leave what is behind it undone.
-// macOS goes on.
+// EV_RECEIPT (FreeBSD): where there's no room for it, what is behind it stays
+// undone. The kernel of macOS goes on.
 func TestReceiptWithoutRoom(t *testing.T) {
 	each(t, func(b *bench) {
 		b.socket(sock)
@@ -292,6 +304,8 @@ func TestReceiptWithoutRoom(t *testing.T) {
 	})
 }
 
+// DESCRIPTION: nevents is the room, and with none the call returns at once, even
+// without a timeout.
 func TestRoom(t *testing.T) {
 	each(t, func(b *bench) {
 		for fd := 10; fd < 15; fd++ {
@@ -315,7 +329,8 @@ func TestRoom(t *testing.T) {
 	})
 }
 
-// close(2) removes the kevents of the descriptor, though a duplicate is open.
+// DESCRIPTION: close removes the events that refer to the descriptor; a duplicate
+// has none of them.
 func TestCloseRemoves(t *testing.T) {
 	each(t, func(b *bench) {
 		b.socket(sock)
@@ -337,6 +352,8 @@ func TestCloseRemoves(t *testing.T) {
 	})
 }
 
+// DESCRIPTION: the timeout is the longest that is waited; ERRORS: EINVAL, an
+// invalid one.
 func TestTimeouts(t *testing.T) {
 	each(t, func(b *bench) {
 		wait := func(ts *unix.Timespec) error {
@@ -361,7 +378,7 @@ func TestTimeouts(t *testing.T) {
 	})
 }
 
-// EINTR: the changes have been made.
+// ERRORS: EINTR; the changes have been made.
 func TestSignals(t *testing.T) {
 	each(t, func(b *bench) {
 		b.socket(sock)
@@ -373,6 +390,7 @@ func TestSignals(t *testing.T) {
 	})
 }
 
+// DESCRIPTION: without a timeout the call waits for an event.
 func TestWaitEndsWhenSomethingHappens(t *testing.T) {
 	each(t, func(b *bench) {
 		b.socket(sock)
