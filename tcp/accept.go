@@ -1,6 +1,7 @@
 package tcp
 
 import (
+	"errors"
 	"log/slog"
 	"net"
 	"os"
@@ -83,9 +84,14 @@ func (l *listener) HandleEvent(poller.Interest, poller.Hint) {
 	}
 }
 
-// Fail implements ioloop.Failer. It ends the server: one that goes on without
-// listening is of no use.
+// Fail implements ioloop.Failer. A hook that has panicked changes nothing: the
+// loop has told of it, and the socket is as it was. Everything else ends the
+// server: one that goes on without listening is of no use.
 func (l *listener) Fail(err error) {
+	var panicked *ioloop.PanicError
+	if errors.As(err, &panicked) || err == ioloop.ErrGoexit {
+		return
+	}
 	if l.srv.end(&net.OpError{Op: "accept", Net: l.addr.Network(), Addr: l.addr, Err: err}) {
 		l.srv.logger().Error("cannot accept", slog.String("addr", l.addr.String()), slog.Any("err", err))
 	}
@@ -99,12 +105,12 @@ func (l *listener) backOff(err error) {
 		l.srv.logger().Warn("accepting is put off", slog.String("addr", l.addr.String()), slog.Any("err", err))
 	}
 	l.srv.paused()
-	if l.srv.Hooks.Paused != nil {
-		l.srv.Hooks.Paused(l.addr, err)
-	}
 	l.pause = min(max(minPause, 2*l.pause), maxPause)
 	l.listenFor(0)
 	l.loop.AfterFunc(l.pause, l.resume)
+	if l.srv.Hooks.Paused != nil {
+		l.srv.Hooks.Paused(l.addr, err)
+	}
 }
 
 func (srv *Server) paused() {

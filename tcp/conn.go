@@ -139,19 +139,25 @@ func (c *accepted) open() bool {
 	if srv.IdleTimeout > 0 {
 		_ = stream.SetIdleTimeout(srv.IdleTimeout)
 	}
+	return true
+}
+
+// announce tells that the connection is there, and the connection if the
+// server ends.
+func (c *accepted) announce() {
+	srv := c.srv
 	if srv.Hooks.Accepted != nil {
-		srv.Hooks.Accepted(stream)
+		srv.Hooks.Accepted(c.stream)
 	}
 	srv.mu.Lock()
 	ending, forcing := srv.cause != nil, srv.forcing
 	srv.mu.Unlock()
 	switch {
 	case forcing:
-		_ = stream.CloseWithError(ErrServerClosed)
+		_ = c.stream.CloseWithError(ErrServerClosed)
 	case ending:
-		stream.CloseWhenIdle()
+		c.stream.CloseWhenIdle()
 	}
-	return true
 }
 
 func (c *accepted) newStream() (*iostream.Stream, error) {
@@ -163,16 +169,18 @@ func (c *accepted) newStream() (*iostream.Stream, error) {
 
 // Run calls Callback, on the loop, or begins with TLS.
 func (c *accepted) Run() {
-	switch {
-	case !c.open():
-	case c.srv.TLS != nil:
+	if !c.open() {
+		return
+	}
+	c.announce()
+	if c.srv.TLS != nil {
 		c.secure()
-	default:
+	} else {
 		c.srv.Callback(c.stream)
 	}
 }
 
-// Fail implements ioloop.Failer: Callback has panicked.
+// Fail implements ioloop.Failer: Callback or a hook has panicked.
 func (c *accepted) Fail(err error) {
 	if c.stream != nil {
 		_ = c.stream.CloseWithError(err)
@@ -206,6 +214,7 @@ func (c *accepted) attend(t *ioloop.Task, serve func(*ioloop.Task) error) {
 
 // serve reads what comes before the conversation.
 func (c *accepted) serve(t *ioloop.Task) error {
+	c.announce()
 	if err := c.introduce(t); err != nil {
 		return err
 	}
