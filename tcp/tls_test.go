@@ -203,7 +203,7 @@ func TestDialTLSOverUnix(t *testing.T) {
 // Errors of the handshake look like those of connecting, and no socket is left.
 func TestDialTLSFails(t *testing.T) {
 	addr, _ := local(t, &tcp.Server{Handler: lines, TLS: testTLS().server})
-	plain, _ := local(t, &tcp.Server{Handler: lines})
+	silent, _ := local(t, &tcp.Server{Handler: func(t *ioloop.Task, s *iostream.Stream) error { return s.WaitClosed(t) }})
 	l := newLoop(t)
 	t.Run("unknown authority", func(t *testing.T) {
 		_, err := (&tcp.Dialer{TLS: new(tls.Config)}).Dial(t.Context(), l, "tcp", addr.String())
@@ -214,7 +214,7 @@ func TestDialTLSFails(t *testing.T) {
 	t.Run("the server says nothing", func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 		defer cancel()
-		_, err := (&tcp.Dialer{TLS: testTLS().client}).Dial(ctx, l, "tcp", plain.String())
+		_, err := (&tcp.Dialer{TLS: testTLS().client}).Dial(ctx, l, "tcp", silent.String())
 		requireOpError(t, err, "dial")
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 	})
@@ -223,7 +223,7 @@ func TestDialTLSFails(t *testing.T) {
 		require.NoError(t, l.Go(func(task *ioloop.Task) {
 			limited, cancel := task.WithTimeout(10 * time.Millisecond)
 			defer cancel()
-			_, err := (&tcp.Dialer{TLS: testTLS().client}).Dial(limited, l, "tcp", plain.String())
+			_, err := (&tcp.Dialer{TLS: testTLS().client}).Dial(limited, l, "tcp", silent.String())
 			done <- err
 		}))
 		err := receive(t, done)
