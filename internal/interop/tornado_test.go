@@ -90,6 +90,7 @@ func TestTornadoClient(t *testing.T) {
 			srv.Logger = slog.New(slog.DiscardHandler)
 			addr, err := srv.Listen("tcp", "127.0.0.1:0")
 			require.NoError(t, err)
+			t.Cleanup(func() { _ = srv.Close() }) // also if the test is skipped
 			_, port, err := net.SplitHostPort(addr.String())
 			require.NoError(t, err)
 			cmd := python(t, clientScript, port)
