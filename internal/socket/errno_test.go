@@ -24,3 +24,15 @@ func TestSendError(t *testing.T) {
 		require.Equal(t, c.want, sendError(c.goos, c.got), "%s: %v", c.goos, c.got)
 	}
 }
+
+// What accept fails with for want of something is neither the fault of one
+// connection nor the end of the backlog: a server has to back off.
+func TestAcceptErrors(t *testing.T) {
+	for _, want := range []error{unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM} {
+		require.False(t, ConnectionLost(want), want)
+		require.False(t, WouldBlock(want), want)
+	}
+	for _, lost := range []error{unix.ECONNABORTED, unix.EPROTO, unix.ENETDOWN, unix.EHOSTUNREACH} {
+		require.True(t, ConnectionLost(lost), lost)
+	}
+}
