@@ -20,8 +20,15 @@ func (srv *Server) ListenAndServe(ctx context.Context, network, address string) 
 // is ended, and returns why: ErrServerClosed after Shutdown or Close,
 // context.Cause(ctx) once ctx is done, which closes everything at once, or what
 // failed. It never returns nil. A Server serves once; a second call returns
-// ErrInvalid and changes nothing.
+// ErrInvalid and changes nothing. A task is suspended meanwhile.
 func (srv *Server) Serve(ctx context.Context) error {
+	if task, ok := ctx.(*ioloop.Task); ok {
+		_, err := ioloop.Await(task, func() (struct{}, error) { return struct{}{}, srv.Serve(task.Detach()) })
+		return err
+	}
+	if err := ioloop.CheckContext(ctx); errors.Is(err, ioloop.ErrTaskContext) {
+		return err
+	}
 	if err := srv.begin(); err != nil {
 		return err
 	}

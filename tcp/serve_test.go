@@ -165,6 +165,23 @@ func TestClose(t *testing.T) {
 	require.ErrorIs(t, reason.Load().(error), tcp.ErrServerClosed)
 }
 
+// A task that serves does not hold its loop, which may be the server's.
+func TestServeInTask(t *testing.T) {
+	group := newGroup(t, 1, ioloop.Config{})
+	srv := &tcp.Server{Handler: lines, Group: group}
+	addr, err := srv.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	derived, result := make(chan error, 1), make(chan error, 1)
+	require.NoError(t, group.Loops()[0].Go(func(task *ioloop.Task) {
+		derived <- srv.Serve(context.WithValue(task, srv, srv))
+		result <- srv.Serve(task)
+	}))
+	require.ErrorIs(t, receive(t, derived), ioloop.ErrTaskContext)
+	dial(t, addr).echo("hello\n")
+	require.NoError(t, srv.Close())
+	require.ErrorIs(t, receive(t, result), tcp.ErrServerClosed)
+}
+
 // Close and Listen may be called by a handler, on the loop.
 func TestCloseFromHandler(t *testing.T) {
 	srv := &tcp.Server{}

@@ -2,8 +2,10 @@ package tcp
 
 import (
 	"context"
+	"errors"
 	"slices"
 
+	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
 )
 
@@ -18,8 +20,18 @@ type Drain struct {
 // stream as soon as it is idle (see iostream.Stream.CloseWhenIdle), and waits
 // until all have closed. If ctx is done first, it closes the rest at once and
 // returns the context's error. Either way Serve then returns. Every call
-// returns the same numbers. It must not be called on the server's loops.
+// returns the same numbers.
+//
+// A task may call it, and if its context is done first has no numbers. A
+// Handler that does waits for its own connection too, so it should set a limit
+// (see ioloop.Task.WithTimeout). A callback would hold the loop.
 func (srv *Server) Shutdown(ctx context.Context) (Drain, error) {
+	if task, ok := ctx.(*ioloop.Task); ok {
+		return ioloop.Await(task, func() (Drain, error) { return srv.Shutdown(task.Detach()) })
+	}
+	if err := ioloop.CheckContext(ctx); errors.Is(err, ioloop.ErrTaskContext) {
+		return Drain{}, err
+	}
 	srv.stop(ErrServerClosed)
 	srv.each((*iostream.Stream).CloseWhenIdle)
 	var err error

@@ -7,9 +7,11 @@ import (
 	"os"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/eddyloop/eddy/internal/leaktest"
 	"github.com/eddyloop/eddy/ioloop"
+	"github.com/eddyloop/eddy/iostream"
 	"github.com/eddyloop/eddy/poller"
 	"github.com/eddyloop/eddy/tcp"
 	"github.com/stretchr/testify/require"
@@ -108,6 +110,48 @@ func TestShutdownConcurrently(t *testing.T) {
 		}
 		require.ErrorIs(t, receive(t, done), tcp.ErrServerClosed)
 	}
+}
+
+// A task that shuts a server down does not hold its loop.
+func TestShutdownInTask(t *testing.T) {
+	t.Run("of another loop", func(t *testing.T) {
+		srv := &tcp.Server{Handler: lines}
+		addr, done := local(t, srv)
+		dial(t, addr).echo("hello\n")
+		result := make(chan drained, 1)
+		require.NoError(t, newLoop(t).Go(func(task *ioloop.Task) {
+			drain, err := srv.Shutdown(task)
+			result <- drained{drain, err}
+		}))
+		require.Equal(t, drained{Drain: tcp.Drain{Drained: 1}}, receive(t, result))
+		require.ErrorIs(t, receive(t, done), tcp.ErrServerClosed)
+	})
+	t.Run("of the server's", func(t *testing.T) {
+		srv, result := &tcp.Server{Loops: 1}, make(chan error, 1)
+		srv.Handler = func(task *ioloop.Task, s *iostream.Stream) error {
+			limited, cancel := task.WithTimeout(time.Millisecond)
+			defer cancel()
+			_, err := srv.Shutdown(limited)
+			result <- err
+			return err
+		}
+		addr, done := local(t, srv)
+		dial(t, addr).expectEnd()
+		require.ErrorIs(t, receive(t, result), context.DeadlineExceeded)
+		require.ErrorIs(t, receive(t, done), tcp.ErrServerClosed)
+	})
+	t.Run("with a context derived from it", func(t *testing.T) {
+		srv, result := &tcp.Server{}, make(chan error, 1)
+		srv.Handler = func(task *ioloop.Task, s *iostream.Stream) error {
+			_, err := srv.Shutdown(context.WithValue(task, srv, srv))
+			result <- err
+			return lines(task, s)
+		}
+		addr, _ := local(t, srv)
+		c := dial(t, addr)
+		require.ErrorIs(t, receive(t, result), ioloop.ErrTaskContext)
+		c.echo("as if nothing had been\n")
+	})
 }
 
 // A Close ends a Shutdown that waits.
