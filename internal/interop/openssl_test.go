@@ -280,6 +280,39 @@ func TestOpenSSLServerUpdatesKeys(t *testing.T) {
 	require.NoError(t, s.Close())
 }
 
+// R has either side ask for another handshake, which TLS 1.2 has and crypto/tls
+// refuses: the stream ends with that as its reason, and does not hang.
+func TestOpenSSLRenegotiates(t *testing.T) {
+	id := newIdentity(t)
+	t.Run("client", func(t *testing.T) {
+		reasons := make(chan error, 1)
+		port := serveTLS(t, &tcp.Server{TLS: id.server(), Callback: callbackLines, Stream: iostream.Config{
+			Closed: func(_ *iostream.Stream, err error) { reasons <- err },
+		}})
+		p := openssl(t, "s_client", "-connect", "127.0.0.1:"+port, "-tls1_2", "-CAfile", id.certFile)
+		p.send("hello\n")
+		p.await("hello")
+		p.send("R\n")
+		p.await("RENEGOTIATING")
+		require.ErrorContains(t, <-reasons, "unexpected handshake message")
+		p.ended()
+	})
+	t.Run("server", func(t *testing.T) {
+		p := openssl(t, "s_server", "-accept", "127.0.0.1:0", "-tls1_2", "-cert", id.certFile, "-key", id.keyFile)
+		address := strings.TrimPrefix(p.await("ACCEPT 127.0.0.1:"), "ACCEPT ")
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		s, err := (&tcp.Dialer{TLS: id.client()}).Dial(ctx, runLoop(t), "tcp", address)
+		require.NoError(t, err)
+		_, _ = io.WriteString(s, "hello\n")
+		p.await("hello")
+		p.send("R\n")
+		_, err = s.ReadUntil(ctx, "\n", 0)
+		require.ErrorContains(t, err, "no renegotiation")
+		require.NoError(t, s.WaitClosed(ctx))
+	})
+}
+
 func runLoop(t *testing.T) *ioloop.Loop {
 	t.Helper()
 	l, err := ioloop.New(ioloop.Config{})
