@@ -305,7 +305,7 @@ var tornadoEnds = []scenario{
 		require.Equal(e, reason, e.in.Err())
 	}},
 	{number: 91, name: "a receive fails while a read waits", tornado: "logged, the callback runs", eddy: "the read and the callback get the errno",
-		why: "an error is told once, to whom it concerns", over: tcpOnly, run: func(e *env) {
+		why: "an error is told once, to whom it concerns", over: overTCP, run: func(e *env) {
 			done := e.inTheCallback(func(err error) { require.ErrorIs(e, err, syscall.ECONNRESET) })
 			pending := e.start(exactly(3))
 			e.reset()
@@ -313,13 +313,13 @@ var tornadoEnds = []scenario{
 			receive(e.T, done)
 		}},
 	{number: 92, name: "a receive fails in the call of a read", tornado: "the call raises it", eddy: "the read returns it as when it fails later",
-		why: "one way to deliver an error", over: tcpOnly, run: func(e *env) {
+		why: "one way to deliver an error", over: overTCP, run: func(e *env) {
 			e.reset()
 			e.closed()
 			e.read(exactly(3), "", syscall.ECONNRESET)
 		}},
 	{number: 93, name: "the same for a read until close", tornado: "the call raises it", eddy: "the read returns it",
-		why: "one way to deliver an error", over: tcpOnly, run: func(e *env) {
+		why: "one way to deliver an error", over: overTCP, run: func(e *env) {
 			e.reset()
 			e.closed()
 			e.read(untilClose(0), "", syscall.ECONNRESET)

@@ -36,7 +36,8 @@ type scenario struct {
 }
 
 var (
-	sockets = []string{"tcp", "unix"}
+	sockets = []string{"tcp", "unix", "tls1.2", "tls1.3"}
+	overTCP = []string{"tcp", "tls1.2", "tls1.3"}
 	tcpOnly = []string{"tcp"}
 	piped   = []string{"pipe"}
 )
@@ -167,7 +168,7 @@ var pollsLate = os.Getenv("EDDY_POLL") == "late"
 
 // TestTornado plays the scenarios over everything that they are about.
 func TestTornado(t *testing.T) {
-	for _, network := range []string{"tcp", "unix", "pipe", "tls1.3"} {
+	for _, network := range []string{"tcp", "unix", "pipe", "tls1.2", "tls1.3"} {
 		t.Run(network, func(t *testing.T) {
 			for _, s := range scenarios() {
 				if s.run == nil || !s.runsOver(network) {
@@ -234,7 +235,7 @@ from. This page is made of its table:
 		case s.run == nil:
 			over, on = "–", "–"
 		case s.over != nil:
-			over = strings.NewReplacer("tcp", "TCP", "unix", "Unix", "pipe", "pipes", "tls1.3", "TLS").Replace(strings.Join(s.over, ", "))
+			over = strings.NewReplacer("tcp", "TCP", "unix", "Unix", "pipe", "pipes", "tls1.2, tls1.3", "TLS").Replace(strings.Join(s.over, ", "))
 		}
 		fmt.Fprintf(&b, "| %d | %s | %s | %s | %s | %s | %s |\n", s.number, s.name, s.tornado, eddy, s.why, over, on)
 	}

@@ -29,7 +29,7 @@ func (e *env) writeUntilError() error {
 }
 
 var tornadoTrouble = []scenario{
-	{number: 94, name: "a reset while a read waits", tornado: "ECONNRESET; what came can be read", over: tcpOnly, run: func(e *env) {
+	{number: 94, name: "a reset while a read waits", tornado: "ECONNRESET; what came can be read", over: overTCP, run: func(e *env) {
 		pending := e.start(exactly(10))
 		e.send("abc")
 		e.received(3)
@@ -38,21 +38,21 @@ var tornadoTrouble = []scenario{
 		e.read(exactly(3), "abc", nil)
 	}},
 	{number: 95, name: "a reset while a read until close waits", tornado: "succeeds with what came", eddy: "returns that, and ECONNRESET",
-		why: "nil means that the peer has ended it", over: tcpOnly, run: func(e *env) {
+		why: "nil means that the peer has ended it", over: overTCP, run: func(e *env) {
 			pending := e.start(untilClose(0))
 			e.send("abc")
 			e.received(3)
 			e.reset()
 			e.got(pending, "abc", syscall.ECONNRESET)
 		}},
-	{number: 96, name: "data and a reset before any read", tornado: "the data, then ECONNRESET (on Linux)", over: tcpOnly, run: func(e *env) {
+	{number: 96, name: "data and a reset before any read", tornado: "the data, then ECONNRESET (on Linux)", over: overTCP, run: func(e *env) {
 		e.send("abc")
 		e.reset()
 		e.quiet()
 		e.read(exactly(3), "abc", nil)
 		e.read(exactly(1), "", syscall.ECONNRESET)
 	}},
-	{number: 97, name: "a reset while a write waits", tornado: "the write fails with ECONNRESET", over: tcpOnly, once: true, run: func(e *env) {
+	{number: 97, name: "a reset while a write waits", tornado: "the write fails with ECONNRESET", over: overTCP, once: true, run: func(e *env) {
 		e.block()
 		done := make(chan error, 1)
 		require.NoError(e, e.out.SentFunc(e.out.Mark(), func(err error) { done <- err }))
@@ -60,7 +60,7 @@ var tornadoTrouble = []scenario{
 		requireIs(e.T, receive(e.T, done), syscall.ECONNRESET)
 	}},
 	{number: 98, name: "a reset while idle with buffered bytes", tornado: "not noticed; the bytes, then ECONNRESET",
-		eddy: "noticed; the bytes, then ECONNRESET", why: uniform, over: tcpOnly, run: func(e *env) {
+		eddy: "noticed; the bytes, then ECONNRESET", why: uniform, over: overTCP, run: func(e *env) {
 			e.send("abcd")
 			e.buffered(4)
 			e.read(exactly(1), "a", nil)
@@ -70,7 +70,7 @@ var tornadoTrouble = []scenario{
 			e.read(exactly(1), "", syscall.ECONNRESET)
 		}},
 	{number: 99, name: "write after a reset", tornado: "the first fails later, the next one in the call",
-		eddy: "Write returns ECONNRESET once it is known", why: "one way to deliver an error", over: tcpOnly, once: true, run: func(e *env) {
+		eddy: "Write returns ECONNRESET once it is known", why: "one way to deliver an error", over: overTCP, once: true, run: func(e *env) {
 			e.reset()
 			e.closed()
 			for range 2 {
@@ -86,7 +86,7 @@ var tornadoTrouble = []scenario{
 			require.True(e, isAny(err, syscall.EPIPE, syscall.ECONNRESET), "%v", err)
 		}},
 	{number: 101, name: `"bye" and a close; write until EPIPE, then read`, tornado: "bye is lost", eddy: "bye is read",
-		why: "an error of writing does not discard what was received", over: tcpOnly, run: func(e *env) {
+		why: "an error of writing does not discard what was received", over: overTCP, run: func(e *env) {
 			e.send("bye")
 			e.hangUp()
 			_ = e.writeUntilError()
