@@ -37,7 +37,12 @@ func (c *badClient) send(text string) error {
 	return err
 }
 
-// faults are what can be done wrong, by name.
+// helloBeginning is how a TLS client begins: the headers of a record and of a
+// message of 512 bytes, and a few of these.
+const helloBeginning = "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03random"
+
+// faults are what can be done wrong, by name. With TLS most of them are garbage
+// in place of a handshake too.
 var faults = []struct {
 	name string
 	do   func(c *badClient)
@@ -57,6 +62,22 @@ var faults = []struct {
 	{"vanishes within a line", func(c *badClient) {
 		_ = c.send("half a l")
 		c.hold()
+	}},
+	{"leaves its end half open", func(c *badClient) {
+		_ = c.send("half a l") // so that the server has nothing to send
+		forsake(c.TCPConn)
+	}},
+	{"breaks off a TLS hello", func(c *badClient) {
+		_ = c.send(helloBeginning)
+		c.hold()
+	}},
+	{"says hello byte by byte", func(c *badClient) {
+		for end, i := time.Now().Add(c.longest), 0; time.Now().Before(end); time.Sleep(c.longest / 30) {
+			if c.send(helloBeginning[i:i+1]) != nil {
+				return
+			}
+			i = min(i+1, len(helloBeginning)-1)
+		}
 	}},
 	{"sends byte by byte", func(c *badClient) { // and never ends its line
 		for end := time.Now().Add(c.longest); time.Now().Before(end); time.Sleep(c.longest / 30) {

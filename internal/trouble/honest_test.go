@@ -5,6 +5,7 @@ package trouble
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"math/bits"
@@ -37,7 +38,7 @@ func startHonest(addrs []string, n int, stop <-chan struct{}) *honesty {
 					return
 				default:
 				}
-				if err := h.talk(addrs[i%len(addrs)], stop); err != nil {
+				if err := h.talk(addrs[i%len(addrs)], i%len(addrs) == overTLS, stop); err != nil {
 					h.mu.Lock()
 					h.failures = append(h.failures, err)
 					h.mu.Unlock()
@@ -61,7 +62,7 @@ func (h *honesty) String() string {
 
 // talk is one conversation: messages, several at a time, whose every byte must
 // come back, and an end in good order.
-func (h *honesty) talk(addr string, stop <-chan struct{}) error {
+func (h *honesty) talk(addr string, secure bool, stop <-chan struct{}) error {
 	began := time.Now()
 	conn, err := net.DialTimeout("tcp", addr, patience)
 	if err != nil {
@@ -69,6 +70,9 @@ func (h *honesty) talk(addr string, stop <-chan struct{}) error {
 	}
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(patience))
+	if secure {
+		conn = tls.Client(conn, &tls.Config{InsecureSkipVerify: true}) // it is the bytes that count
+	}
 	answers := bufio.NewReaderSize(conn, 64<<10)
 	var seen []time.Duration
 	for batch := range 1 + rand.IntN(60) {
@@ -100,7 +104,7 @@ func (h *honesty) talk(addr string, stop <-chan struct{}) error {
 
 // end ends a conversation: nothing may come after the last answer.
 func (h *honesty) end(conn net.Conn, answers io.Reader, seen []time.Duration) error {
-	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
+	if err := conn.(interface{ CloseWrite() error }).CloseWrite(); err != nil {
 		return err
 	}
 	if rest, err := io.ReadAll(answers); err != nil || len(rest) > 0 {

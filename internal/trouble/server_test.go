@@ -5,11 +5,18 @@ package trouble
 import (
 	"bufio"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"math/big"
+	"net"
 	"os"
 	"runtime"
 	"strconv"
@@ -27,8 +34,9 @@ type stats struct {
 	Conns      int
 	Accepted   uint64
 	Pauses     uint64
-	ForMemory  int64 // streams closed because memory was used up
-	Held       int64 // bytes
+	Handshakes uint64 // that have failed
+	ForMemory  int64  // streams closed because memory was used up
+	Held       int64  // bytes
 	Files      int
 	Goroutines int
 	Heap       int64 // bytes, after a collection
@@ -49,9 +57,13 @@ func (s stats) differs(before stats) string {
 	return ""
 }
 
-// echoServer echoes lines on two addresses: in tasks and with callbacks.
+// overTLS is which of the addresses speaks TLS.
+const overTLS = 2
+
+// echoServer echoes lines on three addresses: in tasks, with callbacks, and over
+// TLS.
 type echoServer struct {
-	servers   [2]*tcp.Server
+	servers   [3]*tcp.Server
 	budget    *iostream.Budget
 	forMemory atomic.Int64
 }
@@ -71,11 +83,15 @@ func serve() {
 	}}
 	group, err := ioloop.NewGroup(2, ioloop.Config{})
 	check(err)
-	ended := make(chan error, 3)
+	ended := make(chan error, 4)
 	go func() { ended <- group.Run(context.Background()) }()
 	logger := slog.New(slog.DiscardHandler)
-	e.servers[0] = &tcp.Server{Handler: echoTask, Group: group, Stream: stream, Logger: logger}
-	e.servers[1] = &tcp.Server{Callback: echoCallback, Group: group, Stream: stream, Logger: logger}
+	socket := tcp.SocketOptions{KeepAlive: net.KeepAliveConfig{Enable: true, Idle: time.Second, Interval: time.Second, Count: 3}}
+	for i := range e.servers {
+		e.servers[i] = &tcp.Server{Callback: echoCallback, Group: group, Stream: stream, Socket: socket, Logger: logger}
+	}
+	e.servers[0].Handler, e.servers[0].Callback = echoTask, nil
+	e.servers[overTLS].TLS = &tls.Config{Certificates: []tls.Certificate{selfSigned()}}
 	time.Sleep(time.Millisecond) // has the runtime open what it keeps for itself
 	var addrs []any
 	for _, srv := range e.servers {
@@ -97,6 +113,15 @@ func serve() {
 	}
 	check(group.Close())
 	check(<-ended)
+}
+
+func selfSigned() tls.Certificate {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	check(err)
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(1000 * time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	check(err)
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
 func check(err error) {
@@ -134,6 +159,7 @@ func (e *echoServer) stats() stats {
 		s.Conns += n.Conns
 		s.Accepted += n.Accepted
 		s.Pauses += n.AcceptPauses
+		s.Handshakes += n.HandshakeErrors
 	}
 	s.ForMemory, s.Held = e.forMemory.Load(), e.budget.Used()
 	s.Files, s.Goroutines = openFiles(), runtime.NumGoroutine()

@@ -75,10 +75,11 @@ func TestTrouble(t *testing.T) {
 		after := server.settle(before)
 		t.Logf("honest: %v", report)
 		t.Logf("bad: %v", lie)
-		t.Logf("server: %d accepted, accepting put off %d times, %d closed for memory, heap %d KiB (was %d), files %d (were %d)",
-			after.Accepted, after.Pauses, after.ForMemory, after.Heap>>10, before.Heap>>10, after.Files, before.Files)
+		t.Logf("server: %d accepted, accepting put off %d times, %d handshakes failed, %d closed for memory, heap %d KiB (was %d), files %d (were %d)",
+			after.Accepted, after.Pauses, after.Handshakes, after.ForMemory, after.Heap>>10, before.Heap>>10, after.Files, before.Files)
 		require.Positive(t, after.Pauses, "descriptors never ran out")
 		require.Positive(t, after.ForMemory, "memory never ran out")
+		require.Positive(t, after.Handshakes, "nobody has spoilt a handshake")
 	}
 	server.stop()
 }
