@@ -11,6 +11,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/pprof"
+	"runtime/trace"
 	"strings"
 	"testing"
 	"time"
@@ -132,6 +133,23 @@ func TestName(t *testing.T) {
 	c.Close()
 	// The handler learns of the end after the server has counted it.
 	eventually(t, func() bool { return srv.Stats().Conns == 0 && !strings.Contains(labels(t), "greeter") })
+}
+
+// So is what it does in a trace.
+func TestNameInTrace(t *testing.T) {
+	if trace.IsEnabled() {
+		t.Skip("the tests are being traced")
+	}
+	srv := &tcp.Server{Handler: lines, Name: "traced greeter", Loops: 1}
+	addr, _ := local(t, srv)
+	var record bytes.Buffer
+	require.NoError(t, trace.Start(&record))
+	c := dial(t, addr)
+	c.echo("hello\n")
+	c.send("bye\n")
+	c.expectEOF()
+	trace.Stop()
+	require.Contains(t, record.String(), srv.Name)
 }
 
 func labels(t *testing.T) string {
