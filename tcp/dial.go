@@ -98,6 +98,9 @@ func (d *Dialer) check() error {
 	if err := d.Socket.check(); err != nil {
 		return err
 	}
+	if d.LocalAddr == (*net.TCPAddr)(nil) || d.LocalAddr == (*net.UnixAddr)(nil) {
+		return fmt.Errorf("%w: LocalAddr holds a nil pointer", ErrInvalid)
+	}
 	return d.Stream.Check()
 }
 

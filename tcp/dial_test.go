@@ -537,6 +537,8 @@ func TestDialLocalAddr(t *testing.T) {
 		{&net.UnixAddr{Name: "x"}, "tcp", addr.String(), fs.ErrInvalid},
 		{&net.TCPAddr{}, "unix", path, fs.ErrInvalid},
 		{&net.UDPAddr{}, "tcp", addr.String(), fs.ErrInvalid},
+		{(*net.TCPAddr)(nil), "tcp", addr.String(), fs.ErrInvalid},
+		{(*net.UnixAddr)(nil), "unix", path, fs.ErrInvalid},
 	} {
 		_, err := (&tcp.Dialer{LocalAddr: test.from}).Dial(ctx, l, test.network, test.address)
 		requireOpError(t, err, "dial")
