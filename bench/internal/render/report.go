@@ -28,6 +28,9 @@ func Report(dir string, records []measure.Record) error {
 	r.memory()
 	r.syscalls()
 	r.behaviour()
+	if servers, err := os.ReadFile(filepath.Join(dir, "results", "servers.md")); err == nil {
+		r.printf("\n%s", servers) // what is measured elsewhere: it tells how
+	}
 	r.skipped()
 	r.machine()
 	if len(d.cells) > 0 {
