@@ -56,6 +56,38 @@ func TestConnectionsAreSpread(t *testing.T) {
 	}
 }
 
+// Many who connect at once are let in by and by: whatever else the loop has to
+// do has its turn in between.
+func TestAcceptBudget(t *testing.T) {
+	const clients, most = 300, 64
+	group := newGroup(t, 1, ioloop.Config{})
+	l := group.Loops()[0]
+	total, inTurn, worst := 0, 0, 0 // that were let in; on the loop
+	srv := &tcp.Server{Callback: lineCallback, Group: group, Hooks: tcp.Hooks{
+		Accepted: func(*iostream.Stream) { total, inTurn = total+1, inTurn+1 },
+	}}
+	addr, _ := local(t, srv)
+	release := hold(t, l)
+	defer release()
+	for range clients {
+		dial(t, addr)
+	}
+	all := make(chan struct{})
+	var other func()
+	other = func() {
+		worst, inTurn = max(worst, inTurn), 0
+		if total == clients {
+			close(all)
+			return
+		}
+		_ = l.Post(other)
+	}
+	require.NoError(t, l.Post(other))
+	release()
+	receive(t, all)
+	require.LessOrEqual(t, worst, most)
+}
+
 // A group of the caller's may serve several servers and go on after them.
 func TestGroupIsShared(t *testing.T) {
 	group := newGroup(t, 2, ioloop.Config{})
