@@ -375,6 +375,39 @@ func TestLoopClosesDuringHandshake(t *testing.T) {
 	})
 }
 
+// A program may have locked the thread that it runs a loop on. The runtime ends
+// it if a coroutine is resumed with the thread locked otherwise than when it was
+// made.
+func TestHandshakeOnALockedThread(t *testing.T) {
+	for _, offLoop := range []bool{false, true} {
+		l := newLoop(t, ioloop.Config{})
+		ended := make(chan error, 1)
+		go func() {
+			runtime.LockOSThread()
+			ended <- l.Run(context.Background())
+		}()
+		onLoop(t, l, func() {})
+		config := &iostream.Config{HandshakeOffLoop: offLoop}
+		good, peer := pair(t, l, "tcp", config)
+		secure(t, good, peer, false, tls.VersionTLS13)
+		outcome := make(chan error, 1)
+		suspend := func() *iostream.Stream {
+			s, peer := pair(t, l, "tcp", config)
+			require.NoError(t, s.StartTLSServerFunc(serverConfig(0), func(err error) { outcome <- err }))
+			send(t, peer, "\x16\x03\x01\x00\x40half of it")
+			quiet(t, l)
+			return s
+		}
+		require.NoError(t, suspend().Close())
+		requireIs(t, receive(t, outcome), net.ErrClosed)
+		suspend()
+		l.Stop()
+		require.NoError(t, receive(t, ended))
+		require.NoError(t, l.Close()) // by a goroutine whose thread is not locked
+		requireIs(t, receive(t, outcome), ioloop.ErrClosed)
+	}
+}
+
 // When the wait ends before the handshake does, the stream is closed.
 func TestHandshakeCancelled(t *testing.T) {
 	for name, start := range map[string]func(t *testing.T, s *iostream.Stream) <-chan error{
