@@ -1,4 +1,5 @@
-// Package tcp serves and dials streams over TCP and Unix sockets.
+// Package tcp serves and dials streams over TCP and Unix sockets. UDP is out of
+// scope.
 package tcp
 
 import (
