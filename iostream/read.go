@@ -30,7 +30,8 @@ func (s *Stream) ReadUntil(ctx context.Context, delim string, max int) ([]byte, 
 // ReadUntilRegexp reads up to the end of the first match of re. It gives what
 // running re on all buffered bytes after each arrival gives: where a match can
 // go on (`ab+`), and for `$`, the result depends on how the bytes arrive. A
-// match of no bytes returns none once there is input. For max see ReadUntil.
+// match of no bytes returns none once there is input. What re is made into is
+// kept for further reads with the same re. For max see ReadUntil.
 func (s *Stream) ReadUntilRegexp(ctx context.Context, re *regexp.Regexp, max int) ([]byte, error) {
 	op := regexpOp(re)
 	return s.read(ctx, &op, max)
