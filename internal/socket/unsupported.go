@@ -25,6 +25,7 @@ func Send(int, []byte) (int, error)                { return 0, errors.ErrUnsuppo
 func SendVector(int, [][]byte) (int, error)        { return 0, errors.ErrUnsupported }
 func Peek(int) (int, error)                        { return 0, errors.ErrUnsupported }
 func CloseWrite(int) error                         { return errors.ErrUnsupported }
+func TakeError(int) error                          { return errors.ErrUnsupported }
 func SetNoDelay(int, bool) error                   { return errors.ErrUnsupported }
 func Close(int) error                              { return errors.ErrUnsupported }
 func ClosePromptly(int) error                      { return errors.ErrUnsupported }
