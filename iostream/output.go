@@ -61,11 +61,13 @@ func (q *output) squeeze(p []byte) bool {
 	if last < 0 {
 		return false
 	}
-	c := q.chunks[last]
-	if cap(c)-len(c) < len(p) {
+	c := &q.chunks[last]
+	n := len(*c)
+	if cap(*c)-n < len(p) {
 		return false
 	}
-	q.chunks[last] = append(c, p...)
+	*c = (*c)[:n+len(p)]
+	copy((*c)[n:], p)
 	q.size += len(p)
 	return true
 }

@@ -30,6 +30,24 @@ func (s *Stream) Write(p []byte) (int, error) {
 		return len(p), nil
 	}
 	defer s.mu.Unlock()
+	return s.take(p)
+}
+
+// joins adds p to what is put off already, if there is such and it has room, as for
+// most of several writes in a row. It is what take would do, found out quickly.
+func (s *Stream) joins(p []byte) bool {
+	const leaves = blocked | finWanted | writeEnded | closed | writeExpired
+	q := s.out
+	if q == nil || s.state&leaves != 0 || s.state&(pumping|dirty) == 0 ||
+		q.size+q.unsent+len(p) > min(corkLimit, s.config.writeLimit()) || !q.squeeze(p) {
+		return false
+	}
+	s.accepted += int64(len(p))
+	return true
+}
+
+// take is Write under the lock.
+func (s *Stream) take(p []byte) (int, error) {
 	if s.is(finWanted | writeEnded | closed | writeExpired) {
 		return 0, opError("write", s.refusal())
 	}
@@ -54,18 +72,6 @@ func (s *Stream) Write(p []byte) (int, error) {
 		return 0, opError("write", err)
 	}
 	return len(p), nil
-}
-
-// joins adds p to what is put off already, if there is such and it has room, as for
-// most of several writes in a row. It is what Write would do, found out quickly.
-func (s *Stream) joins(p []byte) bool {
-	const leaves = blocked | finWanted | writeEnded | closed | writeExpired
-	if q := s.out; q == nil || s.is(leaves) || !s.is(pumping|dirty) ||
-		s.backlog()+len(p) > min(corkLimit, s.config.writeLimit()) || !q.squeeze(p) {
-		return false
-	}
-	s.accepted += int64(len(p))
-	return true
 }
 
 // cork reports whether n bytes can be put off, because somebody is sure to
