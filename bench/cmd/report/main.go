@@ -25,9 +25,9 @@ var (
 	parts     = flag.String("parts", "speed,memory,syscalls,behaviour", "what to measure")
 	workloads = flag.String("workloads", "all", "names")
 	servers   = flag.String("servers", "all", "names")
-	rounds    = flag.Int("rounds", 18, "rounds on each workload, each with fresh servers")
-	passes    = flag.Int("passes", 4, "slices of each server in a round")
-	slice     = flag.Float64("slice", 0.06, "seconds of a slice")
+	rounds    = flag.Int("rounds", 16, "rounds on each workload, each with fresh servers")
+	passes    = flag.Int("passes", 2, "slices of each server in a round")
+	slice     = flag.Float64("slice", 0.12, "seconds of a slice")
 	warmup    = flag.Float64("warmup", 0.1, "seconds to run before the first slice of a round")
 	quiet     = flag.Duration("quiet", 2*time.Second, "longest wait for a quiet machine before a round")
 	idle      = flag.Int("idle", 10000, "connections of the memory part")
@@ -102,7 +102,7 @@ func newPlan() (*plan, error) {
 	p := &plan{
 		parts:  strings.Split(*parts, ","),
 		rounds: *rounds,
-		set:    measure.Settings{Passes: *passes, Slice: *slice, Lead: *slice / 10, Warmup: *warmup, Quiet: *quiet},
+		set:    measure.Settings{Passes: *passes, Slice: *slice, Lead: *slice / 6, Warmup: *warmup, Quiet: *quiet},
 		skips:  map[string]bool{},
 	}
 	names := *servers
