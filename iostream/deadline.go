@@ -107,6 +107,9 @@ func (s *Stream) expireRead() {
 
 func (s *Stream) expireWrite() {
 	s.set(writeExpired)
+	if s.out != nil {
+		s.out.expire(s.sent()) // callbacks are told later, whatever the deadline is then
+	}
 	s.wakeSent()
 	s.poke()
 }

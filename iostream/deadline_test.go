@@ -200,3 +200,34 @@ func TestDeadlineOfAClosedStream(t *testing.T) {
 	quiet(t, l)
 	require.Zero(t, l.Stats().Timers)
 }
+
+// TestWriteDeadlineThatIsLiftedAtOnce has failed all who waited all the same,
+// and nobody who begins after it.
+func TestWriteDeadlineThatIsLiftedAtOnce(t *testing.T) {
+	l := startLoop(t, ioloop.Config{})
+	m := iostreamtest.NewWire(iostreamtest.Options{Window: 3})
+	s, err := iostream.New(l, m.Transport(), nil)
+	require.NoError(t, err)
+	_, err = s.Write([]byte("abcdef"))
+	require.NoError(t, err)
+	for s.Backlog() != 3 {
+		quiet(t, l)
+	}
+	early, late, after := make(chan error, 1), make(chan error, 2), make(chan error, 1)
+	tell := func(to chan error) func(error) { return func(err error) { to <- err } }
+	onLoop(t, l, func() {
+		require.NoError(t, s.SentFunc(3, tell(early)))
+		require.NoError(t, s.SentFunc(5, tell(late)))
+		require.NoError(t, s.SentFunc(6, tell(late)))
+		require.NoError(t, s.SetWriteDeadline(past))
+		require.NoError(t, s.SetWriteDeadline(always))
+		require.NoError(t, s.SentFunc(4, tell(after)))
+	})
+	require.NoError(t, receive(t, early), "these bytes were out")
+	requireIs(t, receive(t, late), os.ErrDeadlineExceeded)
+	requireIs(t, receive(t, late), os.ErrDeadlineExceeded)
+	require.Empty(t, after)
+	m.Open(100)
+	require.NoError(t, receive(t, after))
+	require.NoError(t, s.Close())
+}

@@ -211,7 +211,10 @@ func (s *Stream) nextSent() (w sentWaiter, err error, due bool) {
 		return sentWaiter{}, nil, false
 	}
 	w = *s.out.next()
-	if w.index <= s.sent() {
+	switch {
+	case w.expired:
+		return w, opError(w.op, os.ErrDeadlineExceeded), true
+	case w.index <= s.sent():
 		return w, nil, true
 	}
 	if end := s.waitEnd(); end != nil {

@@ -25,10 +25,11 @@ const maxSpare = 4 << 10
 // sentWaiter waits until the bytes up to a write index are out: a waiting call
 // or a callback.
 type sentWaiter struct {
-	index int64
-	op    string
-	wait  *waitOp
-	fn    func(error)
+	index   int64
+	expired bool // the write deadline has passed; index is 0
+	op      string
+	wait    *waitOp
+	fn      func(error)
 }
 
 // chunkSize is how large a chunk grows before the next is begun.
@@ -199,6 +200,16 @@ func (q *output) wait(w sentWaiter) {
 	q.waiters = append(q.waiters, w)
 	for i := len(q.waiters) - 1; i > q.first && q.waiters[i-1].index > w.index; i-- {
 		q.waiters[i-1], q.waiters[i] = w, q.waiters[i-1]
+	}
+}
+
+// expire fails those who wait for more than what is sent. They come before any
+// waiter from now on.
+func (q *output) expire(sent int64) {
+	for i := q.first; i < len(q.waiters); i++ {
+		if w := &q.waiters[i]; w.index > sent {
+			w.index, w.expired = 0, true
+		}
 	}
 }
 

@@ -16,7 +16,7 @@ func (m *model) due(c *call) bool {
 		return true
 	case c.kind == kindClosed:
 		return false
-	case c.isWrite() && m.past(c):
+	case c.isWrite() && (c.expired || m.past(c)):
 		return true
 	case c.kind == kindSent:
 		return c.mark <= m.wire.Sent || m.wire.WriteErr != nil
