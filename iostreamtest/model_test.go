@@ -47,6 +47,7 @@ type model struct {
 	writeDue  deadline
 	ended     bool // the wire's input has an end
 	broken    bool // which is a failure
+	eof       bool // the stream has seen it end, though it may have broken since
 
 	causes []error // that the stream may be closed for
 	sealed bool    // it is closed for one of them
@@ -120,6 +121,7 @@ func (m *model) observe(w iostreamtest.State, now time.Duration) {
 		m.moved = now
 	}
 	m.wire, m.now = w, now
+	m.eof = m.eof || w.ReadErr == io.EOF
 	if w.ReadErr != nil && w.ReadErr != io.EOF {
 		m.mustClose(w.ReadErr)
 	}
@@ -239,8 +241,8 @@ func (m *model) readEnds(c *call) []error {
 	if c.late {
 		return ends
 	}
-	if m.wire.ReadErr == io.EOF {
-		ends = append(ends, io.EOF)
+	if m.eof {
+		ends = append(ends, io.EOF) // also of what has not been resumed since to tell it
 	}
 	if m.frozen != endless || m.draining && m.rest() == "" && m.backlog() == 0 {
 		ends = append(ends, net.ErrClosed)

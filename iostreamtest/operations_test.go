@@ -124,7 +124,7 @@ func (p *player) arrive(s *step) {
 	p.model.arrived += n
 }
 
-// end notes that the wire's input has an end.
+// breaks notes that the wire's input ends in a failure.
 func (p *player) breaks() { p.model.ended, p.model.broken = true, true }
 
 // fin ends the input, which nothing can do that is broken.
