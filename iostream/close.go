@@ -6,8 +6,6 @@ import (
 	"net"
 	"os"
 	"time"
-
-	"github.com/eddyloop/eddy/ioloop"
 )
 
 // Close closes the stream at once. Operations in progress fail with
@@ -270,7 +268,7 @@ func (s *Stream) OnReadClosed(fn func()) {
 // WaitClosed waits until the stream has closed and returns nil, or the
 // context's error. Why it closed is for Err to tell.
 func (s *Stream) WaitClosed(ctx context.Context) error {
-	if err := ioloop.CheckContext(ctx); err != nil {
+	if err := checkContext(ctx); err != nil {
 		return opError("wait closed", err)
 	}
 	s.mu.Lock()

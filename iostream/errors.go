@@ -1,12 +1,15 @@
 package iostream
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"strings"
 	"syscall"
+
+	"github.com/eddyloop/eddy/ioloop"
 )
 
 // Causes that a stream's operations fail with, found by errors.Is in the
@@ -73,4 +76,13 @@ func opError(op string, err error) error {
 		return nil
 	}
 	return &Error{Op: op, Err: err}
+}
+
+// checkContext is ioloop.CheckContext, with this package's word for no context.
+func checkContext(ctx context.Context) error {
+	err := ioloop.CheckContext(ctx)
+	if err == ioloop.ErrInvalid {
+		return ErrInvalid
+	}
+	return err
 }

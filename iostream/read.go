@@ -8,7 +8,6 @@ import (
 	"regexp"
 
 	"github.com/eddyloop/eddy/internal/regexscan"
-	"github.com/eddyloop/eddy/ioloop"
 )
 
 // ReadUntil reads up to and including the first occurrence of delim. The result
@@ -188,7 +187,7 @@ func (s *Stream) tryRead(ctx context.Context, op *readOp, size int) ([]byte, *wa
 	if err := op.setSize(s.config, size); err != nil {
 		return nil, nil, opError(readNames[op.kind], err)
 	}
-	if err := ioloop.CheckContext(ctx); err != nil {
+	if err := checkContext(ctx); err != nil {
 		return nil, nil, opError(readNames[op.kind], err)
 	}
 	s.mu.Lock()
@@ -227,7 +226,7 @@ func (s *Stream) occupy(ctx context.Context, op *readOp, w *waitOp) error {
 
 func (s *Stream) readInto(ctx context.Context, kind readKind, p []byte) (int, error) {
 	name := readNames[kind]
-	if err := ioloop.CheckContext(ctx); err != nil {
+	if err := checkContext(ctx); err != nil {
 		return 0, opError(name, err)
 	}
 	w := waitOps.Get().(*waitOp)

@@ -235,10 +235,10 @@ func TestNilArguments(t *testing.T) {
 	requireIs(t, s.HandleBytes(0, func([]byte, error) bool { return true }), fs.ErrInvalid)
 	requireIs(t, s.SentFunc(0, nil), fs.ErrInvalid)
 	requireIs(t, s.SentFunc(1, func(error) {}), fs.ErrInvalid)
-	requireIs(t, s.WaitSent(ctx, -1), fs.ErrInvalid)
+	requireIs(t, s.WaitSent(ctx, -1), iostream.ErrInvalid)
 	//lint:ignore SA1012 the misuse is the point
 	_, err = s.ReadBytes(nil, 1)
-	requireIs(t, err, fs.ErrInvalid)
+	requireIs(t, err, iostream.ErrInvalid)
 	requireIs(t, s.SetIdleTimeout(-1), fs.ErrInvalid)
 }
 

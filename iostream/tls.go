@@ -102,7 +102,7 @@ func (role tlsRole) conn(c net.Conn, config *tls.Config) *tls.Conn {
 }
 
 func (s *Stream) waitTLS(ctx context.Context, role tlsRole, config *tls.Config) error {
-	if err := ioloop.CheckContext(ctx); err != nil {
+	if err := checkContext(ctx); err != nil {
 		return opError("start tls", err)
 	}
 	w := waitOps.Get().(*waitOp)

@@ -5,8 +5,6 @@ import (
 	"context"
 	"net"
 	"os"
-
-	"github.com/eddyloop/eddy/ioloop"
 )
 
 // corkLimit is how much a stream puts off to the end of the turn. A write that
@@ -285,7 +283,7 @@ func (s *Stream) Room(ctx context.Context) error {
 		s.mu.Lock()
 		if s.backlog() <= s.config.highWaterMark() && !s.is(finWanted|writeEnded|closed) {
 			s.mu.Unlock()
-			return opError("room", ioloop.CheckContext(ctx)) // nearly always
+			return opError("room", checkContext(ctx)) // nearly always
 		}
 		err := s.writeEnd()
 		index := s.roomIndex()
@@ -308,7 +306,7 @@ func (s *Stream) roomIndex() int64 {
 }
 
 func (s *Stream) waitSent(ctx context.Context, name string, index int64) error {
-	if err := ioloop.CheckContext(ctx); err != nil {
+	if err := checkContext(ctx); err != nil {
 		return opError(name, err)
 	}
 	s.mu.Lock()
