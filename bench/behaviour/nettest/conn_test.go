@@ -22,12 +22,7 @@ func TestConn(t *testing.T) {
 	}
 	t.Run("net", func(t *testing.T) { nettest.TestConn(t, netPipe) })
 	t.Run("netpoll", func(t *testing.T) { nettest.TestConn(t, netpollPipe) })
-	t.Run("eddy", func(t *testing.T) {
-		if _, ok := any((*iostream.Stream)(nil)).(netConner); !ok {
-			t.Skip("Stream has no NetConn yet")
-		}
-		nettest.TestConn(t, eddyPipe)
-	})
+	t.Run("eddy", func(t *testing.T) { nettest.TestConn(t, eddyPipe) })
 }
 
 func netPipe() (a, b net.Conn, stop func(), err error) {
@@ -59,9 +54,6 @@ func netpollPipe() (a, b net.Conn, stop func(), err error) {
 	return a, b, func() { a.Close(); b.Close() }, err
 }
 
-// netConner is what a Stream is once it has the method.
-type netConner interface{ NetConn() net.Conn }
-
 func eddyPipe() (a, b net.Conn, stop func(), err error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	loop, err := ioloop.New(ioloop.Config{})
@@ -84,6 +76,6 @@ func eddyPipe() (a, b net.Conn, stop func(), err error) {
 	if err != nil {
 		return nil, nil, cancel, err
 	}
-	a, b = any(s).(netConner).NetConn(), any(<-accepted).(netConner).NetConn()
+	a, b = s.NetConn(), (<-accepted).NetConn()
 	return a, b, func() { a.Close(); b.Close(); cancel(); loop.Close() }, nil
 }
