@@ -67,7 +67,7 @@ func (s *Stream) Detach() (net.Conn, []byte, error) {
 	}
 	rest := append([]byte(nil), s.in.take(s.in.len())...)
 	s.closeLocked(net.ErrClosed)
-	s.poke()
+	s.schedule()
 	return conn, rest, nil
 }
 
@@ -75,16 +75,16 @@ func (s *Stream) detach() (net.Conn, error) {
 	s.mayLinger()
 	t, ok := s.transport.(*socketTransport)
 	switch {
-	case s.is(closed):
-		return nil, s.more.err
+	case s.any(closed):
+		return nil, s.details.err
 	case !ok:
 		return nil, fmt.Errorf("%w: not a plain socket", ErrInvalid)
 	case s.op.kind != readNone:
 		return nil, ErrReadPending
-	case s.backlog() > 0 || s.is(closing):
+	case s.backlog() > 0 || s.any(closing):
 		return nil, fmt.Errorf("%w: bytes wait to be sent", ErrInvalid)
 	}
-	if s.is(finWanted) && !s.is(finSent|writeEnded) {
+	if s.any(finWanted) && !s.any(finSent|outputEnded) {
 		s.sendFin() // which the loop has not got round to
 	}
 	fd, err := socket.Duplicate(int(t.fd))

@@ -43,7 +43,7 @@ func (b *Budget) Full() bool { return b != nil && b.used.Load() >= b.limit }
 
 // holds returns how much the stream's buffers count for.
 func (s *Stream) holds() int64 {
-	if s.is(closed) {
+	if s.any(closed) {
 		return 0
 	}
 	n := s.backlog()
@@ -61,13 +61,13 @@ func (s *Stream) charge() {
 		return
 	}
 	now, before := s.holds(), int64(0)
-	if s.more != nil {
-		before = s.more.charged
+	if s.details != nil {
+		before = s.details.charged
 	}
 	if now == before {
 		return
 	}
-	s.extra().charged = now
+	s.ensureDetails().charged = now
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if now == 0 {

@@ -117,9 +117,9 @@ func (s *Stream) start(op *readOp) error {
 		return err
 	}
 	s.op = *op
-	s.op.expired = s.is(readExpired)
+	s.op.expired = s.any(readExpired)
 	if s.in.len() > 0 || s.readEnd() != nil || op.size == 0 {
-		if err := s.summon(); err != nil { // it may be satisfied already
+		if err := s.scheduleOrClosed(); err != nil { // it may be satisfied already
 			s.op = readOp{}
 			return opError(readNames[op.kind], err)
 		}

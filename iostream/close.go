@@ -23,7 +23,7 @@ func (s *Stream) CloseWithError(reason error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closeLocked(reason)
-	s.poke()
+	s.schedule()
 	return nil
 }
 
@@ -40,13 +40,13 @@ func (s *Stream) CloseAfterFlush(timeout time.Duration) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.is(closed | closing) {
+	if s.any(closed | closing) {
 		return nil
 	}
 	s.set(closing | finWanted)
 	s.endWaitingRead()
-	s.extra().linger = s.loop.AfterFunc(timeout, func() { _ = s.Close() })
-	s.poke()
+	s.ensureDetails().linger = s.loop.AfterFunc(timeout, func() { _ = s.Close() })
+	s.schedule()
 	return nil
 }
 
@@ -57,7 +57,7 @@ func (s *Stream) CloseWhenIdle() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.set(draining)
-	s.poke()
+	s.schedule()
 }
 
 // CloseWrite ends the writing direction behind everything written so far: the
@@ -70,32 +70,32 @@ func (s *Stream) CloseWrite() error {
 		return opError("close write", err)
 	}
 	s.set(finWanted)
-	s.poke()
+	s.schedule()
 	return nil
 }
 
 // advance takes the stream further towards its end, and reports whether it did.
 func (s *Stream) advance() bool {
-	if s.is(closed) || !s.is(finWanted|closing|readEnded|draining) {
+	if s.any(closed) || !s.any(finWanted|closing|inputEnded|draining) {
 		return false
 	}
-	out := s.backlog() == 0 && s.is(attached) && !s.is(shaking)
-	if s.is(finWanted) && !s.is(finSent|writeEnded) && out {
+	out := s.backlog() == 0 && s.any(attached) && !s.any(handshaking)
+	if s.any(finWanted) && !s.any(finSent|outputEnded) && out {
 		s.sendFin()
 	}
 	switch {
-	case s.is(closing):
-		if s.is(readEnded|noLinger) && s.is(writeEnded) {
+	case s.any(closing):
+		if s.any(inputEnded|noLinger) && s.any(outputEnded) {
 			s.closeLocked(net.ErrClosed)
 		}
-	case s.is(readEnded) && s.is(writeEnded) && !s.is(finSent):
-		s.closeLocked(s.more.writeErr)
-	case s.is(readEnded) && (s.is(finSent) || out && !s.is(writeOnly|halfClose)):
-		s.closeLocked(s.more.readErr)
-	case s.is(draining) && out && (s.unbegun() || s.is(writeOnly)):
+	case s.any(inputEnded) && s.any(outputEnded) && !s.any(finSent):
+		s.closeLocked(s.details.writeErr)
+	case s.any(inputEnded) && (s.any(finSent) || out && !s.any(writeOnly|halfClose)):
+		s.closeLocked(s.details.readErr)
+	case s.any(draining) && out && (s.unbegun() || s.any(writeOnly)):
 		s.closeLocked(net.ErrClosed)
 	}
-	return s.is(closed)
+	return s.any(closed)
 }
 
 // oneWay makes a new stream one that can only be read or only be written: the
@@ -103,11 +103,11 @@ func (s *Stream) advance() bool {
 func (s *Stream) oneWay(access int) {
 	switch access {
 	case os.O_RDONLY:
-		s.set(writeEnded | finSent)
-		s.extra().writeErr = errReadOnly
+		s.set(outputEnded | finSent)
+		s.ensureDetails().writeErr = errReadOnly
 	case os.O_WRONLY:
-		s.set(readEnded | writeOnly)
-		s.extra().readErr = net.ErrClosed
+		s.set(inputEnded | writeOnly)
+		s.ensureDetails().readErr = net.ErrClosed
 	}
 }
 
@@ -137,8 +137,8 @@ func (s *Stream) discard() {
 			s.readFailed(err)
 			return
 		}
-		s.touch()
-		if n < maxRead && !s.hides() {
+		s.noteProgress()
+		if n < maxRead && !s.holdsPlaintext() {
 			return
 		}
 	}
@@ -146,31 +146,31 @@ func (s *Stream) discard() {
 
 // endReading latches the end of the input.
 func (s *Stream) endReading(err error) {
-	if s.is(readEnded) {
+	if s.any(inputEnded) {
 		return
 	}
-	s.set(readEnded | readClosed)
-	s.extra().readErr = err
+	s.set(inputEnded | eofSeen)
+	s.ensureDetails().readErr = err
 }
 
 // closeLocked marks the stream closed and fails the waiting calls. Everything
 // else follows on the loop.
 func (s *Stream) closeLocked(reason error) {
-	if s.is(closed) {
+	if s.any(closed) {
 		return
 	}
-	if s.is(closing) {
+	if s.any(closing) {
 		reason = net.ErrClosed // it was this side's wish, however it went
 	}
 	sent := s.sent()
-	m := s.extra()
+	m := s.ensureDetails()
 	m.sent, m.err = sent, reason
-	s.set(closed | readClosed)
+	s.set(closed | eofSeen)
 	if s.out != nil {
 		s.out.drop()
 	}
 	s.charge() // before anybody is told
-	if s.is(shaking) {
+	if s.any(handshaking) {
 		s.tellHandshake(s.transport.(*tlsTransport), reason)
 	}
 	s.endWaitingRead()
@@ -192,18 +192,18 @@ func (s *Stream) endWaitingRead() {
 // mustFinish reports whether a closed stream's transport can be released. While
 // Control uses the descriptor it cannot; Control looks after that.
 func (s *Stream) mustFinish() bool {
-	return s.is(closed) && !s.is(finished) && s.more.controls == 0
+	return s.any(closed) && !s.any(finished) && s.details.controls == 0
 }
 
 // finish releases what a closed stream holds, on the loop.
 func (s *Stream) finish() {
 	s.set(finished)
-	m := s.more
+	m := s.details
 	m.stopAlarms()
 	if m.linger != nil {
 		m.linger.Stop()
 	}
-	s.farewell()
+	s.sendCloseNotify()
 	_ = s.transport.Close(s.loop) // the kernel has let go of it, whatever it says
 	for _, w := range m.closeWaiters {
 		w.done = true
@@ -220,7 +220,7 @@ func (s *Stream) finish() {
 func (s *Stream) Closed() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.is(closed)
+	return s.any(closed)
 }
 
 // ReadClosed reports whether the peer is known to have finished writing, or the
@@ -229,7 +229,7 @@ func (s *Stream) Closed() bool {
 func (s *Stream) ReadClosed() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.is(readClosed)
+	return s.any(eofSeen)
 }
 
 // Err returns why the stream is closed: io.EOF if the peer ended it in good
@@ -238,10 +238,10 @@ func (s *Stream) ReadClosed() bool {
 func (s *Stream) Err() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.is(closed) {
+	if !s.any(closed) {
 		return nil
 	}
-	return s.more.err
+	return s.details.err
 }
 
 // OnClosed has fn called on the loop, once, when the stream has closed and its
@@ -251,8 +251,8 @@ func (s *Stream) OnClosed(fn func(error)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.onClosed = fn
-	if s.is(closed) {
-		s.poke()
+	if s.any(closed) {
+		s.schedule()
 	}
 }
 
@@ -261,8 +261,8 @@ func (s *Stream) OnClosed(fn func(error)) {
 func (s *Stream) OnReadClosed(fn func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.extra().onReadClosed = fn
-	s.poke()
+	s.ensureDetails().onReadClosed = fn
+	s.schedule()
 }
 
 // WaitClosed waits until the stream has closed and returns nil, or the
@@ -272,7 +272,7 @@ func (s *Stream) WaitClosed(ctx context.Context) error {
 		return opError("wait closed", err)
 	}
 	s.mu.Lock()
-	if s.is(finished) {
+	if s.any(finished) {
 		s.mu.Unlock()
 		return nil
 	}
@@ -281,7 +281,7 @@ func (s *Stream) WaitClosed(ctx context.Context) error {
 		s.mu.Unlock()
 		return opError("wait closed", err)
 	}
-	m := s.extra()
+	m := s.ensureDetails()
 	m.closeWaiters = append(m.closeWaiters, w)
 	s.mu.Unlock()
 	err := s.await("wait closed", w)

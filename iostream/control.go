@@ -25,12 +25,12 @@ func (s *Stream) hold(valid bool) (fd int, err error) {
 	switch {
 	case !valid:
 		return -1, ErrInvalid
-	case s.is(closed):
-		return -1, s.more.err
+	case s.any(closed):
+		return -1, s.details.err
 	case !ok:
 		return -1, fmt.Errorf("%w: no descriptor", ErrInvalid)
 	}
-	s.extra().controls++
+	s.ensureDetails().controls++
 	s.mayLinger()
 	return t.FD(), nil
 }
@@ -38,12 +38,12 @@ func (s *Stream) hold(valid bool) (fd int, err error) {
 func (s *Stream) letGo() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.more.controls--
-	if !s.is(closed) {
+	s.details.controls--
+	if !s.any(closed) {
 		return
 	}
-	s.poke()
-	if !s.is(pumping | scheduled | finished) {
+	s.schedule()
+	if !s.any(pumping | scheduled | finished) {
 		s.finish() // the loop has closed meanwhile
 	}
 }

@@ -27,8 +27,8 @@ func (s *Stream) SetDeadline(t time.Time) error {
 func (s *Stream) SetReadDeadline(t time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.is(closed) {
-		return opError("set read deadline", s.more.err)
+	if s.any(closed) {
+		return opError("set read deadline", s.details.err)
 	}
 	if !t.IsZero() || s.hasDeadlines() {
 		if s.expires(&s.deadlines().read, t, readExpired, s.checkReadDeadline) {
@@ -46,8 +46,8 @@ func (s *Stream) SetReadDeadline(t time.Time) error {
 func (s *Stream) SetWriteDeadline(t time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.is(closed) {
-		return opError("set write deadline", s.more.err)
+	if s.any(closed) {
+		return opError("set write deadline", s.details.err)
 	}
 	if !t.IsZero() || s.hasDeadlines() {
 		if s.expires(&s.deadlines().write, t, writeExpired, s.checkWriteDeadline) {
@@ -57,10 +57,10 @@ func (s *Stream) SetWriteDeadline(t time.Time) error {
 	return nil
 }
 
-func (s *Stream) hasDeadlines() bool { return s.more != nil && s.more.deadlines != nil }
+func (s *Stream) hasDeadlines() bool { return s.details != nil && s.details.deadlines != nil }
 
 func (s *Stream) deadlines() *deadlines {
-	m := s.extra()
+	m := s.ensureDetails()
 	if m.deadlines == nil {
 		m.deadlines = new(deadlines)
 	}
@@ -85,7 +85,7 @@ func (s *Stream) expires(a *alarm, t time.Time, expired state, ring func()) bool
 func (s *Stream) checkReadDeadline() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.more.deadlines.read.rings(s.loop) && !s.is(closed) {
+	if s.details.deadlines.read.rings(s.loop) && !s.any(closed) {
 		s.expireRead()
 	}
 }
@@ -93,7 +93,7 @@ func (s *Stream) checkReadDeadline() {
 func (s *Stream) checkWriteDeadline() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.more.deadlines.write.rings(s.loop) && !s.is(closed) {
+	if s.details.deadlines.write.rings(s.loop) && !s.any(closed) {
 		s.expireWrite()
 	}
 }
@@ -102,7 +102,7 @@ func (s *Stream) expireRead() {
 	s.set(readExpired)
 	s.endWaitingRead()
 	s.op.expired = s.op.kind != readNone // a callback is told later, whatever the deadline is then
-	s.poke()
+	s.schedule()
 }
 
 func (s *Stream) expireWrite() {
@@ -111,11 +111,11 @@ func (s *Stream) expireWrite() {
 		s.out.expire(s.sent()) // callbacks are told later, whatever the deadline is then
 	}
 	s.wakeSent()
-	s.poke()
+	s.schedule()
 }
 
 // stopAlarms lets go of the timers of a closed stream.
-func (m *rare) stopAlarms() {
+func (m *details) stopAlarms() {
 	if m.idle != nil {
 		m.idle.stop()
 	}

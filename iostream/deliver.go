@@ -10,13 +10,13 @@ import (
 // call. A read comes first, then what waits for writes, then the news of the
 // end: data, errors, close.
 func (s *Stream) deliver() bool {
-	if s.is(shaking) && s.deliverHandshake() {
+	if s.any(handshaking) && s.deliverHandshake() {
 		return true
 	}
 	if s.deliverRead() {
 		return true
 	}
-	if s.out == nil && !s.is(readClosed|closed) {
+	if s.out == nil && !s.any(eofSeen|closed) {
 		return false // nobody waits for writes, and there is no news
 	}
 	return s.deliverSent() || s.deliverReadClosed() || s.deliverClosed()
@@ -73,7 +73,7 @@ func (s *Stream) outcome(op *readOp) (data []byte, err error, ok bool) {
 	if end == nil {
 		return nil, nil, false
 	}
-	if op.kind == readUntilClose && s.is(readEnded|closing|closed) {
+	if op.kind == readUntilClose && s.any(inputEnded|closing|closed) {
 		data = s.in.take(s.in.len())
 		if end == io.EOF {
 			return data, nil, true
@@ -84,16 +84,16 @@ func (s *Stream) outcome(op *readOp) (data []byte, err error, ok bool) {
 
 // readEnd returns why a read does not wait for input, nil if it does.
 func (s *Stream) readEnd() error {
-	if !s.is(closed | closing | readEnded | readExpired) {
+	if !s.any(closed | closing | inputEnded | readExpired) {
 		return nil
 	}
 	switch {
-	case s.is(closed):
-		return s.more.err
-	case s.is(closing):
+	case s.any(closed):
+		return s.details.err
+	case s.any(closing):
 		return net.ErrClosed
-	case s.is(readEnded):
-		return s.more.readErr
+	case s.any(inputEnded):
+		return s.details.readErr
 	}
 	return os.ErrDeadlineExceeded
 }
@@ -224,11 +224,11 @@ func (s *Stream) nextSent() (w sentWaiter, err error, due bool) {
 }
 
 func (s *Stream) deliverReadClosed() bool {
-	if !s.is(readClosed) || s.more == nil || s.more.onReadClosed == nil {
+	if !s.any(eofSeen) || s.details == nil || s.details.onReadClosed == nil {
 		return false
 	}
-	fn := s.more.onReadClosed
-	s.more.onReadClosed = nil
+	fn := s.details.onReadClosed
+	s.details.onReadClosed = nil
 	s.mu.Unlock()
 	fn()
 	s.mu.Lock()
@@ -239,22 +239,22 @@ func (s *Stream) deliverReadClosed() bool {
 // the close: first the stream's own callback, then that of its Config.
 func (s *Stream) deliverClosed() bool {
 	switch {
-	case !s.is(closed):
+	case !s.any(closed):
 		return false
 	case s.mustFinish():
 		s.finish()
-	case !s.is(finished):
+	case !s.any(finished):
 		return false // the descriptor is in use
 	case s.onClosed != nil:
-		fn, err := s.onClosed, s.more.err
+		fn, err := s.onClosed, s.details.err
 		s.onClosed = nil
 		s.mu.Unlock()
 		fn(err)
 		s.mu.Lock()
-	case !s.is(told) && s.config.Closed != nil:
-		s.set(told)
+	case !s.any(closeReported) && s.config.Closed != nil:
+		s.set(closeReported)
 		s.mu.Unlock()
-		s.config.Closed(s, s.more.err)
+		s.config.Closed(s, s.details.err)
 		s.mu.Lock()
 	default:
 		return false

@@ -31,7 +31,7 @@ func (s *Stream) express() bool {
 		s.readFailed(err)
 		return false
 	}
-	s.touch()
+	s.noteProgress()
 	s.in.borrow(scratch[:n])
 	if s.op.each == nil {
 		s.in.own() // the caller keeps the bytes for longer than the scratch buffer does

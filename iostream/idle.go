@@ -20,10 +20,10 @@ func (s *Stream) SetIdleTimeout(d time.Duration) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.is(closed) {
-		return opError("set idle timeout", s.more.err)
+	if s.any(closed) {
+		return opError("set idle timeout", s.details.err)
 	}
-	m := s.extra()
+	m := s.ensureDetails()
 	if m.idle == nil {
 		m.idle = new(idleTimeout)
 	}
@@ -35,14 +35,14 @@ func (s *Stream) SetIdleTimeout(d time.Duration) error {
 	return nil
 }
 
-// touch notes that bytes have moved.
-func (s *Stream) touch() {
-	if s.more != nil && s.more.idle != nil {
-		s.more.idle.postpone(s.loop)
+// noteProgress notes that bytes have moved.
+func (s *Stream) noteProgress() {
+	if s.details != nil && s.details.idle != nil {
+		s.details.idle.postpone(s.loop)
 	}
 }
 
-//go:noinline // so that touch, which hardly ever calls it, is inlined
+//go:noinline // so that noteProgress, which hardly ever calls it, is inlined
 func (t *idleTimeout) postpone(l *ioloop.Loop) {
 	if t.on {
 		t.due = l.Now() + t.after
@@ -52,8 +52,8 @@ func (t *idleTimeout) postpone(l *ioloop.Loop) {
 func (s *Stream) checkIdle() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.more.idle.rings(s.loop) && !s.is(closed) {
+	if s.details.idle.rings(s.loop) && !s.any(closed) {
 		s.closeLocked(ErrIdle)
-		s.poke()
+		s.schedule()
 	}
 }

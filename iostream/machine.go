@@ -31,10 +31,10 @@ func (s *Stream) pump(ready poller.Interest, hints poller.Hint) {
 		}
 		ready = 0 // it has received what has come
 	}
-	if !s.is(attached) {
+	if !s.any(attached) {
 		s.attach()
 	}
-	if s.is(shaking) {
+	if s.any(handshaking) {
 		s.shake()
 		ready = 0 // what it leaves unread is announced again
 	}
@@ -48,9 +48,9 @@ func (s *Stream) pump(ready poller.Interest, hints poller.Hint) {
 	s.charge()
 	s.arm()
 	s.unset(pumping)
-	if budget == 0 || s.mustFinish() || s.receives() && s.hides() ||
-		s.is(shaking) && s.handshakeDue() {
-		s.poke()
+	if budget == 0 || s.mustFinish() || s.receives() && s.holdsPlaintext() ||
+		s.any(handshaking) && s.handshakeDue() {
+		s.schedule()
 	}
 	s.mu.Unlock()
 }
@@ -64,9 +64,9 @@ func (s *Stream) progress() bool {
 	return s.advance() || s.deliver()
 }
 
-// poke has the loop call pump, if it does not do so anyway.
-func (s *Stream) poke() {
-	if s.is(pumping | scheduled) {
+// schedule has the loop call pump, if it does not do so anyway.
+func (s *Stream) schedule() {
+	if s.any(pumping | scheduled) {
 		return
 	}
 	if s.loop.Schedule((*work)(s)) == nil {
@@ -74,17 +74,17 @@ func (s *Stream) poke() {
 	}
 }
 
-// summon is poke for a callback that waits to be called. It fails once the loop is
+// scheduleOrClosed is schedule for a callback that waits to be called. It fails once the loop is
 // closed.
-func (s *Stream) summon() error {
-	if s.poke(); !s.is(pumping | scheduled) {
+func (s *Stream) scheduleOrClosed() error {
+	if s.schedule(); !s.any(pumping | scheduled) {
 		return ioloop.ErrClosed
 	}
 	return nil
 }
 
 func (s *Stream) attach() {
-	if s.is(closed) {
+	if s.any(closed) {
 		return
 	}
 	want := s.interest()
@@ -98,35 +98,35 @@ func (s *Stream) attach() {
 
 // notice takes in what the transport is ready for.
 func (s *Stream) notice(ready poller.Interest, hints poller.Hint) {
-	if s.is(finished) || !s.is(attached) {
+	if s.any(finished) || !s.any(attached) {
 		return
 	}
 	read, write := s.wants()
-	if s.is(blocked) && ready&write != 0 {
+	if s.any(blocked) && ready&write != 0 {
 		s.unset(blocked)
 		s.flush(nil)
 	}
 	switch {
 	case s.reading():
-		if ready&(read|poller.PeerClosed) != 0 || s.hides() {
+		if ready&(read|poller.PeerClosed) != 0 || s.holdsPlaintext() {
 			s.fill()
 		}
 	case s.receives():
-		if ready&(read|poller.PeerClosed) != 0 || s.hides() {
+		if ready&(read|poller.PeerClosed) != 0 || s.holdsPlaintext() {
 			s.discard()
 		}
 	case ready&poller.Readable != 0:
 		s.set(unwanted)
 	}
-	if ready&poller.PeerClosed != 0 && !s.is(closed) &&
-		(!s.is(readEnded) || s.is(writeOnly) || hints&poller.Failed != 0) {
+	if ready&poller.PeerClosed != 0 && !s.any(closed) &&
+		(!s.any(inputEnded) || s.any(writeOnly) || hints&poller.Failed != 0) {
 		s.probe() // the watch tells once, and a read need not have come to the end
 	}
 }
 
 // reading reports whether a read waits for input.
 func (s *Stream) reading() bool {
-	return s.op.kind != readNone && !s.is(readEnded|closing|closed) && !s.paused()
+	return s.op.kind != readNone && !s.any(inputEnded|closing|closed) && !s.paused()
 }
 
 // receives reports whether input is received, for a read or to be thrown away.
@@ -137,13 +137,13 @@ func (s *Stream) receives() bool {
 // lingering reports whether the stream throws away what still comes, so that
 // the peer gets what was sent last.
 func (s *Stream) lingering() bool {
-	return s.is(closing) && !s.is(noLinger|readEnded|closed)
+	return s.any(closing) && !s.any(noLinger|inputEnded|closed)
 }
 
 // paused reports whether a repeating read holds back because too much waits to
 // be sent. It goes on at the low-water mark, so that it does not flutter.
 func (s *Stream) paused() bool {
-	if s.op.each == nil || s.out == nil || s.is(closed) {
+	if s.op.each == nil || s.out == nil || s.any(closed) {
 		return false
 	}
 	backlog := s.backlog()
@@ -167,8 +167,8 @@ func (s *Stream) fill() {
 			s.readFailed(err)
 			return
 		}
-		s.touch()
-		if !full && !s.hides() || s.satisfied() {
+		s.noteProgress()
+		if !full && !s.holdsPlaintext() || s.satisfied() {
 			return
 		}
 	}
@@ -250,7 +250,7 @@ func (s *Stream) readRoom() []byte {
 func (s *Stream) probe() {
 	switch err := s.transport.Probe(); err {
 	case nil: // the end is behind bytes that nobody has asked for yet
-		s.set(readClosed)
+		s.set(eofSeen)
 	case io.EOF, io.ErrUnexpectedEOF:
 		s.endReading(err)
 	default:
@@ -260,7 +260,7 @@ func (s *Stream) probe() {
 
 // arm tells the transport what to listen for, if that has changed.
 func (s *Stream) arm() {
-	if s.is(closed) || !s.is(attached) {
+	if s.any(closed) || !s.any(attached) {
 		return
 	}
 	want := s.interest()
@@ -281,17 +281,17 @@ func (s *Stream) interest() poller.Interest {
 	read, write := s.wants()
 	var want poller.Interest
 	switch {
-	case s.is(readEnded):
-	case s.receives() || s.is(shaking):
+	case s.any(inputEnded):
+	case s.receives() || s.any(handshaking):
 		s.unset(unwanted)
 		want = read
-	case !s.is(unwanted):
+	case !s.any(unwanted):
 		want = s.armed & poller.Readable
 	}
 	if want&poller.Readable == 0 {
 		want |= poller.PeerClosed
 	}
-	if s.is(blocked) {
+	if s.any(blocked) {
 		want |= write
 	}
 	return want

@@ -114,7 +114,7 @@ func (s *Stream) writeNow(p []byte) (int64, error) {
 		return 0, opError("write", ErrBufferFull)
 	}
 	s.accepted += int64(len(p))
-	if s.is(blocked) || !s.is(attached) {
+	if s.any(blocked) || !s.any(attached) {
 		s.output().append(p)
 	} else {
 		s.flush(p)
@@ -130,7 +130,7 @@ func (s *Stream) withdrawWrite(mark int64, n int) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	unsent := int(min(int64(n), max(0, mark-s.sent())))
-	if s.is(closed | writeEnded) {
+	if s.any(closed | outputEnded) {
 		return unsent
 	}
 	unsent = min(unsent, s.out.queued())

@@ -147,14 +147,14 @@ func regexpOp(re *regexp.Regexp) readOp {
 // caller's.
 func (s *Stream) begin(op *readOp) error {
 	switch {
-	case s.is(writeOnly):
+	case s.any(writeOnly):
 		return opError(readNames[op.kind], errWriteOnly)
 	case s.op.kind != readNone:
 		return opError(readNames[op.kind], ErrReadPending)
 	}
 	s.in.lent = false
 	s.in.release()
-	if !s.is(pumping | dirty) { // else it is done when what was put off is out
+	if !s.any(pumping | dirty) { // else it is done when what was put off is out
 		s.charge()
 	}
 	return nil
@@ -164,8 +164,8 @@ func (s *Stream) begin(op *readOp) error {
 // listens already. A stream that closes when idle may be so now.
 func (s *Stream) listen() {
 	read, _ := s.wants()
-	if s.armed&read != read || s.hides() || s.is(draining) {
-		s.poke()
+	if s.armed&read != read || s.holdsPlaintext() || s.any(draining) {
+		s.schedule()
 	}
 }
 

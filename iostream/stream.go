@@ -43,7 +43,7 @@ type Stream struct {
 	out       *output // nil: nothing waits to be sent, and nobody for that
 	accepted  int64   // bytes that Write has taken, ever
 	onClosed  func(error)
-	more      *rare
+	details   *details
 
 	state state
 	armed poller.Interest // what the transport was last told
@@ -54,40 +54,40 @@ type Stream struct {
 type state uint32
 
 const (
-	attached     state = 1 << iota // the transport is connected to the loop
-	pumping                        // the loop is in pump, which will see every change of state
-	scheduled                      // the loop will call pump
-	dirty                          // the loop will flush at the end of this turn
-	blocked                        // the transport takes no more until it is writable
-	unwanted                       // input was announced that no read was there for
-	readClosed                     // the peer's end of stream is known of
-	readEnded                      // nothing more will be received: rare.readErr says why
-	writeEnded                     // nothing more will be sent: rare.writeErr says why
-	finWanted                      // CloseWrite was called
-	finSent                        // and is done
-	closing                        // CloseAfterFlush was called
-	draining                       // CloseWhenIdle was called
-	closed                         // rare.err says why
-	finished                       // the transport is closed
-	told                           // Config.Closed was called
-	halfClose                      // the peer's end of stream does not close the stream
-	readExpired                    // the read deadline has passed
-	writeExpired                   // the write deadline has passed
-	writeOnly                      // there is no reading side
-	noLinger                       // closing loses nothing that is out already
-	shaking                        // TLS was started, and its outcome not told
-	layered                        // the transport is a Layer
+	attached      state = 1 << iota // the transport is connected to the loop
+	pumping                         // the loop is in pump, which will see every change of state
+	scheduled                       // the loop will call pump
+	dirty                           // the loop will flush at the end of this turn
+	blocked                         // the transport takes no more until it is writable
+	unwanted                        // input was announced that no read was there for
+	eofSeen                         // the peer's end of stream is known of
+	inputEnded                      // nothing more will be received: details.readErr says why
+	outputEnded                     // nothing more will be sent: details.writeErr says why
+	finWanted                       // CloseWrite was called
+	finSent                         // and is done
+	closing                         // CloseAfterFlush was called
+	draining                        // CloseWhenIdle was called
+	closed                          // details.err says why
+	finished                        // the transport is closed
+	closeReported                   // Config.Closed was called
+	halfClose                       // the peer's end of stream does not close the stream
+	readExpired                     // the read deadline has passed
+	writeExpired                    // the write deadline has passed
+	writeOnly                       // there is no reading side
+	noLinger                        // closing loses nothing that is out already
+	handshaking                     // TLS was started, and its outcome not told
+	layered                         // the transport is a Layer
 )
 
-// is reports whether any of the facts holds.
-func (s *Stream) is(facts state) bool { return s.state&facts != 0 }
+// any reports whether any of the facts holds.
+func (s *Stream) any(facts state) bool { return s.state&facts != 0 }
 
 func (s *Stream) set(facts state) { s.state |= facts }
 
 func (s *Stream) unset(facts state) { s.state &^= facts }
 
-// rare is what most streams do without until they end.
-type rare struct {
+// details are what most streams do without until they end.
+type details struct {
 	err          error // why the stream is closed
 	readErr      error // what reads return once the input is used up
 	writeErr     error // what writes return
@@ -103,11 +103,11 @@ type rare struct {
 	charged      int64 // what Config.Budget was last told
 }
 
-func (s *Stream) extra() *rare {
-	if s.more == nil {
-		s.more = new(rare)
+func (s *Stream) ensureDetails() *details {
+	if s.details == nil {
+		s.details = new(details)
 	}
-	return s.more
+	return s.details
 }
 
 // New makes a stream of a transport, which becomes the stream's unless an error
@@ -165,7 +165,7 @@ func (w *work) Fail(err error) {
 		s.op = readOp{}
 	}
 	s.closeLocked(err)
-	s.poke()
+	s.schedule()
 }
 
 // lateFlush is a Stream whose corked writes the loop sends at the end of a
@@ -204,17 +204,17 @@ func (s *Stream) Config() *Config { return s.config }
 func (s *Stream) SetUser(value any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.extra().user = value
+	s.ensureDetails().user = value
 }
 
 // User returns the value last given to SetUser.
 func (s *Stream) User() any {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.more == nil {
+	if s.details == nil {
 		return nil
 	}
-	return s.more.user
+	return s.details.user
 }
 
 // LocalAddr returns this side's address, nil if it has none or the stream is
@@ -222,7 +222,7 @@ func (s *Stream) User() any {
 func (s *Stream) LocalAddr() net.Addr {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if a, ok := s.transport.(Addresser); ok && !s.is(finished) {
+	if a, ok := s.transport.(Addresser); ok && !s.any(finished) {
 		return a.LocalAddr()
 	}
 	return nil
@@ -234,15 +234,15 @@ func (s *Stream) LocalAddr() net.Addr {
 func (s *Stream) RemoteAddr() net.Addr {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.more != nil && s.more.remote != nil {
-		return s.more.remote
+	if s.details != nil && s.details.remote != nil {
+		return s.details.remote
 	}
 	a, ok := s.transport.(Addresser)
-	if !ok || s.is(finished) {
+	if !ok || s.any(finished) {
 		return nil
 	}
 	remote := a.RemoteAddr()
-	s.extra().remote = remote
+	s.ensureDetails().remote = remote
 	return remote
 }
 
@@ -251,7 +251,7 @@ func (s *Stream) RemoteAddr() net.Addr {
 func (s *Stream) SetRemoteAddr(addr net.Addr) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.extra().remote = addr
+	s.ensureDetails().remote = addr
 }
 
 // SetNoDelay turns Nagle's algorithm off or on. On a closed stream, and where
@@ -260,7 +260,7 @@ func (s *Stream) SetRemoteAddr(addr net.Addr) {
 func (s *Stream) SetNoDelay(on bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if t, ok := s.transport.(NoDelayer); ok && !s.is(finished) {
+	if t, ok := s.transport.(NoDelayer); ok && !s.any(finished) {
 		return opError("set no delay", t.SetNoDelay(on))
 	}
 	return nil
@@ -272,10 +272,10 @@ func (s *Stream) String() string {
 	defer s.mu.Unlock()
 	state := "open"
 	switch {
-	case s.is(closed):
-		state = fmt.Sprintf("closed (%v)", s.more.err)
-	case s.is(readEnded):
-		state = fmt.Sprintf("read side closed (%v)", s.more.readErr)
+	case s.any(closed):
+		state = fmt.Sprintf("closed (%v)", s.details.err)
+	case s.any(inputEnded):
+		state = fmt.Sprintf("read side closed (%v)", s.details.readErr)
 	}
 	return fmt.Sprintf("stream %s, %d bytes to read, %d to send", state, s.in.len(), s.backlog())
 }

@@ -133,7 +133,7 @@ func (s *Stream) awaitTLS(hs *handshake, w *waitOp) (err error) {
 		} else {
 			hs.wait = nil
 			s.closeLocked(err)
-			s.poke()
+			s.schedule()
 			err = opError("start tls", err)
 		}
 		s.mu.Unlock()
@@ -178,8 +178,8 @@ func (s *Stream) beginTLS(role tlsRole, config *tls.Config) (*handshake, error) 
 	t.hs = &handshake{local: t.LocalAddr(), remote: t.RemoteAddr()}
 	t.hs.timer = s.loop.AfterFunc(s.config.handshakeTimeout(), func() { s.handshakeLate(t) })
 	s.use(t)
-	s.set(shaking)
-	s.poke()
+	s.set(handshaking)
+	s.schedule()
 	return t.hs, nil
 }
 
@@ -206,7 +206,7 @@ func (s *Stream) mayStartTLS(role tlsRole) error {
 	if err := s.readEnd(); err != nil {
 		return err
 	}
-	if s.is(layered) {
+	if s.any(layered) {
 		return fmt.Errorf("%w: the stream has TLS, or another layer, already", ErrInvalid)
 	}
 	if s.op.kind != readNone && !s.op.running {

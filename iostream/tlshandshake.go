@@ -34,7 +34,7 @@ type handshake struct {
 // shake takes the handshake as far as it gets with what has arrived.
 func (s *Stream) shake() {
 	t := s.transport.(*tlsTransport)
-	if t.ready || t.hs.running || s.is(closed) || !s.is(attached) {
+	if t.ready || t.hs.running || s.any(closed) || !s.any(attached) {
 		return
 	}
 	for range maxFills {
@@ -42,12 +42,12 @@ func (s *Stream) shake() {
 			if t.receive() != nil {
 				break
 			}
-			s.touch()
+			s.noteProgress()
 		}
 		if !t.hs.over && !s.step(t) {
 			return
 		}
-		if s.is(closed) {
+		if s.any(closed) {
 			return
 		}
 		if t.hs.over {
@@ -61,7 +61,7 @@ func (s *Stream) shake() {
 	default:
 		s.closeLocked(err)
 	}
-	if t.hs.over && !s.is(closed) {
+	if t.hs.over && !s.any(closed) {
 		s.endHandshake(t)
 	}
 }
@@ -70,7 +70,7 @@ func (s *Stream) shake() {
 // a callback for example, so that nothing else would begin the handshake.
 func (s *Stream) handshakeDue() bool {
 	t := s.transport.(*tlsTransport)
-	return !t.ready && !t.hs.running && t.hs.next == nil && !s.is(closed)
+	return !t.ready && !t.hs.running && t.hs.next == nil && !s.any(closed)
 }
 
 // step resumes the handshake until it needs input or is over, and reports
@@ -108,7 +108,7 @@ func (s *Stream) offload(t *tlsTransport) {
 			if hs.dropped {
 				hs.end()
 			}
-			s.poke()
+			s.schedule()
 		}()
 		hs.resume(t.conn)
 		return struct{}{}, nil
@@ -184,7 +184,7 @@ func (s *Stream) tellHandshake(t *tlsTransport, err error) {
 		s.loop.WakeWaiter(&w.Waiter)
 	}
 	if err == nil {
-		s.unset(shaking)
+		s.unset(handshaking)
 		t.hs = nil
 	}
 }
@@ -192,15 +192,15 @@ func (s *Stream) tellHandshake(t *tlsTransport, err error) {
 // deliverHandshake calls the function that waits for the handshake.
 func (s *Stream) deliverHandshake() bool {
 	t := s.transport.(*tlsTransport)
-	if !t.ready && !s.is(closed) {
+	if !t.ready && !s.any(closed) {
 		return false
 	}
 	var err error
-	if s.is(closed) {
-		err = opError("start tls", s.more.err)
+	if s.any(closed) {
+		err = opError("start tls", s.details.err)
 	}
 	fn := t.hs.fn
-	s.unset(shaking)
+	s.unset(handshaking)
 	if fn == nil {
 		return false
 	}
@@ -219,15 +219,15 @@ func (s *Stream) handshakeLate(t *tlsTransport) {
 	defer s.mu.Unlock()
 	if !t.ready {
 		s.closeLocked(ErrHandshakeTimeout)
-		s.poke()
+		s.schedule()
 	}
 }
 
-// farewell tells a TLS peer that nothing is missing, if nothing is.
-func (s *Stream) farewell() {
+// sendCloseNotify tells a TLS peer that nothing is missing, if nothing is.
+func (s *Stream) sendCloseNotify() {
 	t, ok := s.transport.(*tlsTransport)
-	orderly := s.more.err == net.ErrClosed || s.more.err == io.EOF
-	if ok && orderly && s.more.sent == s.accepted {
+	orderly := s.details.err == net.ErrClosed || s.details.err == io.EOF
+	if ok && orderly && s.details.sent == s.accepted {
 		t.notify()
 	}
 }

@@ -224,9 +224,9 @@ func TestCloseWatchOverTLS(t *testing.T) {
 					m.FIN()
 				})
 				if c.data != "" {
-					readClosed := make(chan struct{})
-					s.OnReadClosed(func() { close(readClosed) })
-					receive(t, readClosed)
+					eofSeen := make(chan struct{})
+					s.OnReadClosed(func() { close(eofSeen) })
+					receive(t, eofSeen)
 					quiet(t, s.Loop())
 					require.False(t, s.Closed())
 					got, err := s.ReadBytes(patient(t), len(c.data))

@@ -79,14 +79,14 @@ func (s *Stream) use(t Transport) {
 	}
 }
 
-// hides reports whether the transport has bytes that no readiness announces.
-func (s *Stream) hides() bool {
-	return s.is(layered) && s.transport.(Layer).Buffered()
+// holdsPlaintext reports whether the transport has bytes that no readiness announces.
+func (s *Stream) holdsPlaintext() bool {
+	return s.any(layered) && s.transport.(Layer).Buffered()
 }
 
 // wants returns the readiness that reading and writing wait for.
 func (s *Stream) wants() (read, write poller.Interest) {
-	if s.is(layered) {
+	if s.any(layered) {
 		return s.transport.(Layer).Want()
 	}
 	return poller.Readable, poller.Writable

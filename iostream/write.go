@@ -34,7 +34,7 @@ func (s *Stream) Write(p []byte) (int, error) {
 // joins adds p to what is put off already, if there is such and it has room, as for
 // most of several writes in a row. It is what take would do, found out quickly.
 func (s *Stream) joins(p []byte) bool {
-	const leaves = blocked | finWanted | writeEnded | closed | writeExpired
+	const leaves = blocked | finWanted | outputEnded | closed | writeExpired
 	q := s.out
 	if q == nil || s.state&leaves != 0 || s.state&(pumping|dirty) == 0 ||
 		q.size+q.unsent+len(p) > min(corkLimit, s.config.writeLimit()) || !q.squeeze(p) {
@@ -46,7 +46,7 @@ func (s *Stream) joins(p []byte) bool {
 
 // take is Write under the lock.
 func (s *Stream) take(p []byte) (int, error) {
-	if s.is(finWanted | writeEnded | closed | writeExpired) {
+	if s.any(finWanted | outputEnded | closed | writeExpired) {
 		return 0, opError("write", s.refusal())
 	}
 	if len(p) > s.config.writeLimit()-s.backlog() {
@@ -58,7 +58,7 @@ func (s *Stream) take(p []byte) (int, error) {
 	s.accepted += int64(len(p))
 	if s.cork(len(p)) {
 		s.output().append(p)
-		if s.is(blocked) {
+		if s.any(blocked) {
 			s.charge()
 		}
 		return len(p), nil
@@ -76,17 +76,17 @@ func (s *Stream) take(p []byte) (int, error) {
 // flush them.
 func (s *Stream) cork(n int) bool {
 	switch {
-	case s.is(blocked) || !s.is(attached):
+	case s.any(blocked) || !s.any(attached):
 		return true // pump does when the transport is writable, or attached
 	case s.out != nil && s.out.size+n > corkLimit || n > corkLimit:
 		return false
-	case s.is(pumping):
+	case s.any(pumping):
 		return true
 	}
-	if !s.is(dirty) && s.loop.AtTurnEnd((*lateFlush)(s)) {
+	if !s.any(dirty) && s.loop.AtTurnEnd((*lateFlush)(s)) {
 		s.set(dirty)
 	}
-	return s.is(dirty)
+	return s.any(dirty)
 }
 
 func (s *Stream) output() *output {
@@ -98,7 +98,7 @@ func (s *Stream) output() *output {
 
 // backlog returns how many of the accepted bytes are not out.
 func (s *Stream) backlog() int {
-	if s.out == nil || s.is(writeEnded|closed) {
+	if s.out == nil || s.any(outputEnded|closed) {
 		return 0
 	}
 	return s.out.size + s.out.unsent
@@ -106,15 +106,15 @@ func (s *Stream) backlog() int {
 
 // sent returns how many bytes are out, ever.
 func (s *Stream) sent() int64 {
-	if s.is(writeEnded | closed) {
-		return s.more.sent
+	if s.any(outputEnded | closed) {
+		return s.details.sent
 	}
 	return s.accepted - int64(s.backlog())
 }
 
 // refusal returns why Write takes nothing now, nil if it does.
 func (s *Stream) refusal() error {
-	if !s.is(finWanted | writeEnded | closed | writeExpired) {
+	if !s.any(finWanted | outputEnded | closed | writeExpired) {
 		return nil
 	}
 	if err := s.writeEnd(); err != nil {
@@ -125,7 +125,7 @@ func (s *Stream) refusal() error {
 
 // writeEnd returns why Write takes nothing ever again, nil if it may.
 func (s *Stream) writeEnd() error {
-	if s.is(finWanted) && !s.is(closed) {
+	if s.any(finWanted) && !s.any(closed) {
 		return net.ErrClosed
 	}
 	return s.sendEnd()
@@ -134,17 +134,17 @@ func (s *Stream) writeEnd() error {
 // sendEnd returns why nothing that was accepted is sent any more, nil if it is.
 func (s *Stream) sendEnd() error {
 	switch {
-	case s.is(closed):
-		return s.more.err
-	case s.is(writeEnded):
-		return s.more.writeErr
+	case s.any(closed):
+		return s.details.err
+	case s.any(outputEnded):
+		return s.details.writeErr
 	}
 	return nil
 }
 
 // waitEnd returns why nobody waits for what was accepted, nil if one may.
 func (s *Stream) waitEnd() error {
-	if err := s.sendEnd(); err != nil || !s.is(writeExpired) {
+	if err := s.sendEnd(); err != nil || !s.any(writeExpired) {
 		return err
 	}
 	return os.ErrDeadlineExceeded
@@ -153,14 +153,14 @@ func (s *Stream) waitEnd() error {
 // flush hands what is queued, and p behind it, to the transport, as far as that
 // takes it, and completes the waiting calls that this fulfils.
 func (s *Stream) flush(p []byte) {
-	if s.is(closed|writeEnded) || !s.is(attached) || s.out == nil && len(p) == 0 && !s.is(layered) {
+	if s.any(closed|outputEnded) || !s.any(attached) || s.out == nil && len(p) == 0 && !s.any(layered) {
 		return
 	}
 	var err error
 	if s.out != nil || len(p) > 0 {
 		err = s.writeQueue(p)
 	}
-	if s.is(layered) {
+	if s.any(layered) {
 		err = s.flushLayer(err)
 	}
 	switch err {
@@ -200,11 +200,11 @@ func (s *Stream) flushLayer(err error) error {
 // used up, which counts as blocked: the next turn goes on.
 func (s *Stream) writeQueue(p []byte) error {
 	q := s.output()
-	for budget := maxFlush; !s.is(blocked) && q.size+len(p) > 0; {
+	for budget := maxFlush; !s.any(blocked) && q.size+len(p) > 0; {
 		n, err := s.transport.Write(q.slices(p))
 		p = p[q.consume(n):]
 		if n > 0 {
-			s.touch()
+			s.noteProgress()
 		}
 		budget -= n
 		if err != nil && err != ErrWouldBlock {
@@ -223,13 +223,13 @@ func (s *Stream) writeQueue(p []byte) error {
 
 // endWriting drops what is queued and fails who waits for it.
 func (s *Stream) endWriting(err error) {
-	if s.is(writeEnded | closed) {
+	if s.any(outputEnded | closed) {
 		return
 	}
 	sent := s.sent()
-	m := s.extra()
+	m := s.ensureDetails()
 	m.sent, m.writeErr = sent, err
-	s.set(writeEnded)
+	s.set(outputEnded)
 	s.unset(blocked)
 	if s.out != nil {
 		s.out.drop()
@@ -242,9 +242,9 @@ func (s *Stream) endWriting(err error) {
 // from then on only pump unblocks the transport.
 func (s *Stream) afterFlush() {
 	read, write := s.wants() // writing may have changed what reading waits for
-	if s.is(blocked) && s.armed&write == 0 || s.reading() && s.armed&read == 0 || s.op.held ||
-		s.is(writeEnded|readEnded|finWanted|draining) {
-		s.poke()
+	if s.any(blocked) && s.armed&write == 0 || s.reading() && s.armed&read == 0 || s.op.held ||
+		s.any(outputEnded|inputEnded|finWanted|draining) {
+		s.schedule()
 	}
 }
 
@@ -281,7 +281,7 @@ func (s *Stream) Flush(ctx context.Context) error { return s.waitSent(ctx, "flus
 func (s *Stream) Room(ctx context.Context) error {
 	for {
 		s.mu.Lock()
-		if s.backlog() <= s.config.highWaterMark() && !s.is(finWanted|writeEnded|closed) {
+		if s.backlog() <= s.config.highWaterMark() && !s.any(finWanted|outputEnded|closed) {
 			s.mu.Unlock()
 			return opError("room", checkContext(ctx)) // nearly always
 		}
@@ -332,7 +332,7 @@ func (s *Stream) trySent(name string, index int64) (bool, error) {
 	if index < 0 || index > s.accepted {
 		return true, opError(name, ErrInvalid)
 	}
-	if index > s.sent() && !s.is(blocked) {
+	if index > s.sent() && !s.any(blocked) {
 		s.flush(nil)
 		s.afterFlush()
 	}
@@ -378,8 +378,8 @@ func (s *Stream) withdraw(w *waitOp) {
 	if s.out != nil {
 		s.out.withdraw(w)
 	}
-	if s.more != nil {
-		s.more.closeWaiters = remove(s.more.closeWaiters, w)
+	if s.details != nil {
+		s.details.closeWaiters = remove(s.details.closeWaiters, w)
 	}
 }
 
@@ -392,7 +392,7 @@ func (s *Stream) SentFunc(mark int64, fn func(error)) error {
 	if fn == nil || mark < 0 || mark > s.accepted {
 		return opError("sent func", ErrInvalid)
 	}
-	if err := s.summon(); err != nil {
+	if err := s.scheduleOrClosed(); err != nil {
 		return opError("sent func", err)
 	}
 	s.output().wait(sentWaiter{index: mark, op: "sent func", fn: fn})
@@ -408,7 +408,7 @@ func (s *Stream) RoomFunc(fn func(error)) error {
 	if fn == nil {
 		return opError("room func", ErrInvalid)
 	}
-	if err := s.summon(); err != nil {
+	if err := s.scheduleOrClosed(); err != nil {
 		return opError("room func", err)
 	}
 	index := s.roomIndex()
