@@ -48,7 +48,7 @@ func (srv *Server) adopt(conn syscall.Conn) (*listener, error) {
 		err = socket.Adopt(fd)
 	}
 	if err == nil {
-		err = srv.Socket.set(fd, l.addr)
+		err = srv.Socket.setListening(fd, l.addr)
 	}
 	if err == nil {
 		err = srv.add([]*listener{l})

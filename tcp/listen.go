@@ -80,7 +80,7 @@ func (srv *Server) bind(addr net.Addr) ([]*listener, error) {
 				return err
 			}
 		}
-		return srv.Socket.set(fd, addr)
+		return srv.Socket.setListening(fd, addr)
 	}
 	var listeners []*listener
 	for range n {

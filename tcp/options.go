@@ -50,8 +50,20 @@ func (o *SocketOptions) check() error {
 	return nil
 }
 
+// set sets the options of a socket that will be, or is, connected.
 func (o *SocketOptions) set(fd int, addr net.Addr) error {
-	options := socket.Options{
+	_, isTCP := addr.(*net.TCPAddr)
+	return o.options().Set(fd, isTCP)
+}
+
+// setListening sets those of one that listens.
+func (o *SocketOptions) setListening(fd int, addr net.Addr) error {
+	_, isTCP := addr.(*net.TCPAddr)
+	return o.options().SetListening(fd, isTCP)
+}
+
+func (o *SocketOptions) options() *socket.Options {
+	return &socket.Options{
 		KeepAlive:   o.KeepAlive.Enable,
 		Idle:        o.KeepAlive.Idle,
 		Interval:    o.KeepAlive.Interval,
@@ -60,8 +72,6 @@ func (o *SocketOptions) set(fd int, addr net.Addr) error {
 		ReadBuffer:  o.ReadBuffer,
 		WriteBuffer: o.WriteBuffer,
 	}
-	_, isTCP := addr.(*net.TCPAddr)
-	return options.Set(fd, isTCP)
 }
 
 // setAccepted sets what a socket does not have of its listener already.

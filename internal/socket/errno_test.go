@@ -3,13 +3,20 @@
 package socket
 
 import (
+	"net"
+	"runtime"
 	"testing"
+	"time"
 
+	"github.com/eddyloop/eddy/internal/testtime"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
 
 func TestSendError(t *testing.T) {
+	fd, err := Stream(unix.AF_INET)
+	require.NoError(t, err)
+	defer Close(fd)
 	for _, c := range []struct {
 		goos      string
 		got, want error
@@ -21,7 +28,77 @@ func TestSendError(t *testing.T) {
 		{"darwin", unix.EPIPE, unix.EPIPE},
 		{"darwin", nil, nil},
 	} {
-		require.Equal(t, c.want, sendError(c.goos, c.got), "%s: %v", c.goos, c.got)
+		require.Equal(t, c.want, sendError(c.goos, fd, c.got), "%s: %v", c.goos, c.got)
+	}
+}
+
+// broken returns a socket whose peer has reset the connection.
+func broken(t *testing.T) int {
+	listener, err := Listen(&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}, 1, nil)
+	require.NoError(t, err)
+	defer Close(listener)
+	fd, err := New(LocalAddr(listener))
+	require.NoError(t, err)
+	t.Cleanup(func() { Close(fd) })
+	_, err = Connect(fd, LocalAddr(listener))
+	require.NoError(t, err)
+	await := func(fd int, events pollBits) {
+		limit := int(testtime.Patience(10 * time.Second).Milliseconds())
+		_, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: events}}, limit)
+		require.NoError(t, err)
+	}
+	await(fd, unix.POLLOUT)
+	require.NoError(t, Connected(fd))
+	await(listener, unix.POLLIN)
+	peer, err := Accept(listener)
+	require.NoError(t, err)
+	require.NoError(t, unix.SetsockoptLinger(peer, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}))
+	require.NoError(t, Close(peer))
+	await(fd, unix.POLLIN)
+	return fd
+}
+
+// Sending to a peer that has reset the connection is an error, which tells that,
+// and no signal.
+func TestSendToBrokenPeer(t *testing.T) {
+	fd := broken(t)
+	_, err := Send(fd, make([]byte, 100))
+	require.Equal(t, unix.ECONNRESET, err)
+	_, err = Send(fd, make([]byte, 100))
+	require.Equal(t, unix.EPIPE, err)
+	_, err = SendVector(broken(t), [][]byte{make([]byte, 100), make([]byte, 100)})
+	require.Equal(t, unix.ECONNRESET, err)
+}
+
+// On a BSD the call itself says EPIPE, and the reset is pending.
+func TestSendErrorTellsOfReset(t *testing.T) {
+	fd := broken(t)
+	require.Equal(t, unix.ECONNRESET, sendError("netbsd", fd, unix.EPIPE))
+	require.Equal(t, unix.EPIPE, sendError("netbsd", fd, unix.EPIPE), "it was taken")
+}
+
+// On systems where accepted sockets do not inherit them, a listener goes without
+// keep-alive, and what it has else is the same.
+func TestListenerHasNoKeepAlive(t *testing.T) {
+	get := func(fd, level, option int) int {
+		value, err := unix.GetsockoptInt(fd, level, option)
+		require.NoError(t, err)
+		return value
+	}
+	for _, inherits := range []bool{false, true} {
+		fd, err := Stream(unix.AF_INET)
+		require.NoError(t, err)
+		defer Close(fd)
+		o := Options{KeepAlive: true, Idle: time.Second, Interval: time.Second, Count: 3, ReadBuffer: 50_000}
+		before := get(fd, unix.SOL_SOCKET, unix.SO_RCVBUF)
+		require.NoError(t, o.setListening(fd, true, inherits))
+		require.Equal(t, inherits, get(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE) != 0)
+		require.NotEqual(t, before, get(fd, unix.SOL_SOCKET, unix.SO_RCVBUF))
+		require.NotZero(t, get(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY))
+		if runtime.GOOS == "linux" {
+			o.Count = 1000
+			require.ErrorIs(t, o.setListening(fd, true, inherits), unix.EINVAL, "refused before it listens")
+		}
 	}
 }
 

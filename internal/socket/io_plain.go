@@ -26,7 +26,7 @@ func Send(fd int, p []byte) (int, error) {
 	for {
 		n, err := unix.SendmsgN(fd, p, nil, nil, sendFlags)
 		if err != unix.EINTR {
-			return max(n, 0), sendError(runtime.GOOS, err)
+			return max(n, 0), sendError(runtime.GOOS, fd, err)
 		}
 	}
 }
@@ -37,7 +37,7 @@ func SendVector(fd int, bufs [][]byte) (int, error) {
 	for {
 		n, err := unix.SendmsgBuffers(fd, bufs, nil, nil, sendFlags)
 		if err != unix.EINTR {
-			return max(n, 0), sendError(runtime.GOOS, err)
+			return max(n, 0), sendError(runtime.GOOS, fd, err)
 		}
 	}
 }

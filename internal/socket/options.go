@@ -29,6 +29,35 @@ func (o *Options) Set(fd int, isTCP bool) error {
 	return o.SetTCP(fd)
 }
 
+// SetListening is Set for a socket that is going to listen. Where accepted sockets
+// have the options of their listener it is Set. Elsewhere a listener has no use for
+// keep-alive, which is set on each accepted socket, and the times can do harm:
+// NetBSD starts the timer whatever state the socket is in, and ends one that is not
+// connected when it fires (change_keepalive and tcp_timer_keep in its
+// sys/netinet/tcp_usrreq.c and tcp_timer.c, 7.0 and 7.99.34). Times that the kernel
+// refuses are an error here all the same.
+func (o *Options) SetListening(fd int, isTCP bool) error {
+	return o.setListening(fd, isTCP, Inherits)
+}
+
+func (o *Options) setListening(fd int, isTCP, inherits bool) error {
+	if inherits || !isTCP || !o.KeepAlive {
+		return o.Set(fd, isTCP)
+	}
+	trial, err := New(LocalAddr(fd))
+	if err != nil {
+		return os.NewSyscallError("socket", err)
+	}
+	err = o.SetTCP(trial)
+	_ = unix.Close(trial)
+	if err != nil {
+		return err
+	}
+	rest := *o
+	rest.KeepAlive = false
+	return rest.Set(fd, isTCP)
+}
+
 // SetTCP sets what only TCP has.
 func (o *Options) SetTCP(fd int) error {
 	if err := SetNoDelay(fd, true); err != nil {

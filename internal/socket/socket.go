@@ -126,16 +126,21 @@ func SetNoDelay(fd int, on bool) error {
 // InProgress reports whether err is Connected's for "no outcome yet".
 func InProgress(err error) bool { return err == unix.EINPROGRESS }
 
-// sendError gives an errno of sending on the system goos the meaning that the
+// sendError gives an errno of sending to fd on the system goos the meaning that the
 // callers know.
-func sendError(goos string, err error) error {
-	if goos == "darwin" {
-		switch err {
-		case unix.ENOBUFS: // the interface's queue is full, which passes
-			return unix.EAGAIN
-		case unix.EPROTOTYPE: // the socket is just being torn down
-			return unix.ECONNRESET
+func sendError(goos string, fd int, err error) error {
+	switch {
+	case err == unix.EPIPE:
+		// Linux says why, if the connection has broken. The BSDs look whether
+		// anything can be sent (CANTSENDMORE) before the reason (so_error), and leave
+		// that pending.
+		if reason := TakeError(fd); reason != nil {
+			return reason
 		}
+	case goos == "darwin" && err == unix.ENOBUFS: // the interface's queue is full, which passes
+		return unix.EAGAIN
+	case goos == "darwin" && err == unix.EPROTOTYPE: // the socket is just being torn down
+		return unix.ECONNRESET
 	}
 	return err
 }

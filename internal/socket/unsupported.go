@@ -51,3 +51,5 @@ const (
 
 func (o *Options) Set(int, bool) error { return errors.ErrUnsupported }
 func (o *Options) SetTCP(int) error    { return errors.ErrUnsupported }
+
+func (o *Options) SetListening(int, bool) error { return errors.ErrUnsupported }
