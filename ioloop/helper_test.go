@@ -14,12 +14,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/eddyloop/eddy/internal/testtime"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/stretchr/testify/require"
 )
 
 // patience is how long a test waits for what has to happen.
-const patience = 60 * time.Second
+var patience = testtime.Patience(60 * time.Second)
 
 func TestMain(m *testing.M) {
 	// Let the runtime open and start what it keeps for itself.

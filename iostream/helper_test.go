@@ -19,15 +19,17 @@ import (
 
 	"github.com/eddyloop/eddy/internal/leaktest"
 	"github.com/eddyloop/eddy/internal/socket"
+	"github.com/eddyloop/eddy/internal/testtime"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
 	"github.com/eddyloop/eddy/iostreamtest"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 // patience is how long a test waits for what must happen. It never waits that
 // long when all is well.
-const patience = 20 * time.Second
+var patience = testtime.Patience(20 * time.Second)
 
 func TestMain(m *testing.M) {
 	if os.Getenv(stdioChild) != "" {
@@ -127,13 +129,31 @@ func rawPair(t testing.TB, network string) (fd int, peer net.Conn) {
 	conn, err := listener.Accept()
 	require.NoError(t, err)
 	defer conn.Close()
-	raw, err := conn.(syscall.Conn).SyscallConn()
-	require.NoError(t, err)
-	require.NoError(t, raw.Control(func(n uintptr) {
-		fd, err = socket.Duplicate(int(n))
-	}))
-	require.NoError(t, err)
+	for _, end := range []net.Conn{conn, peer} {
+		raw, err := end.(syscall.Conn).SyscallConn()
+		require.NoError(t, err)
+		require.NoError(t, raw.Control(func(n uintptr) {
+			roomy(t, int(n))
+			if end == conn {
+				fd, err = socket.Duplicate(int(n))
+			}
+		}))
+		require.NoError(t, err)
+	}
 	return fd, peer
+}
+
+// roomy has a socket take what the tests send before anybody reads: a Unix socket
+// of NetBSD takes 4 KiB.
+func roomy(t testing.TB, fd int) {
+	const least = 32 << 10
+	for _, option := range []int{unix.SO_SNDBUF, unix.SO_RCVBUF} {
+		size, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, option)
+		require.NoError(t, err)
+		if size < least {
+			require.NoError(t, unix.SetsockoptInt(fd, unix.SOL_SOCKET, option, least))
+		}
+	}
 }
 
 // pair returns a stream on l and its peer.

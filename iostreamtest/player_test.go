@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/eddyloop/eddy/internal/testtime"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
 	"github.com/eddyloop/eddy/iostreamtest"
@@ -50,8 +51,8 @@ var (
 	errPeer   = errors.New("played by the wire")
 	errOwn    = errors.New("played by the program")
 	errPanic  = errors.New("panic played by a callback")
-	patience  = 2 * time.Second // never waited for when all is well
-	maxTurns  = 5000            // far more than any schedule needs
+	patience  = testtime.Patience(2 * time.Second) // never waited for when all is well
+	maxTurns  = 5000                               // far more than any schedule needs
 	errSpins  = errors.New("the loop does not come to rest")
 	errHalted = errors.New("operation did not end")
 )

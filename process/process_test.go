@@ -19,6 +19,7 @@ import (
 
 	"github.com/eddyloop/eddy/internal/leaktest"
 	"github.com/eddyloop/eddy/internal/selfexec"
+	"github.com/eddyloop/eddy/internal/testtime"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
 	"github.com/eddyloop/eddy/process"
@@ -26,7 +27,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const patience = 20 * time.Second
+var patience = testtime.Patience(20 * time.Second)
 
 // childRole has the test's program be a child of some kind.
 const childRole = "EDDY_TEST_CHILD"

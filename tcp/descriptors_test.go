@@ -27,13 +27,20 @@ func init() {
 	}
 }
 
-// socketsOf returns the descriptors of this process that are sockets bound to
-// addr.
-func socketsOf(t *testing.T, addr net.Addr) []int {
+// requireDescriptorList skips where nothing lists the descriptors of a process.
+// Who has something open meanwhile calls it before that.
+func requireDescriptorList(t *testing.T) {
 	t.Helper()
 	if _, err := os.Stat("/proc/self/fd"); err != nil {
 		t.Skip("the descriptors of a process cannot be listed here")
 	}
+}
+
+// socketsOf returns the descriptors of this process that are sockets bound to
+// addr.
+func socketsOf(t *testing.T, addr net.Addr) []int {
+	t.Helper()
+	requireDescriptorList(t)
 	var fds []int
 	for fd := range 1000 {
 		sa, err := unix.Getsockname(fd)

@@ -154,9 +154,7 @@ func closedAddress(t *testing.T) string {
 // its descriptor.
 func full(t *testing.T, addr net.Addr) (net.Addr, int) {
 	t.Helper()
-	if runtime.GOOS != "linux" {
-		t.Skip("a full backlog refuses, or takes connections all the same")
-	}
+	requireFullBacklog(t)
 	fd, err := socket.Listen(addr, 0, nil)
 	require.NoError(t, err)
 	addr = socket.LocalAddr(fd)
@@ -362,6 +360,15 @@ func dnsAnswer(query []byte, addresses []string) []byte {
 	return answer
 }
 
+// requireFullBacklog skips where connecting to a listener with a full backlog does
+// not hang.
+func requireFullBacklog(t *testing.T) {
+	t.Helper()
+	if runtime.GOOS != "linux" {
+		t.Skip("a full backlog refuses, or takes connections all the same")
+	}
+}
+
 // requireSecondAddress skips where only 127.0.0.1 is the machine's own: the
 // others do not refuse there, they do not answer.
 func requireSecondAddress(t *testing.T) {
@@ -397,14 +404,14 @@ func TestDialName(t *testing.T) {
 // A name whose first address hangs is raced against its second, on the loop's
 // clock, and neither leaves a socket behind.
 func TestDialRace(t *testing.T) {
+	requireSecondAddress(t)
+	requireFullBacklog(t)
 	leaktest.Check(t)
 	srv := &tcp.Server{Handler: lines, Logger: quiet()}
 	hangs := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}
 	for { // until the port is free at both addresses
 		good, err := srv.Listen("tcp", "127.0.0.2:0")
-		if err != nil {
-			t.Skip("127.0.0.2 is not here: ", err)
-		}
+		require.NoError(t, err)
 		hangs.Port = good.(*net.TCPAddr).Port
 		if fd, err := socket.Listen(hangs, 0, nil); err == nil {
 			require.NoError(t, socket.Close(fd))
@@ -504,8 +511,14 @@ func TestDialLocalAddr(t *testing.T) {
 		}
 		return err
 	}})
+	other := net.IPv4(127, 0, 0, 3)
+	if l, err := net.Listen("tcp", "127.0.0.3:0"); err == nil {
+		l.Close()
+	} else {
+		other = net.IPv4(127, 0, 0, 1) // the only one
+	}
 	for _, from := range []net.Addr{
-		&net.TCPAddr{IP: net.IPv4(127, 0, 0, 3)},
+		&net.TCPAddr{IP: other},
 		&net.TCPAddr{},
 	} {
 		d := &tcp.Dialer{LocalAddr: from}

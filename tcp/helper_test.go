@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/eddyloop/eddy/internal/leaktest"
+	"github.com/eddyloop/eddy/internal/testtime"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
 	"github.com/eddyloop/eddy/tcp"
@@ -23,7 +24,7 @@ import (
 )
 
 // patience is how long a test waits for what has to happen.
-const patience = 30 * time.Second
+var patience = testtime.Patience(30 * time.Second)
 
 func TestMain(m *testing.M) {
 	if os.Getenv("EDDY_TCP_CHILD") == "inherit" {

@@ -95,6 +95,7 @@ func startChild(t *testing.T, files []*os.File, env []string, command ...string)
 // A server hands its sockets to a child, and clients that connect meanwhile
 // are all served, by the one or the other.
 func TestRestartWithoutGap(t *testing.T) {
+	requireDescriptorList(t)
 	leaktest.Check(t)
 	srv := &tcp.Server{Handler: lines, Loops: 2, Logger: quiet()}
 	path := socketPath(t)

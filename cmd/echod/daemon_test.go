@@ -17,11 +17,12 @@ import (
 
 	"github.com/eddyloop/eddy/internal/leaktest"
 	"github.com/eddyloop/eddy/internal/selfexec"
+	"github.com/eddyloop/eddy/internal/testtime"
 	"github.com/stretchr/testify/require"
 )
 
 // patience is how long a test waits for what has to happen.
-const patience = 30 * time.Second
+var patience = testtime.Patience(30 * time.Second)
 
 // The daemon is this test's binary, told so by its environment.
 func TestMain(m *testing.M) {

@@ -15,13 +15,14 @@ import (
 	"time"
 
 	"github.com/eddyloop/eddy/internal/leaktest"
+	"github.com/eddyloop/eddy/internal/testtime"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
 	"github.com/eddyloop/eddy/tcp"
 	"github.com/stretchr/testify/require"
 )
 
-const patience = 60 * time.Second
+var patience = testtime.Patience(60 * time.Second)
 
 var (
 	//go:embed testdata/client.py

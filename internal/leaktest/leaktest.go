@@ -12,10 +12,12 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/eddyloop/eddy/internal/testtime"
 )
 
 // patience is how long what ends may take to be gone.
-const patience = 30 * time.Second
+var patience = testtime.Patience(30 * time.Second)
 
 // Main is a TestMain that checks a whole package.
 func Main(m *testing.M) {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/eddyloop/eddy/internal/testtime"
 	"github.com/eddyloop/eddy/poller"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -25,7 +26,7 @@ const (
 )
 
 // patience is how long something that must happen may take.
-const patience = 20 * time.Second
+var patience = testtime.Patience(20 * time.Second)
 
 // quiet is how long something that must not happen is waited for.
 const quiet = 3 * time.Millisecond

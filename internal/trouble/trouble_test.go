@@ -15,11 +15,12 @@ import (
 
 	"github.com/eddyloop/eddy/internal/leaktest"
 	"github.com/eddyloop/eddy/internal/selfexec"
+	"github.com/eddyloop/eddy/internal/testtime"
 	"github.com/stretchr/testify/require"
 )
 
 // patience is how long what has to happen may take.
-const patience = 60 * time.Second
+var patience = testtime.Patience(60 * time.Second)
 
 // The server and the bad clients are processes of this test's binary.
 func TestMain(m *testing.M) {
