@@ -92,7 +92,7 @@ func (s *Stream) advance() bool {
 		s.closeLocked(s.details.writeErr)
 	case s.any(inputEnded) && (s.any(finSent) || out && !s.any(writeOnly|halfClose)):
 		s.closeLocked(s.details.readErr)
-	case s.any(draining) && out && (s.unbegun() || s.any(writeOnly)):
+	case s.any(draining) && out && (s.unbegun() && !s.arrives() || s.any(writeOnly)):
 		s.closeLocked(net.ErrClosed)
 	}
 	return s.any(closed)
@@ -114,6 +114,12 @@ func (s *Stream) oneWay(access int) {
 // unbegun reports whether a read waits for a message of which nothing has come.
 func (s *Stream) unbegun() bool {
 	return s.reading() && s.in.len() == 0 && s.op.placed() == 0
+}
+
+// arrives looks a last time whether something has come for the read that waits.
+func (s *Stream) arrives() bool {
+	s.fill()
+	return !s.unbegun()
 }
 
 func (s *Stream) sendFin() {

@@ -2,179 +2,167 @@ package tcp
 
 import (
 	"errors"
-	"log/slog"
 	"net"
-	"os"
-	"slices"
-	"sync/atomic"
-	"time"
 
 	"github.com/eddyloop/eddy/internal/socket"
-	"github.com/eddyloop/eddy/ioloop"
-	"github.com/eddyloop/eddy/poller"
+	"github.com/eddyloop/eddy/iostream"
 )
 
-const (
-	acceptBudget = 64 // connections accepted in one turn
-	minPause     = 5 * time.Millisecond
-	maxPause     = time.Second
-)
+// errQueueFull: nobody has called Accept for the connections that wait for it.
+var errQueueFull = errors.New("tcp: connections wait for Accept")
 
-// listener accepts on one socket. Its fields belong to its loop once it has
-// one.
-type listener struct {
-	srv          *Server
-	addr         net.Addr
-	file         os.FileInfo // of a Unix socket that is the server's to remove
-	fd           int
-	shared       bool // it is one of several for its address, one for each loop
-	adopted      bool // somebody else may have the socket
-	worker       *worker
-	loop         *ioloop.Loop
-	registration ioloop.Registration
-	listening    bool // the loop watches it
-	released     atomic.Bool
-	handedOn     atomic.Bool   // another process has the socket too
-	pause        time.Duration // the present back-off, 0 when accepting goes well
-	full         bool          // there was no room
-}
-
-// foreign reports whether somebody else may have the socket, who can make it
-// block and give it a lingering close, which its connections inherit.
-func (l *listener) foreign() bool { return l.adopted || l.handedOn.Load() }
-
-// open has a loop accept.
-func (l *listener) open(w *worker) error {
-	l.worker, l.loop = w, w.loop
-	return l.loop.Post(l.watch)
-}
-
-func (l *listener) watch() {
-	if l.released.Load() {
-		return
+// accept takes a connection from a listener; it returns nil and no error for
+// one that it has refused. Without room and with OverloadQueue it returns why
+// there is none.
+func (srv *Server) accept(l *listener) (*conn, error) {
+	c, refusal, err := srv.admit(l)
+	if err == nil && refusal != nil {
+		srv.refused(l.addr, refusal)
+		return nil, nil
 	}
-	registration, err := l.loop.Handle(l.fd, poller.Readable, l)
+	return c, err
+}
+
+// admit accepts under the lock, so that no connection goes beyond a limit and
+// none comes after the end. It returns why it has closed the connection.
+func (srv *Server) admit(l *listener) (c *conn, refusal, err error) {
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	if l.released || srv.forcing || srv.cause != nil && !l.sweeping {
+		return nil, nil, ErrServerClosed
+	}
+	refusal = srv.fullLocked()
+	if refusal != nil && (srv.Overload == OverloadQueue || refusal == errQueueFull) {
+		srv.wanting = true
+		return nil, nil, refusal
+	}
+	accept, own := socket.Accept, !l.foreignLocked()
+	if !own {
+		accept = socket.AcceptShared
+	}
+	fd, err := accept(l.fd)
 	if err != nil {
-		l.Fail(err)
-		return
+		return nil, nil, err
 	}
-	l.registration, l.listening = registration, true
+	if refusal != nil {
+		_ = socket.Close(fd)
+		srv.stats.Refused++
+		return nil, refusal, nil
+	}
+	w := srv.workerFor(l)
+	w.open++
+	srv.open++
+	srv.stats.Accepted++
+	c = &conn{srv: srv, worker: w, fd: fd, own: own, waiting: srv.handshakes()}
+	if c.waiting {
+		srv.stats.Handshakes++
+	}
+	if srv.net != nil {
+		srv.net.expect(c)
+	}
+	return c, nil, nil
 }
 
-// HandleEvent accepts what is waiting, within the budget.
-func (l *listener) HandleEvent(poller.Interest, poller.Hint) {
-	for range acceptBudget {
-		conn, err := l.srv.accept(l)
-		switch {
-		case err == nil:
-			l.pause = 0
-			if conn != nil {
-				conn.start()
-			}
-		case err == ErrMaxConns || err == ErrServerClosed:
-			l.full = true
-			l.listenFor(0)
-			return
-		case socket.WouldBlock(err):
-			return
-		case !socket.ConnectionLost(err):
-			l.backOff(err)
-			return
+// fullLocked returns why there is no room for a connection, nil if there is.
+func (srv *Server) fullLocked() error {
+	switch {
+	case srv.MaxConns > 0 && srv.open >= srv.MaxConns:
+		return ErrMaxConns
+	case srv.handshakes() && srv.stats.Handshakes >= srv.maxHandshakes():
+		return ErrMaxHandshakes
+	case srv.net != nil && srv.net.full():
+		return errQueueFull
+	case srv.Stream.Budget.Full():
+		return iostream.ErrBudget
+	}
+	return nil
+}
+
+// handshakes reports whether connections have to say something before they are
+// served.
+func (srv *Server) handshakes() bool { return srv.TLS != nil || srv.ProxyProtocol != nil }
+
+// workerFor returns the loop for a connection: the listener's if every loop has
+// one of its own, else the one that has the fewest.
+func (srv *Server) workerFor(l *listener) *worker {
+	if l.shared {
+		return l.worker
+	}
+	best := srv.workers[0]
+	for _, w := range srv.workers[1:] {
+		if w.open < best.open {
+			best = w
+		}
+	}
+	return best
+}
+
+// refused tells that a connection was closed unserved.
+func (srv *Server) refused(addr net.Addr, reason error) {
+	if srv.Hooks.Refused != nil {
+		srv.Hooks.Refused(addr, reason)
+	}
+}
+
+// gone counts a connection out.
+func (srv *Server) gone(w *worker, silent bool) {
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	w.open--
+	srv.open--
+	if srv.cause != nil && !srv.forcing {
+		if silent {
+			srv.drain.Silent++
+		} else {
+			srv.drain.Drained++
+		}
+	}
+	srv.wakeListenersLocked()
+	srv.checkIdleLocked()
+}
+
+// wakeListenersLocked has listeners accept again that had no room, if there is
+// some now.
+func (srv *Server) wakeListenersLocked() {
+	if !srv.wanting || srv.fullLocked() != nil {
+		return
+	}
+	srv.wanting = false
+	for _, l := range srv.listeners {
+		if l.loop != nil {
+			_ = l.loop.Post(l.room)
 		}
 	}
 }
 
-// Fail implements ioloop.Failer. A hook that has panicked changes nothing: the
-// loop has told of it, and the socket is as it was. Everything else ends the
-// server: one that goes on without listening is of no use.
-func (l *listener) Fail(err error) {
-	var panicked *ioloop.PanicError
-	if errors.As(err, &panicked) || err == ioloop.ErrGoexit {
-		return
-	}
-	if l.srv.end(&net.OpError{Op: "accept", Net: l.addr.Network(), Addr: l.addr, Err: err}) {
-		l.srv.logger().Error("cannot accept", slog.String("addr", l.addr.String()), slog.Any("err", err))
-	}
-	l.release()
-}
-
-// backOff stops accepting for a while: the connection stays in the backlog, so
-// the listener would be readable again at once, and the loop spin.
-func (l *listener) backOff(err error) {
-	if l.pause == 0 {
-		l.srv.logger().Warn("accepting is put off", slog.String("addr", l.addr.String()), slog.Any("err", err))
-	}
-	l.srv.paused()
-	l.pause = min(max(minPause, 2*l.pause), maxPause)
-	l.listenFor(0)
-	l.loop.AfterFunc(l.pause, l.resume)
-	if l.srv.Hooks.Paused != nil {
-		l.srv.Hooks.Paused(l.addr, err)
-	}
-}
-
-func (srv *Server) paused() {
-	srv.mu.Lock()
-	srv.stats.AcceptPauses++
-	srv.mu.Unlock()
-}
-
-func (l *listener) resume() {
-	l.full = false
-	l.listenFor(poller.Readable)
-}
-
-// room is called when there is room for a connection again.
-func (l *listener) room() {
-	if l.full {
-		l.resume()
-	}
-}
-
-func (l *listener) listenFor(interest poller.Interest) {
-	if !l.listening {
-		return
-	}
-	if err := l.loop.Update(l.registration, interest); err != nil {
-		l.Fail(err)
-	}
-}
-
-// close stops accepting, from any goroutine.
-func (l *listener) close() {
-	if l.loop == nil || l.loop.Schedule((*releasing)(l)) != nil {
-		l.release()
-	}
-}
-
-// releasing is a listener that its loop has to release.
-type releasing listener
-
-func (r *releasing) Run() { (*listener)(r).release() }
-
-// release closes the socket. The file goes first: after the socket it could be
-// that of a successor, which has found it stale and taken its name.
-func (l *listener) release() {
-	if l.fd < 0 || l.released.Swap(true) {
-		return
-	}
-	if l.listening {
-		l.listening = false
-		_ = l.loop.Remove(l.registration)
-	}
-	if !l.handedOn.Load() {
-		socket.RemoveFile(l.addr, l.file)
-	}
-	_ = socket.Close(l.fd)
-	l.srv.forget(l)
-}
-
-// forget takes a listener that is closed off the list.
-func (srv *Server) forget(l *listener) {
+func (srv *Server) wakeListeners() {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
-	if i := slices.Index(srv.listeners, l); i >= 0 {
-		srv.listeners = slices.Delete(srv.listeners, i, i+1)
-	}
-	srv.checkIdleLocked()
+	srv.wakeListenersLocked()
+}
+
+func (srv *Server) handshakeEnded() {
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	srv.stats.Handshakes--
+	srv.wakeListenersLocked()
+}
+
+func (srv *Server) countHandshakeError() {
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	srv.stats.HandshakeErrors++
+}
+
+func (srv *Server) countHandler(n int) {
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	srv.stats.Handlers += n
+}
+
+// ending reports whether the server has been told to end.
+func (srv *Server) ending() bool {
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	return srv.cause != nil
 }

@@ -2,107 +2,51 @@ package tcp
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"log/slog"
-	"net"
+	"time"
 
 	"github.com/eddyloop/eddy/internal/socket"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
 )
 
-// accepted is a connection on its way to its loop.
-type accepted struct {
+// conn is an accepted connection. This is its life, in this order; every step
+// may be the last one:
+//
+//	admitted     it is counted, and on its way to its loop     admit, start
+//	opened       it has a stream, and hooks have been told     open, announce
+//	introduced   its PROXY header has been read, if any        introduce
+//	secured      TLS has been agreed on, if any                secure, secured
+//	served       it is with Callback, Handler or Accept        serve, handle, offer
+//	over         its stream has closed and its Handler has     streamClosed, taskEnded
+//	             returned: it is counted out
+//
+// A connection with a Callback is nothing but its stream once it is served. All
+// others are in worker.conns, by their stream, until they are over.
+type conn struct {
 	srv    *Server
 	worker *worker
 	fd     int
 	own    bool // it comes from a listener that nobody else has
 	stream *iostream.Stream
+
+	// Of the loop alone.
+	running bool  // its task has been started and has not ended
+	waiting bool  // it has yet to say what comes first: it counts as a handshake
+	silent  bool  // of that not one byte has come
+	closed  bool  // its stream has closed
+	failure error // what its Handler returned
 }
 
-// accept takes a connection from a listener; it returns nil and no error for
-// one that it has refused. Without room and with Overload Queue it returns why
-// there is none.
-func (srv *Server) accept(l *listener) (*accepted, error) {
-	conn, refusal, err := srv.admit(l)
-	if err == nil && refusal != nil {
-		srv.refused(l.addr, refusal)
-		return nil, nil
-	}
-	return conn, err
-}
-
-// admit accepts under the lock, so that no connection goes beyond MaxConns and
-// none comes after stop. It returns why it has closed the connection.
-func (srv *Server) admit(l *listener) (conn *accepted, refusal, err error) {
-	srv.mu.Lock()
-	defer srv.mu.Unlock()
-	if srv.cause != nil {
-		return nil, nil, ErrServerClosed
-	}
-	refusal = srv.full()
-	if refusal != nil && srv.Overload == Queue {
-		return nil, nil, refusal
-	}
-	accept, own := socket.Accept, !l.foreign()
-	if !own {
-		accept = socket.AcceptShared
-	}
-	fd, err := accept(l.fd)
-	if err != nil {
-		return nil, nil, err
-	}
-	if refusal != nil {
-		_ = socket.Close(fd)
-		srv.stats.Refused++
-		return nil, refusal, nil
-	}
-	w := srv.workerFor(l)
-	w.conns++
-	srv.conns++
-	srv.stats.Accepted++
-	return &accepted{srv: srv, worker: w, fd: fd, own: own}, nil, nil
-}
-
-// full returns why there is no room for a connection, nil if there is.
-func (srv *Server) full() error {
-	switch {
-	case srv.MaxConns > 0 && srv.conns >= srv.MaxConns:
-		return ErrMaxConns
-	case srv.Stream.Budget.Full():
-		return iostream.ErrBudget
-	}
-	return nil
-}
-
-// workerFor returns the loop for a connection: the listener's if every loop has
-// one of its own, else the one that has the fewest.
-func (srv *Server) workerFor(l *listener) *worker {
-	if l.shared {
-		return l.worker
-	}
-	best := srv.workers[0]
-	for _, w := range srv.workers[1:] {
-		if w.conns < best.conns {
-			best = w
-		}
-	}
-	return best
-}
-
-// refused tells that a connection was closed unserved.
-func (srv *Server) refused(addr net.Addr, reason error) {
-	if srv.Hooks.Refused != nil {
-		srv.Hooks.Refused(addr, reason)
-	}
-}
-
-// start hands the connection to its loop. From here on it is counted out once,
-// by drop or by streamClosed.
-func (c *accepted) start() {
+// start hands a connection that was admitted to its loop. From here on it is
+// counted out once.
+func (c *conn) start() {
 	var err error
 	if c.needsTask() {
-		err = c.worker.loop.Go(c.handle)
+		c.running = true
+		err = c.worker.loop.Go(func(t *ioloop.Task) { c.attend(t, c.begin) })
 	} else {
 		err = c.worker.loop.Schedule(c)
 	}
@@ -112,22 +56,43 @@ func (c *accepted) start() {
 }
 
 // needsTask reports whether the connection begins as a task. A Callback does
-// not need one, unless something has to be read before it is called, and a TLS
-// handshake is cheaper without.
-func (c *accepted) needsTask() bool {
+// not need one, unless something has to be read before it is called, and the wait
+// for a TLS handshake is cheaper without.
+func (c *conn) needsTask() bool {
 	return c.srv.ProxyProtocol != nil || c.srv.Handler != nil && c.srv.TLS == nil
 }
 
-// drop closes a connection that does not become a stream.
-func (c *accepted) drop(err error) {
-	c.srv.logger().Warn("connection dropped", slog.Any("err", err))
-	_ = socket.Close(c.fd)
-	c.srv.gone(c.worker)
+// Run begins with a connection that needs no task.
+func (c *conn) Run() { _ = c.begin(nil) }
+
+// Fail implements ioloop.Failer: Callback or a hook has panicked.
+func (c *conn) Fail(err error) {
+	if c.stream != nil {
+		_ = c.stream.CloseWithError(err)
+	}
+}
+
+// begin is what happens to every connection, up to where it is served. t is nil
+// if it needed no task.
+func (c *conn) begin(t *ioloop.Task) error {
+	if !c.open() {
+		return nil
+	}
+	c.announce()
+	if c.srv.ProxyProtocol != nil {
+		if err := c.introduce(t); err != nil {
+			return err
+		}
+	}
+	if c.srv.TLS != nil {
+		return c.secure()
+	}
+	return c.serve(t)
 }
 
 // open makes the stream. The handler is called right after, so that the loop's
 // first look at the stream finds its first read and listens for that.
-func (c *accepted) open() bool {
+func (c *conn) open() bool {
 	srv := c.srv
 	srv.Socket.setAccepted(c.fd)
 	stream, err := c.newStream()
@@ -139,12 +104,33 @@ func (c *accepted) open() bool {
 	if srv.IdleTimeout > 0 {
 		_ = stream.SetIdleTimeout(srv.IdleTimeout)
 	}
+	if srv.Handler != nil || srv.net != nil || srv.handshakes() {
+		c.worker.conns[stream] = c
+	}
 	return true
+}
+
+func (c *conn) newStream() (*iostream.Stream, error) {
+	if c.own {
+		return iostream.NewPrepared(c.worker.loop, socket.Prepared(c.fd), &c.srv.stream)
+	}
+	return iostream.NewSocket(c.worker.loop, c.fd, &c.srv.stream)
+}
+
+// drop closes a connection that does not become a stream.
+func (c *conn) drop(err error) {
+	c.srv.logger().Warn("connection dropped", slog.Any("err", err))
+	_ = socket.Close(c.fd)
+	c.heard()
+	if c.srv.net != nil {
+		c.srv.net.remove(c)
+	}
+	c.srv.gone(c.worker, false)
 }
 
 // announce tells that the connection is there, and the connection if the
 // server ends.
-func (c *accepted) announce() {
+func (c *conn) announce() {
 	srv := c.srv
 	if srv.Hooks.Accepted != nil {
 		srv.Hooks.Accepted(c.stream)
@@ -156,100 +142,186 @@ func (c *accepted) announce() {
 	case forcing:
 		_ = c.stream.CloseWithError(ErrServerClosed)
 	case ending:
-		c.stream.CloseWhenIdle()
+		srv.drainStream(c.stream)
 	}
 }
 
-func (c *accepted) newStream() (*iostream.Stream, error) {
-	if c.own {
-		return iostream.NewPrepared(c.worker.loop, socket.Prepared(c.fd), &c.srv.stream)
-	}
-	return iostream.NewSocket(c.worker.loop, c.fd, &c.srv.stream)
-}
-
-// Run calls Callback, on the loop, or begins with TLS.
-func (c *accepted) Run() {
-	if !c.open() {
-		return
-	}
-	c.announce()
-	if c.srv.TLS != nil {
-		c.secure()
-	} else {
-		c.srv.Callback(c.stream)
+// heard says that the connection has said what had to come first.
+func (c *conn) heard() {
+	if c.waiting {
+		c.waiting = false
+		c.srv.handshakeEnded()
 	}
 }
 
-// Fail implements ioloop.Failer: Callback or a hook has panicked.
-func (c *accepted) Fail(err error) {
-	if c.stream != nil {
-		_ = c.stream.CloseWithError(err)
-	}
-}
-
-// handle is the connection's task.
-func (c *accepted) handle(t *ioloop.Task) {
-	if c.open() {
-		c.attend(t, c.serve)
-	}
-}
-
-// attend runs what a task does for the connection, and then closes the stream,
-// unless a Callback has it.
-func (c *accepted) attend(t *ioloop.Task, serve func(*ioloop.Task) error) {
-	if c.srv.Name != "" {
-		defer profile(c.srv.Name)()
-	}
-	err := ErrHandler // if serve does not return
-	defer func() {
+// secure has a TLS handshake precede what serves the connection. It begins with
+// the client's first byte: who says nothing costs no more than a stream.
+func (c *conn) secure() error {
+	c.silent = true
+	limit := c.srv.handshakeTimeout()
+	timer := c.worker.loop.AfterFunc(limit, func() { _ = c.stream.CloseWithError(iostream.ErrHandshakeTimeout) })
+	err := c.stream.PeekFunc(1, func(_ []byte, err error) {
+		timer.Stop()
+		c.silent = c.silent && err != nil
 		switch {
 		case err != nil:
-			c.failed(err)
-		case c.srv.Handler != nil:
-			_ = c.stream.CloseAfterFlush(c.srv.linger())
+			c.secured(err)
+		case c.srv.net != nil:
+			c.secureNetConn(limit)
+		default:
+			if err := c.stream.StartTLSServerFunc(c.srv.TLS, c.secured); err != nil {
+				c.secured(err)
+			}
 		}
-	}()
-	err = serve(t)
+	})
+	if err != nil {
+		timer.Stop()
+		c.secured(err)
+	}
+	return nil
 }
 
-// serve reads what comes before the conversation.
-func (c *accepted) serve(t *ioloop.Task) error {
-	c.announce()
-	if err := c.introduce(t); err != nil {
-		return err
+// secureNetConn shakes hands on a goroutine: what Accept returns is then a
+// *tls.Conn, which net/http and others look for.
+func (c *conn) secureNetConn(limit time.Duration) {
+	secured := tls.Server(c.stream.NetConn(), c.srv.TLS)
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), limit)
+		defer cancel()
+		err := secured.HandshakeContext(ctx)
+		_ = c.worker.loop.Post(func() {
+			if err != nil || c.closed {
+				c.secured(err)
+				return
+			}
+			c.heard()
+			c.srv.net.offer(c, secured)
+		})
+	}()
+}
+
+// secured is called on the loop when the handshake is over.
+func (c *conn) secured(err error) {
+	if err == nil {
+		err = c.serve(nil)
+		if err == nil {
+			return
+		}
 	}
-	if c.srv.TLS != nil {
-		if err := c.stream.StartTLSServer(t, c.srv.TLS); err != nil {
-			c.srv.countHandshakeError()
+	c.heard()
+	if c.silent && c.stream.Closed() && c.srv.ending() {
+		return // it was not the client that failed
+	}
+	c.srv.countHandshakeError()
+	c.srv.log(slog.LevelDebug, "TLS handshake failed", err, c.stream)
+	_ = c.stream.CloseWithError(err)
+}
+
+// serve leaves the connection to Callback, Handler or Accept. Without a task it
+// returns an error if no task can be started for a Handler.
+func (c *conn) serve(t *ioloop.Task) error {
+	c.heard()
+	switch {
+	case c.srv.net != nil:
+		c.srv.net.offer(c, c.stream.NetConn())
+	case c.srv.Callback != nil:
+		if !c.running {
+			delete(c.worker.conns, c.stream)
+		}
+		c.srv.Callback(c.stream)
+	case t != nil:
+		return c.handle(t)
+	case c.closed:
+	default:
+		c.running = true
+		if err := c.worker.loop.Go(func(t *ioloop.Task) { c.attend(t, c.handle) }); err != nil {
+			c.running = false
 			return err
 		}
 	}
-	return c.converse(t)
+	return nil
 }
 
-// converse leaves the connection to Handler or Callback.
-func (c *accepted) converse(t *ioloop.Task) error {
-	if c.srv.Handler == nil {
-		c.srv.Callback(c.stream)
-		return nil
+// handle runs Handler.
+func (c *conn) handle(t *ioloop.Task) error {
+	c.srv.countHandler(1)
+	defer c.srv.countHandler(-1)
+	err := c.srv.Handler(t, c.stream)
+	if err == nil {
+		_ = c.stream.CloseAfterFlush(c.srv.linger())
 	}
-	return c.srv.Handler(t, c.stream)
+	return err
 }
 
-func (c *accepted) failed(err error) {
-	if log := c.srv.logger(); log.Enabled(context.Background(), slog.LevelDebug) {
-		log.Debug("handler failed", slog.Any("err", err),
-			slog.String("client", fmt.Sprint(c.stream.RemoteAddr())))
+// attend runs what a task does for the connection, which ends it: after an error
+// what was written before still goes out, a panic or Goexit leaves nothing to
+// rely on.
+func (c *conn) attend(t *ioloop.Task, step func(*ioloop.Task) error) {
+	if c.srv.ProfileLabel != "" {
+		defer profile(c.srv.ProfileLabel)()
 	}
-	_ = c.stream.CloseWithError(err)
+	defer c.taskEnded()
+	err, returned := ErrHandler, false
+	defer func() {
+		if err != nil && c.stream != nil {
+			c.fail(err, returned)
+		}
+	}()
+	err = step(t)
+	returned = true
+}
+
+// fail ends the connection for what its Handler, or what comes before, came to.
+func (c *conn) fail(err error, inOrder bool) {
+	c.failure = err
+	if inOrder && !c.waiting {
+		_ = c.stream.CloseAfterFlush(c.srv.linger())
+	} else {
+		_ = c.stream.CloseWithError(err)
+	}
+	c.srv.log(slog.LevelDebug, "handler failed", err, c.stream)
+	if c.srv.Hooks.Failed != nil {
+		c.srv.Hooks.Failed(c.stream, err)
+	}
+}
+
+// taskEnded is called when the connection's task has ended.
+func (c *conn) taskEnded() {
+	c.running = false
+	if c.stream == nil {
+		return // dropped, and counted out
+	}
+	switch {
+	case c.closed:
+		c.over()
+	case c.failure == nil && c.srv.net == nil && c.srv.TLS == nil:
+		delete(c.worker.conns, c.stream) // nothing but a stream
+	}
+}
+
+// over counts the connection out.
+func (c *conn) over() {
+	delete(c.worker.conns, c.stream)
+	c.srv.gone(c.worker, c.silent)
 }
 
 // streamClosed is called on a stream's loop when it has closed.
 func (srv *Server) streamClosed(s *iostream.Stream, err error) {
-	for _, w := range srv.workers {
-		if w.loop == s.Loop() {
-			srv.gone(w)
-			break
+	w := srv.workerOf(s.Loop())
+	c := w.conns[s]
+	if c == nil {
+		srv.gone(w, false)
+	} else {
+		if c.failure != nil {
+			err = c.failure
+		}
+		c.closed = true
+		if srv.net != nil {
+			srv.net.remove(c)
+		}
+		c.heard()
+		if !c.running {
+			c.over()
 		}
 	}
 	if srv.Stream.Closed != nil {
@@ -257,16 +329,20 @@ func (srv *Server) streamClosed(s *iostream.Stream, err error) {
 	}
 }
 
-// gone counts a connection out.
-func (srv *Server) gone(w *worker) {
-	srv.mu.Lock()
-	defer srv.mu.Unlock()
-	w.conns--
-	srv.conns--
-	if srv.MaxConns > 0 && srv.conns == srv.MaxConns-1 {
-		for _, l := range srv.listeners {
-			_ = l.loop.Post(l.room)
+func (srv *Server) workerOf(l *ioloop.Loop) *worker {
+	for _, w := range srv.workers {
+		if w.loop == l {
+			return w
 		}
 	}
-	srv.checkIdleLocked()
+	return nil
+}
+
+// log tells of a connection's trouble. What anybody can cause who connects is
+// not worth more than a debug message.
+func (srv *Server) log(level slog.Level, message string, err error, s *iostream.Stream) {
+	if log := srv.logger(); log.Enabled(context.Background(), level) {
+		log.Log(context.Background(), level, message, slog.Any("err", err),
+			slog.String("client", fmt.Sprint(s.RemoteAddr())))
+	}
 }

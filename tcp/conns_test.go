@@ -24,10 +24,10 @@ func TestMaxConns(t *testing.T) {
 	waiting := dial(t, addr) // in the backlog
 	waiting.send("c\n")
 	a.echo("a again\n")
-	require.Equal(t, tcp.Stats{Conns: 2, Accepted: 2}, srv.Stats())
+	require.Equal(t, tcp.Stats{Conns: 2, Handlers: 2, Accepted: 2}, srv.Stats())
 	require.NoError(t, b.Close())
 	waiting.expect("c\n")
-	require.Equal(t, tcp.Stats{Conns: 2, Accepted: 3}, srv.Stats())
+	require.Equal(t, tcp.Stats{Conns: 2, Handlers: 2, Accepted: 3}, srv.Stats())
 }
 
 // The limit holds with several listeners on several loops.

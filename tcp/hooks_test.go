@@ -70,7 +70,7 @@ func TestHooksPanic(t *testing.T) {
 func TestHooksOfAcceptingPanic(t *testing.T) {
 	for how, fail := range map[string]func(){"panic": func() { panic("oops") }, "Goexit": runtime.Goexit} {
 		t.Run(how, func(t *testing.T) {
-			srv := &tcp.Server{Handler: lines, MaxConns: 1, Overload: tcp.Refuse, Hooks: tcp.Hooks{
+			srv := &tcp.Server{Handler: lines, MaxConns: 1, Overload: tcp.OverloadRefuse, Hooks: tcp.Hooks{
 				Refused: func(net.Addr, error) { fail() },
 			}}
 			addr, _ := local(t, srv)

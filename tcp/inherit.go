@@ -54,7 +54,7 @@ func (srv *Server) adopt(conn syscall.Conn) (*listener, error) {
 		err = srv.add([]*listener{l})
 	}
 	if err != nil {
-		l.close()
+		closeAll([]*listener{l})
 		return nil, err
 	}
 	return l, nil
@@ -192,7 +192,7 @@ func (srv *Server) Files() (files []*os.File, env []string, err error) {
 		files = append(files, f)
 	}
 	for _, l := range srv.listeners {
-		l.handedOn.Store(true)
+		l.handedOn = true
 	}
 	return files, []string{
 		envCount + "=" + strconv.Itoa(len(files)),

@@ -133,7 +133,7 @@ func (srv *Server) add(listeners []*listener) error {
 		if len(srv.workers) == 0 {
 			break
 		}
-		if err := l.open(srv.workers[(len(srv.listeners)+i)%len(srv.workers)]); err != nil {
+		if err := l.openLocked(srv.workers[(len(srv.listeners)+i)%len(srv.workers)]); err != nil {
 			return err
 		}
 	}
@@ -143,7 +143,7 @@ func (srv *Server) add(listeners []*listener) error {
 
 func closeAll(listeners []*listener) {
 	for _, l := range listeners {
-		l.close()
+		l.close((*releasing)(l))
 	}
 }
 

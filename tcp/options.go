@@ -16,12 +16,12 @@ import (
 type Overload int
 
 const (
-	// Queue leaves it in the kernel's backlog until there is room, unnoticed by
+	// OverloadQueue leaves it in the kernel's backlog until there is room, unnoticed by
 	// its client but for the wait.
-	Queue Overload = iota
+	OverloadQueue Overload = iota
 
-	// Refuse accepts it and closes it at once.
-	Refuse
+	// OverloadRefuse accepts it and closes it at once.
+	OverloadRefuse
 )
 
 // SocketOptions are options of sockets. Zero fields leave what the system does.
@@ -92,9 +92,14 @@ type Hooks struct {
 	Accepted func(s *iostream.Stream)
 
 	// Refused is called for a connection that was closed unserved, with the
-	// address that it came to and ErrMaxConns, iostream.ErrBudget, or what was
-	// wrong with its PROXY header. It is called on a loop and must not block.
+	// address that it came to and ErrMaxConns, ErrMaxHandshakes,
+	// iostream.ErrBudget, or what was wrong with its PROXY header. It is called on a loop and must not block.
 	Refused func(local net.Addr, reason error)
+
+	// Failed is called on the stream's loop when a Handler has returned an
+	// error, has panicked or has called runtime.Goexit (ErrHandler), and for a bad
+	// PROXY header. What was written is not out yet.
+	Failed func(s *iostream.Stream, err error)
 
 	// Paused is called on the listener's loop when accepting is put off for
 	// want of descriptors or memory, each time that it is tried in vain.

@@ -125,7 +125,7 @@ func TestReusePort(t *testing.T) {
 // A handler with a name is found under it in profiles, and its goroutine does
 // not keep it.
 func TestName(t *testing.T) {
-	srv := &tcp.Server{Handler: lines, Name: "greeter", Loops: 1}
+	srv := &tcp.Server{Handler: lines, ProfileLabel: "greeter", Loops: 1}
 	addr, _ := local(t, srv)
 	c := dial(t, addr)
 	c.echo("hello\n")
@@ -140,7 +140,7 @@ func TestNameInTrace(t *testing.T) {
 	if trace.IsEnabled() {
 		t.Skip("the tests are being traced")
 	}
-	srv := &tcp.Server{Handler: lines, Name: "traced greeter", Loops: 1}
+	srv := &tcp.Server{Handler: lines, ProfileLabel: "traced greeter", Loops: 1}
 	addr, _ := local(t, srv)
 	var record bytes.Buffer
 	require.NoError(t, trace.Start(&record))
@@ -149,7 +149,7 @@ func TestNameInTrace(t *testing.T) {
 	c.send("bye\n")
 	c.expectEOF()
 	trace.Stop()
-	require.Contains(t, record.String(), srv.Name)
+	require.Contains(t, record.String(), srv.ProfileLabel)
 }
 
 func labels(t *testing.T) string {

@@ -21,7 +21,7 @@ type told struct {
 
 func TestRefuse(t *testing.T) {
 	refused, accepted := make(chan told, 10), make(chan *iostream.Stream, 10)
-	srv := &tcp.Server{Handler: lines, MaxConns: 1, Overload: tcp.Refuse, Hooks: tcp.Hooks{
+	srv := &tcp.Server{Handler: lines, MaxConns: 1, Overload: tcp.OverloadRefuse, Hooks: tcp.Hooks{
 		Accepted: func(s *iostream.Stream) { accepted <- s },
 		Refused:  func(addr net.Addr, err error) { refused <- told{addr, err} },
 	}}
@@ -34,7 +34,7 @@ func TestRefuse(t *testing.T) {
 		require.Equal(t, told{addr, tcp.ErrMaxConns}, receive(t, refused))
 	}
 	a.echo("still there\n")
-	require.Equal(t, tcp.Stats{Conns: 1, Accepted: 1, Refused: 3}, srv.Stats())
+	require.Equal(t, tcp.Stats{Conns: 1, Handlers: 1, Accepted: 1, Refused: 3}, srv.Stats())
 	a.Close()
 	eventually(t, func() bool { return srv.Stats().Conns == 0 })
 	dial(t, addr).echo("b\n")
@@ -108,7 +108,7 @@ func TestBudgetCountsOutput(t *testing.T) {
 
 // Nobody is let in while memory is used up.
 func TestBudgetKeepsOut(t *testing.T) {
-	for _, overload := range []tcp.Overload{tcp.Queue, tcp.Refuse} {
+	for _, overload := range []tcp.Overload{tcp.OverloadQueue, tcp.OverloadRefuse} {
 		refused, paused := make(chan told, 100), make(chan told, 100)
 		addr, budget, _ := hoarding(t, 64<<10, &tcp.Server{Overload: overload, Loops: 1, Hooks: tcp.Hooks{
 			Refused: func(addr net.Addr, err error) { refused <- told{addr, err} },
@@ -119,7 +119,7 @@ func TestBudgetKeepsOut(t *testing.T) {
 		eventually(t, budget.Full)
 		late := dial(t, addr)
 		late.send("hello\n")
-		if overload == tcp.Refuse {
+		if overload == tcp.OverloadRefuse {
 			require.Equal(t, told{addr, iostream.ErrBudget}, receive(t, refused))
 			late.expectEnd()
 			hoarder.Close()

@@ -61,14 +61,19 @@ func (p *ProxyProtocol) timeout() time.Duration {
 }
 
 // introduce reads the PROXY header of a connection that has to have one.
-func (c *accepted) introduce(t *ioloop.Task) error {
+func (c *conn) introduce(t *ioloop.Task) error {
 	p := c.srv.ProxyProtocol
 	if p == nil || p.Trusted != nil && !p.Trusted(c.stream.RemoteAddr()) {
 		return nil
 	}
 	limited, cancel := t.WithTimeout(p.timeout())
 	defer cancel()
+	c.silent = true
 	h, err := ReadProxyHeader(limited, c.stream)
+	c.silent = err != nil && c.stream.Buffered() == 0
+	if c.silent && c.stream.Closed() && c.srv.ending() {
+		return err // it was not the client that failed
+	}
 	if err == nil && h.Source != nil {
 		c.stream.SetRemoteAddr(h.Source)
 	}

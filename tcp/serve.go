@@ -4,24 +4,39 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/eddyloop/eddy/ioloop"
+	"github.com/eddyloop/eddy/iostream"
 )
 
 // ListenAndServe listens on one address and serves. See Listen and Serve.
 func (srv *Server) ListenAndServe(ctx context.Context, network, address string) error {
+	if ctx == nil {
+		return errNilContext
+	}
 	if _, err := srv.Listen(network, address); err != nil {
 		return err
 	}
 	return srv.Serve(ctx)
 }
 
+var errNilContext = fmt.Errorf("%w: nil context", ErrInvalid)
+
 // Serve accepts connections on all addresses given to Listen until the server
 // is ended, and returns why: ErrServerClosed after Shutdown or Close,
 // context.Cause(ctx) once ctx is done, which closes everything at once, or what
 // failed. It never returns nil. A Server serves once; a second call returns
 // ErrInvalid and changes nothing. A task is suspended meanwhile.
+//
+// When it returns, nobody listens any more and all connections are over, unless
+// a loop is held up or runs no more, or a Handler goes on after its loop has
+// told it to stop: these are waited for a second and then left behind. Streams on
+// loops of a Group that runs no more are closed when the Group is.
 func (srv *Server) Serve(ctx context.Context) error {
+	if ctx == nil {
+		return errNilContext
+	}
 	if task, ok := ctx.(*ioloop.Task); ok {
 		_, err := ioloop.Await(task, func() (struct{}, error) { return struct{}{}, srv.Serve(task.Detach()) })
 		return err
@@ -35,7 +50,7 @@ func (srv *Server) Serve(ctx context.Context) error {
 	if err := srv.serve(ctx); err != nil {
 		srv.end(err)
 	}
-	<-srv.idle
+	srv.await(nil)
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
 	return srv.cause
@@ -62,7 +77,7 @@ func (srv *Server) serve(ctx context.Context) error {
 	if srv.Group == nil {
 		srv.run(group)
 	} else {
-		<-srv.idle
+		srv.await(nil)
 	}
 	return nil
 }
@@ -94,10 +109,10 @@ func (srv *Server) start(group *ioloop.Group) error {
 		srv.stream.AllowHalfClose = true // as of every net.Conn, before it is accepted too
 	}
 	for _, l := range group.Loops() {
-		srv.workers = append(srv.workers, &worker{loop: l})
+		srv.workers = append(srv.workers, &worker{loop: l, conns: make(map[*iostream.Stream]*conn)})
 	}
 	for i, l := range srv.listeners {
-		if err := l.open(srv.workers[i%len(srv.workers)]); err != nil {
+		if err := l.openLocked(srv.workers[i%len(srv.workers)]); err != nil {
 			return err
 		}
 	}
@@ -106,16 +121,68 @@ func (srv *Server) start(group *ioloop.Group) error {
 
 // run runs a group of the server's own until the server has ended.
 func (srv *Server) run(group *ioloop.Group) {
-	result := make(chan error, 1)
-	go func() { result <- group.Run(context.Background()) }()
+	result, ended := make(chan error, 1), make(chan struct{})
+	go func() {
+		result <- group.Run(context.Background())
+		close(ended)
+	}()
+	srv.await(ended)
 	select {
-	case <-srv.idle:
-		group.Stop()
-		<-result
 	case err := <-result:
 		if err == nil {
 			err = errors.New("somebody stopped them")
 		}
 		srv.end(fmt.Errorf("tcp: loops ended: %w", err))
+		return
+	default:
 	}
+	group.Stop() // tells Handlers that still run
+	select {
+	case <-ended:
+	case <-time.After(patience):
+	}
+}
+
+// patience is how long what was told to end may take without anything ending.
+const patience = time.Second
+
+// await waits until the server has ended and nothing is open any more, or done
+// is closed. It gives up, having closed everything by force, when nothing ends
+// any more: a loop is held up or has ended, or a Handler does not return.
+func (srv *Server) await(done <-chan struct{}) {
+	select {
+	case <-srv.idle:
+		return
+	case <-done:
+		return
+	case <-srv.forced:
+	}
+	if srv.abandoned.Load() {
+		return
+	}
+	ticker := time.NewTicker(patience / 100)
+	defer ticker.Stop()
+	left, since := srv.left(), time.Now()
+	for {
+		select {
+		case <-srv.idle:
+			return
+		case <-done:
+			return
+		case now := <-ticker.C:
+			if l := srv.left(); l != left {
+				left, since = l, now
+			} else if now.Sub(since) > patience {
+				srv.abandon()
+				return
+			}
+		}
+	}
+}
+
+// left returns how much is still open.
+func (srv *Server) left() int {
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	return srv.open + len(srv.listeners)
 }

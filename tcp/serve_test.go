@@ -27,7 +27,11 @@ func TestServe(t *testing.T) {
 			a, b := dial(t, addr), dial(t, addr)
 			a.echo("one\n")
 			b.echo("two\n")
-			require.Equal(t, tcp.Stats{Conns: 2, Accepted: 2}, srv.Stats())
+			handlers := 0
+			if srv.Handler != nil {
+				handlers = 2
+			}
+			require.Equal(t, tcp.Stats{Conns: 2, Handlers: handlers, Accepted: 2}, srv.Stats())
 			a.send("bye\n")
 			a.expectEOF()
 			a.Close()

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/eddyloop/eddy/ioloop"
@@ -16,6 +17,10 @@ import (
 
 // DefaultLinger is what a zero Server.Linger stands for.
 const DefaultLinger = 5 * time.Second
+
+// DefaultMaxHandshakes is what a zero Server.MaxHandshakes stands for. A TLS
+// handshake in progress holds up to some 90 KB.
+const DefaultMaxHandshakes = 1024
 
 // Errors of a Server.
 var (
@@ -31,6 +36,10 @@ var (
 	// Server.MaxConns.
 	ErrMaxConns = errors.New("tcp: too many connections")
 
+	// ErrMaxHandshakes is the reason of a connection that was refused because of
+	// Server.MaxHandshakes.
+	ErrMaxHandshakes = errors.New("tcp: too many handshakes")
+
 	// ErrInvalid is fs.ErrInvalid too.
 	ErrInvalid = fmt.Errorf("tcp: %w", iostream.ErrInvalid)
 )
@@ -39,9 +48,10 @@ var (
 // Its fields are set before the first Listen or Serve and not changed after.
 type Server struct {
 	// Handler, if set, is run as a task for each connection. When it returns
-	// nil, the stream is closed once everything written is out (see
-	// iostream.Stream.CloseAfterFlush); after an error, a panic or a Goexit it
-	// is closed at once. Exactly one of Handler and Callback is set.
+	// or an error, the stream is closed once everything written is out (see
+	// iostream.Stream.CloseAfterFlush); after a panic or a Goexit it is closed at
+	// once. The connection counts as open until its Handler has returned, also
+	// when its client has gone. Exactly one of Handler and Callback is set.
 	Handler func(t *ioloop.Task, s *iostream.Stream) error
 
 	// Callback, if set, is called on the loop for each connection, to start
@@ -51,7 +61,8 @@ type Server struct {
 
 	// TLS, if set, has every connection shake hands before Handler or Callback
 	// is called, which are not if that fails. Stream.HandshakeTimeout bounds
-	// it. See iostream.Stream.StartTLSServer.
+	// the wait for the client's first byte, and then the handshake. See
+	// iostream.Stream.StartTLSServer, and NetListener.
 	TLS *tls.Config
 
 	// Group is what the streams live on. It is the caller's to run and close;
@@ -79,11 +90,17 @@ type Server struct {
 	// ProxyProtocol, if set, has connections begin with a PROXY header.
 	ProxyProtocol *ProxyProtocol
 
-	// MaxConns is how many connections may be open at once. 0 is no limit.
+	// MaxConns is how many connections may be open at once. A connection whose
+	// Handler runs is open, whatever its client does. 0 is no limit.
 	MaxConns int
 
+	// MaxHandshakes is how many connections at once may have to say something
+	// before they are served: a PROXY header, or a TLS handshake, also with
+	// Stream.HandshakeOffLoop. 0 is DefaultMaxHandshakes.
+	MaxHandshakes int
+
 	// Overload is what becomes of connections for which there is no room, be it
-	// for MaxConns or for memory.
+	// for MaxConns, for MaxHandshakes or for memory.
 	Overload Overload
 
 	// IdleTimeout closes streams on which nothing moves for so long. 0 is
@@ -94,10 +111,10 @@ type Server struct {
 	// send what was written. 0 is DefaultLinger.
 	Linger time.Duration
 
-	// Name, if set, is what profiles and traces know the handlers by: their
+	// ProfileLabel, if set, is what profiles and traces know the handlers by: their
 	// tasks carry it as the pprof label "server" and are trace regions of that
 	// name. Callbacks are not marked.
-	Name string
+	ProfileLabel string
 
 	// Hooks are called when something happens that metrics count.
 	Hooks Hooks
@@ -113,23 +130,29 @@ type Server struct {
 	cause     error
 	workers   []*worker   // there once Serve runs
 	listeners []*listener // that are open
-	conns     int         // open connections
+	open      int         // connections that are not over
+	wanting   bool        // a listener had no room
 	stats     Stats
-	drain     Drain
+	drain     DrainCounts
 	stream    iostream.Config // what the streams are really set up with
 	net       *netListener    // what NetListener returned
 	idle      chan struct{}   // closed when cause is set and nothing is open
+	forced    chan struct{}   // closed when forcing is set
+	abandoned atomic.Bool     // what would not end is no longer waited for
 }
 
-// worker is a loop and how many connections this server has on it.
+// worker is a loop and what this server has on it.
 type worker struct {
 	loop  *ioloop.Loop
-	conns int
+	open  int                        // connections, under Server.mu
+	conns map[*iostream.Stream]*conn // those that are more than a stream, of the loop alone
 }
 
 // Stats are the numbers of a Server.
 type Stats struct {
-	Conns        int    // open now
+	Conns        int    // open now, or with a Handler that has not returned
+	Handlers     int    // Handlers that run now
+	Handshakes   int    // connections that have yet to send a PROXY header or agree on TLS
 	Accepted     uint64 // ever
 	Refused      uint64 // closed unserved: no room (see Overload) or a bad PROXY header
 	AcceptPauses uint64 // times that accepting was put off for want of descriptors or memory
@@ -142,17 +165,19 @@ func (srv *Server) Stats() Stats {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
 	stats := srv.stats
-	stats.Conns = srv.conns
+	stats.Conns = srv.open
 	return stats
 }
 
 func (srv *Server) check() error {
 	switch {
-	case (srv.Handler == nil) == (srv.Callback == nil):
+	case srv.net != nil && (srv.Handler != nil || srv.Callback != nil):
+		return fmt.Errorf("%w: Handler or Callback was set after NetListener", ErrInvalid)
+	case srv.net == nil && (srv.Handler == nil) == (srv.Callback == nil):
 		return fmt.Errorf("%w: exactly one of Handler and Callback must be set", ErrInvalid)
-	case srv.Loops < 0 || srv.MaxConns < 0 || srv.IdleTimeout < 0 || srv.Linger < 0:
-		return fmt.Errorf("%w: negative Loops, MaxConns, IdleTimeout or Linger", ErrInvalid)
-	case srv.Overload != Queue && srv.Overload != Refuse:
+	case srv.Loops < 0 || srv.MaxConns < 0 || srv.MaxHandshakes < 0 || srv.IdleTimeout < 0 || srv.Linger < 0:
+		return fmt.Errorf("%w: negative Loops, MaxConns, MaxHandshakes, IdleTimeout or Linger", ErrInvalid)
+	case srv.Overload != OverloadQueue && srv.Overload != OverloadRefuse:
 		return fmt.Errorf("%w: unknown Overload", ErrInvalid)
 	}
 	if err := srv.ProxyProtocol.check(); err != nil {
@@ -169,6 +194,20 @@ func (srv *Server) linger() time.Duration {
 		return DefaultLinger
 	}
 	return srv.Linger
+}
+
+func (srv *Server) maxHandshakes() int {
+	if srv.MaxHandshakes == 0 {
+		return DefaultMaxHandshakes
+	}
+	return srv.MaxHandshakes
+}
+
+func (srv *Server) handshakeTimeout() time.Duration {
+	if srv.Stream.HandshakeTimeout == 0 {
+		return iostream.DefaultHandshakeTimeout
+	}
+	return srv.Stream.HandshakeTimeout
 }
 
 func (srv *Server) logger() *slog.Logger {

@@ -9,42 +9,63 @@ import (
 	"github.com/eddyloop/eddy/iostream"
 )
 
-// Drain tells how the connections ended that were open when their server was:
-// in good order or by force.
-type Drain struct {
-	Drained int
-	Forced  int
+// DrainCounts tell how the connections ended that were open when their server
+// was told to end, and those that Shutdown accepted last.
+type DrainCounts struct {
+	Drained int // in good order, when nothing was under way any more
+	Silent  int // they had yet to send the first byte of a PROXY header or of TLS
+	Forced  int // by force
 }
 
-// Shutdown ends the server in good order. It stops accepting, closes every
-// stream as soon as it is idle (see iostream.Stream.CloseWhenIdle), and waits
-// until all have closed. If ctx is done first, it closes the rest at once and
-// returns the context's error. Either way Serve then returns. Every call
-// returns the same numbers.
+// Shutdown ends the server in good order. It accepts the clients that have
+// connected already and then no more, closes every stream as soon as it is idle
+// (see iostream.Stream.CloseWhenIdle), and waits until all have closed and every
+// Handler has returned. If ctx is done first, it closes the rest at once and
+// returns the context's error. Either way Serve then returns. Every call returns
+// the same numbers, those of connections that would not end (see Serve) aside.
+//
+// A connection that NetListener has handed out, or will, is never idle: it is
+// waited for until it is closed. So first shut down what serves it, as
+// http.Server.Shutdown does.
 //
 // A task may call it, and if its context is done first has no numbers. A
 // Handler that does waits for its own connection too, so it should set a limit
 // (see ioloop.Task.WithTimeout). A callback would hold the loop.
-func (srv *Server) Shutdown(ctx context.Context) (Drain, error) {
+func (srv *Server) Shutdown(ctx context.Context) (DrainCounts, error) {
+	if ctx == nil {
+		return DrainCounts{}, errNilContext
+	}
 	if task, ok := ctx.(*ioloop.Task); ok {
-		return ioloop.Await(task, func() (Drain, error) { return srv.Shutdown(task.Detach()) })
+		return ioloop.Await(task, func() (DrainCounts, error) { return srv.Shutdown(task.Detach()) })
 	}
 	if err := ioloop.CheckContext(ctx); errors.Is(err, ioloop.ErrTaskContext) {
-		return Drain{}, err
+		return DrainCounts{}, err
 	}
-	srv.stop(ErrServerClosed)
-	srv.each((*iostream.Stream).CloseWhenIdle)
+	srv.stop(ErrServerClosed, true)
+	srv.each(srv.drainStream)
 	var err error
 	select {
 	case <-srv.idle:
+	case <-srv.forced:
 	case <-ctx.Done():
 		err = ctx.Err()
 		srv.force()
-		<-srv.idle
 	}
+	srv.await(nil)
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
 	return srv.drain, err
+}
+
+// drainStream has a stream closed as soon as it is idle.
+func (srv *Server) drainStream(s *iostream.Stream) {
+	if srv.net == nil { // a net.Conn is its user's to close
+		s.CloseWhenIdle()
+		return
+	}
+	if c := srv.workerOf(s.Loop()).conns[s]; c != nil && c.silent {
+		s.CloseWhenIdle()
+	}
 }
 
 // Close ends the server at once: it stops accepting and closes every stream. It
@@ -56,28 +77,34 @@ func (srv *Server) Close() error {
 
 // end stops accepting and closes every stream. See stop.
 func (srv *Server) end(cause error) bool {
-	first := srv.stop(cause)
+	first := srv.stop(cause, false)
 	srv.force()
 	return first
 }
 
-// stop stops accepting. It reports whether nobody had ended the server before.
-func (srv *Server) stop(cause error) bool {
+// stop stops accepting, after a last sweep if it is to be one. It reports whether
+// nobody had ended the server before.
+func (srv *Server) stop(cause error, sweep bool) bool {
 	srv.mu.Lock()
 	srv.initLocked()
 	first := srv.cause == nil
 	if first {
 		srv.cause = cause
-		srv.drain.Drained = srv.conns
 	}
 	listeners := slices.Clone(srv.listeners)
 	srv.checkIdleLocked()
 	queue := srv.net
 	srv.mu.Unlock()
 	if queue != nil {
-		queue.end()
+		queue.end(sweep)
 	}
-	closeAll(listeners)
+	for _, l := range listeners {
+		if sweep && queue == nil {
+			l.close((*sweeping)(l))
+		} else {
+			l.close((*releasing)(l))
+		}
+	}
 	return first
 }
 
@@ -86,15 +113,15 @@ func (srv *Server) force() {
 	srv.mu.Lock()
 	if !srv.forcing {
 		srv.forcing = true
-		srv.drain.Forced = srv.conns
-		srv.drain.Drained -= srv.conns
+		close(srv.forced)
+		srv.drain.Forced = srv.open
 	}
 	srv.mu.Unlock()
 	srv.each(func(s *iostream.Stream) { _ = s.CloseWithError(ErrServerClosed) })
 }
 
 // each calls fn on each loop for each stream of the server there. One that is
-// being accepted sees to itself, in accepted.open.
+// being accepted sees to itself, in conn.announce.
 func (srv *Server) each(fn func(*iostream.Stream)) {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
@@ -109,15 +136,27 @@ func (srv *Server) each(fn func(*iostream.Stream)) {
 	}
 }
 
+// abandon stops listening whatever the loops do. A loop that goes on later finds
+// nothing to accept, and then releases what it knows of the listener.
+func (srv *Server) abandon() {
+	srv.abandoned.Store(true)
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	for _, l := range slices.Clone(srv.listeners) {
+		l.abandonLocked()
+	}
+}
+
 func (srv *Server) initLocked() {
 	if srv.idle == nil {
 		srv.idle = make(chan struct{})
+		srv.forced = make(chan struct{})
 	}
 }
 
 // checkIdleLocked closes srv.idle when the server is ended and nothing is open.
 func (srv *Server) checkIdleLocked() {
-	if srv.cause == nil || srv.conns > 0 || len(srv.listeners) > 0 {
+	if srv.cause == nil || srv.open > 0 || len(srv.listeners) > 0 {
 		return
 	}
 	select {

@@ -40,7 +40,7 @@ func TestShutdownIdle(t *testing.T) {
 			}
 			drain, err := srv.Shutdown(context.Background())
 			require.NoError(t, err)
-			require.Equal(t, tcp.Drain{Drained: 20}, drain)
+			require.Equal(t, tcp.DrainCounts{Drained: 20}, drain)
 			require.ErrorIs(t, receive(t, done), tcp.ErrServerClosed)
 			for _, c := range clients {
 				c.expectEOF()
@@ -65,7 +65,7 @@ func TestShutdownWaits(t *testing.T) {
 	c.send("message\n")
 	c.expect("half a message\n")
 	c.expectEOF()
-	require.Equal(t, drained{Drain: tcp.Drain{Drained: 2}}, receive(t, result))
+	require.Equal(t, drained{DrainCounts: tcp.DrainCounts{Drained: 2}}, receive(t, result))
 	require.ErrorIs(t, receive(t, done), tcp.ErrServerClosed)
 }
 
@@ -85,7 +85,7 @@ func TestShutdownForces(t *testing.T) {
 	eventually(t, func() bool { return srv.Stats().Conns == 2 })
 	require.Empty(t, result)
 	cancel()
-	want := drained{tcp.Drain{Drained: 1, Forced: 2}, context.Canceled}
+	want := drained{tcp.DrainCounts{Drained: 1, Forced: 2}, context.Canceled}
 	require.Equal(t, want, receive(t, result))
 	require.ErrorIs(t, receive(t, done), tcp.ErrServerClosed)
 	for _, c := range stuck {
@@ -106,7 +106,7 @@ func TestShutdownConcurrently(t *testing.T) {
 			results = append(results, shutdown(srv, context.Background()))
 		}
 		for _, r := range results {
-			require.Equal(t, drained{Drain: tcp.Drain{Drained: 2}}, receive(t, r))
+			require.Equal(t, drained{DrainCounts: tcp.DrainCounts{Drained: 2}}, receive(t, r))
 		}
 		require.ErrorIs(t, receive(t, done), tcp.ErrServerClosed)
 	}
@@ -123,7 +123,7 @@ func TestShutdownInTask(t *testing.T) {
 			drain, err := srv.Shutdown(task)
 			result <- drained{drain, err}
 		}))
-		require.Equal(t, drained{Drain: tcp.Drain{Drained: 1}}, receive(t, result))
+		require.Equal(t, drained{DrainCounts: tcp.DrainCounts{Drained: 1}}, receive(t, result))
 		require.ErrorIs(t, receive(t, done), tcp.ErrServerClosed)
 	})
 	t.Run("of the server's", func(t *testing.T) {
@@ -162,7 +162,7 @@ func TestCloseDuringShutdown(t *testing.T) {
 	result := shutdown(srv, context.Background())
 	eventually(t, func() bool { return len(srv.Addrs()) == 0 })
 	require.NoError(t, srv.Close())
-	require.Equal(t, drained{Drain: tcp.Drain{Forced: 1}}, receive(t, result))
+	require.Equal(t, drained{DrainCounts: tcp.DrainCounts{Forced: 1}}, receive(t, result))
 }
 
 // Connections that arrive while the server ends are closed, whichever stage
@@ -213,7 +213,7 @@ func TestShutdownAnswersWhatHasArrived(t *testing.T) {
 	release()
 	c.expect("arrived\n")
 	c.expectEOF()
-	require.Equal(t, drained{Drain: tcp.Drain{Drained: 1}}, receive(t, result))
+	require.Equal(t, drained{DrainCounts: tcp.DrainCounts{Drained: 1}}, receive(t, result))
 }
 
 // Nothing is accepted once the server has ended, although its loop has not got
@@ -234,7 +234,7 @@ func TestNoAcceptAfterEnd(t *testing.T) {
 }
 
 type drained struct {
-	tcp.Drain
+	tcp.DrainCounts
 	err error
 }
 

@@ -145,7 +145,7 @@ func TestShutdownDuringHandshake(t *testing.T) {
 		hanging.send("\x16\x03\x01")
 		eventually(t, func() bool { return srv.Stats().Conns == 2 })
 		ctx, cancel := context.WithCancel(context.Background())
-		ended := make(chan tcp.Drain, 1)
+		ended := make(chan tcp.DrainCounts, 1)
 		go func() {
 			drain, err := srv.Shutdown(ctx)
 			assert.ErrorIs(t, err, context.Canceled)
@@ -154,7 +154,7 @@ func TestShutdownDuringHandshake(t *testing.T) {
 		idle.expectEOF() // with close_notify
 		eventually(t, func() bool { return srv.Stats().Conns == 1 })
 		cancel()
-		require.Equal(t, tcp.Drain{Drained: 1, Forced: 1}, receive(t, ended))
+		require.Equal(t, tcp.DrainCounts{Drained: 1, Forced: 1}, receive(t, ended))
 		require.ErrorIs(t, receive(t, result), tcp.ErrServerClosed)
 		hanging.expectEnd()
 	})

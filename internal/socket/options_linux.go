@@ -31,3 +31,5 @@ func ReusePort(fd int) error { return set(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT
 func bindWithoutPort(fd int) {
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1)
 }
+
+func replace(fd, number int) error { return unix.Dup3(fd, number, unix.O_CLOEXEC) }

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"os"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Inherits: what an accepted socket has of its listener differs, so options are
@@ -17,3 +19,9 @@ func setUserTimeout(int, time.Duration) error {
 }
 
 func bindWithoutPort(int) {}
+
+func replace(fd, number int) error {
+	err := unix.Dup2(fd, number)
+	unix.CloseOnExec(number)
+	return err
+}

@@ -170,3 +170,16 @@ func Duplicate(fd int) (int, error) {
 	}
 	return d, err
 }
+
+// Vacate closes what fd stands for and keeps the number, which from then on is
+// an unconnected socket's, for whoever may still use it.
+func Vacate(fd int) error {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	other, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(other)
+	return replace(other, fd)
+}

@@ -16,6 +16,7 @@ func Listen(net.Addr, int, func(int) error) (int, error) { return -1, errors.Err
 func Peer(int) (pid, uid, gid int, err error) { return 0, 0, 0, errors.ErrUnsupported }
 
 func Adopt(int) error                              { return errors.ErrUnsupported }
+func Vacate(int) error                             { return errors.ErrUnsupported }
 func Duplicate(int) (int, error)                   { return -1, errors.ErrUnsupported }
 func Accept(int) (int, error)                      { return -1, errors.ErrUnsupported }
 func AcceptShared(int) (int, error)                { return -1, errors.ErrUnsupported }

@@ -1,0 +1,234 @@
+package tcp
+
+import (
+	"errors"
+	"log/slog"
+	"net"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/eddyloop/eddy/internal/socket"
+	"github.com/eddyloop/eddy/ioloop"
+	"github.com/eddyloop/eddy/poller"
+)
+
+const (
+	acceptBudget = 64 // connections accepted in one turn
+	minPause     = 5 * time.Millisecond
+	maxPause     = time.Second
+)
+
+// listener accepts on one socket.
+type listener struct {
+	srv  *Server
+	addr net.Addr
+	file os.FileInfo // of a Unix socket that is the server's to remove
+
+	// Under Server.mu.
+	fd       int
+	shared   bool // it is one of several for its address, one for each loop
+	adopted  bool // somebody else may have the socket
+	handedOn bool // another process has the socket too
+	released bool // fd is closed, or will be
+	worker   *worker
+	loop     *ioloop.Loop // nil: it does not accept yet
+
+	// Of the loop alone.
+	registration ioloop.Registration
+	listening    bool          // the loop watches the socket
+	sweeping     bool          // it takes the last connections
+	pause        time.Duration // the present back-off, 0 when accepting goes well
+	full         bool          // there was no room
+}
+
+// foreignLocked reports whether somebody else may have the socket, who can make
+// it block and give it a lingering close, which its connections inherit.
+func (l *listener) foreignLocked() bool { return l.adopted || l.handedOn }
+
+// openLocked has a loop accept.
+func (l *listener) openLocked(w *worker) error {
+	if l.released {
+		return nil
+	}
+	l.worker, l.loop = w, w.loop
+	return l.loop.Post(l.watch)
+}
+
+func (l *listener) watch() {
+	l.srv.mu.Lock()
+	released := l.released
+	l.srv.mu.Unlock()
+	if released { // by this loop; nobody else does once it has the listener
+		return
+	}
+	registration, err := l.loop.Handle(l.fd, poller.Readable, l)
+	if err != nil {
+		l.Fail(err)
+		return
+	}
+	l.registration, l.listening = registration, true
+}
+
+// HandleEvent accepts what is waiting, within the budget.
+func (l *listener) HandleEvent(poller.Interest, poller.Hint) { l.acceptSome() }
+
+// acceptSome accepts up to the budget of one turn, and reports whether more may
+// be waiting that can be accepted.
+func (l *listener) acceptSome() bool {
+	for range acceptBudget {
+		c, err := l.srv.accept(l)
+		switch {
+		case err == nil:
+			l.pause = 0
+			if c != nil {
+				c.start()
+			}
+		case err == ErrMaxConns || err == ErrMaxHandshakes || err == errQueueFull || err == ErrServerClosed:
+			l.full = true
+			l.listenFor(0)
+			return false
+		case socket.WouldBlock(err):
+			return false
+		case !socket.ConnectionLost(err):
+			l.backOff(err)
+			return false
+		}
+	}
+	return true
+}
+
+// Fail implements ioloop.Failer. A hook that has panicked changes nothing: the
+// loop has told of it, and the socket is as it was. Everything else ends the
+// server: one that goes on without listening is of no use.
+func (l *listener) Fail(err error) {
+	var panicked *ioloop.PanicError
+	if errors.As(err, &panicked) || err == ioloop.ErrGoexit {
+		return
+	}
+	if l.srv.end(&net.OpError{Op: "accept", Net: l.addr.Network(), Addr: l.addr, Err: err}) {
+		l.srv.logger().Error("cannot accept", slog.String("addr", l.addr.String()), slog.Any("err", err))
+	}
+	l.release()
+}
+
+// backOff stops accepting for a while: the connection stays in the backlog, so
+// the listener would be readable again at once, and the loop spin.
+func (l *listener) backOff(err error) {
+	if l.pause == 0 {
+		l.srv.logger().Warn("accepting is put off", slog.String("addr", l.addr.String()), slog.Any("err", err))
+	}
+	l.srv.paused()
+	l.pause = min(max(minPause, 2*l.pause), maxPause)
+	l.listenFor(0)
+	l.loop.AfterFunc(l.pause, l.resume)
+	if l.srv.Hooks.Paused != nil {
+		l.srv.Hooks.Paused(l.addr, err)
+	}
+}
+
+func (srv *Server) paused() {
+	srv.mu.Lock()
+	srv.stats.AcceptPauses++
+	srv.mu.Unlock()
+}
+
+func (l *listener) resume() {
+	l.full = false
+	l.listenFor(poller.Readable)
+}
+
+// room is called when there is room for a connection again.
+func (l *listener) room() {
+	if l.full {
+		l.resume()
+	}
+}
+
+func (l *listener) listenFor(interest poller.Interest) {
+	if !l.listening {
+		return
+	}
+	if err := l.loop.Update(l.registration, interest); err != nil {
+		l.Fail(err)
+	}
+}
+
+// close stops accepting, from any goroutine: the listener's loop releases it, if
+// it has one.
+func (l *listener) close(then ioloop.Runner) {
+	l.srv.mu.Lock()
+	loop := l.loop
+	if loop == nil {
+		l.releaseLocked()
+	}
+	l.srv.mu.Unlock()
+	if loop != nil && loop.Schedule(then) != nil {
+		l.release()
+	}
+}
+
+// releasing is a listener that its loop has to release.
+type releasing listener
+
+func (r *releasing) Run() { (*listener)(r).release() }
+
+// sweeping is a listener that its loop has to release after a last sweep: clients
+// that had connected, and may have sent something, are served. A socket that
+// another process has goes on being accepted from there.
+type sweeping listener
+
+func (s *sweeping) Run() {
+	l := (*listener)(s)
+	l.srv.mu.Lock()
+	l.sweeping = l.listening && !l.released && !l.foreignLocked()
+	l.srv.mu.Unlock()
+	if l.sweeping && l.acceptSome() && l.loop.Schedule(s) == nil {
+		return
+	}
+	l.release()
+}
+
+func (l *listener) release() {
+	l.srv.mu.Lock()
+	defer l.srv.mu.Unlock()
+	l.releaseLocked()
+}
+
+// releaseLocked closes the socket. The file goes first: after the socket it
+// could be that of a successor, which has found it stale and taken its name.
+func (l *listener) releaseLocked() {
+	if l.released {
+		return
+	}
+	l.released = true
+	if l.listening {
+		l.listening = false
+		_ = l.loop.Remove(l.registration)
+	}
+	if !l.handedOn {
+		socket.RemoveFile(l.addr, l.file)
+	}
+	_ = socket.Close(l.fd)
+	l.srv.forgetLocked(l)
+}
+
+// abandonLocked stops listening without the listener's loop, which may be using
+// the descriptor: that stays, and stands for nothing that listens any more.
+func (l *listener) abandonLocked() {
+	if !l.handedOn {
+		socket.RemoveFile(l.addr, l.file)
+		l.file = nil
+	}
+	if socket.Vacate(l.fd) == nil {
+		l.srv.forgetLocked(l)
+	}
+}
+
+// forgetLocked takes a listener off the list.
+func (srv *Server) forgetLocked(l *listener) {
+	if i := slices.Index(srv.listeners, l); i >= 0 {
+		srv.listeners = slices.Delete(srv.listeners, i, i+1)
+	}
+	srv.checkIdleLocked()
+}
