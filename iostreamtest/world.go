@@ -83,17 +83,7 @@ func (w *World) Advance(d time.Duration) error {
 func (w *World) Close() error { return w.Loop.Close() }
 
 // noPoller has no descriptors to wait for.
-type noPoller struct{}
-
-func (noPoller) Add(int, poller.Token, poller.Interest, poller.Mode) error {
-	return poller.ErrUnsupported
-}
-
-func (noPoller) Modify(int, poller.Token, poller.Interest, poller.Mode) error {
-	return poller.ErrNotExist
-}
-
-func (noPoller) Remove(int) error { return poller.ErrNotExist }
+type noPoller struct{ poller.Unimplemented }
 
 // Wait refuses to block: time passes by hand.
 func (noPoller) Wait(_ []poller.Event, timeout time.Duration) (int, error) {
@@ -102,7 +92,3 @@ func (noPoller) Wait(_ []poller.Event, timeout time.Duration) (int, error) {
 	}
 	return 0, nil
 }
-
-func (noPoller) Wake() error  { return nil }
-func (noPoller) FD() int      { return -1 }
-func (noPoller) Close() error { return nil }

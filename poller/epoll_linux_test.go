@@ -13,7 +13,7 @@ import (
 
 // newTestEpoll returns a Poller and its backend.
 func newTestEpoll(t *testing.T) (*front, *epoll) {
-	p, err := newEpoll(newEventWaker, false)
+	p, err := newEpoll(false)
 	require.NoError(t, err)
 	t.Cleanup(func() { p.Close() })
 	return p, p.backend.(*epoll)
@@ -113,10 +113,10 @@ func TestFullEventCounter(t *testing.T) {
 }
 
 func TestFullWakePipe(t *testing.T) {
-	p, err := newEpoll(newPipeWaker, false)
+	p, err := newPoll(true)
 	require.NoError(t, err)
 	defer p.Close()
-	w := p.backend.(*epoll).waker.(*pipeWaker)
+	w := p.(*front).backend.(*pollSet).waker.(*pipeWaker)
 	for err == nil {
 		_, err = unix.Write(w.w, make([]byte, 4096))
 	}

@@ -12,7 +12,9 @@ import "golang.org/x/sys/unix"
 // An event of an earlier registration is nothing strange: it may have been
 // found just before another goroutine changed the slot. Seen a second time it
 // proves such an entry, because after a change the kernel reports the new
-// number.
+// number. Repetitions are found as in R. P. Brent's cycle finding (An improved
+// Monte Carlo factorization algorithm, BIT 20, 1980): one event is compared with
+// those that follow, for twice as many each time.
 type staleWatch struct {
 	slot, gen uint32
 	seen      uint32 // stale events since the suspect was chosen
@@ -49,17 +51,21 @@ func (e *epoll) rebuild() {
 	if e.watchWaker(fresh) != nil {
 		return
 	}
-	if unix.Dup3(fresh, e.file, unix.O_CLOEXEC) != nil {
-		return
-	}
 	for i := range e.table.slots {
 		s := &e.table.slots[i]
 		if s.armed == 0 {
 			continue
 		}
-		s.armed = 0
-		// An error says that it was closed without Remove. What has been told
-		// already, and a one-shot that has fired, isn't told again.
-		e.watch(uint32(i))
+		// What has been told already, and a one-shot that has fired, isn't told
+		// again.
+		ev := e.entry(uint32(i))
+		switch epollCtl(fresh, unix.EPOLL_CTL_ADD, int(s.fd), &ev) {
+		case nil:
+		case unix.EBADF, unix.EPERM:
+			s.armed = 0 // it was closed without Remove
+		default:
+			return // no room for both sets: nobody must be left out
+		}
 	}
+	_ = unix.Dup3(fresh, e.file, unix.O_CLOEXEC)
 }

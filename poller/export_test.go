@@ -2,11 +2,8 @@
 
 package poller
 
-// NewWithPipe returns a Poller that is woken through a pipe.
-func NewWithPipe() (Poller, error) { return newEpoll(newPipeWaker, false) }
-
 // NewWithMillis returns a Poller without epoll_pwait2.
-func NewWithMillis() (Poller, error) { return newEpoll(newEventWaker, true) }
+func NewWithMillis() (Poller, error) { return newEpoll(true) }
 
 // NewEmulated returns a Poller over an emulated kqueue.
 var NewEmulated = newEmulated

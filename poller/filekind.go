@@ -11,7 +11,7 @@ const (
 	kindOther  fileKind = iota
 	kindPipe            // pipe or FIFO
 	kindWriter          // end of one that is for writing only
-	kindSocket          // socket
+	kindSocket          // socket; in a slot of poll(2) one that is a stream
 	kindAlways          // always ready, or never, whatever happens
 )
 

@@ -3,6 +3,7 @@
 package poller
 
 import (
+	"fmt"
 	"math"
 	"os"
 	"sync"
@@ -19,7 +20,8 @@ type backend interface {
 	// whether the descriptor can be watched.
 	add(i uint32) error
 
-	// set makes the kernel watch what the changed slot wants, and re-arms.
+	// set makes the kernel watch what the changed slot wants, and re-arms. If it
+	// fails half-way, the slot's armed field differs from what it was.
 	set(i uint32) error
 
 	// remove makes the kernel forget the slot's descriptor.
@@ -48,34 +50,36 @@ type backend interface {
 	close() error
 }
 
-// Values of front.pending.
+// Values of front.wakeUp.
 const (
-	wakeNone int32 = iota
-	wakePending
+	wakeNone    int32 = iota
+	wakeBegun         // somebody is telling the kernel
+	wakePending       // the kernel knows, and the waiter has not heard of it
 	wakeClosed
 )
 
 // front is the Poller over every backend.
 type front struct {
-	pending atomic.Int32 // coalesces wake-ups: only the first one reaches the kernel
+	wakeUp atomic.Int32 // coalesces wake-ups: only the first one reaches the kernel
 
-	mu      sync.Mutex
-	left    sync.Cond // the waiter has left
-	waiting bool
-	closed  bool
-	table   *table
-	backend backend
+	mu       sync.Mutex
+	left     sync.Cond // the waiter has left
+	waiting  bool
+	closed   bool
+	deserted bool // Close could not wake the waiter, who releases everything then
+	edges    bool // the kernel has them
+	table    *table
+	backend  backend
 
 	// wakeMu keeps the descriptors open under a wake-up. It is not mu: the
 	// waiter that has been woken needs that one at once.
-	wakeMu   sync.Mutex
-	released bool
+	wakeMu sync.Mutex
 }
 
 var _ Poller = (*front)(nil)
 
 func newFront(t *table, b backend) *front {
-	p := &front{table: t, backend: b}
+	p := &front{table: t, backend: b, edges: true}
 	p.left.L = &p.mu
 	return p
 }
@@ -118,14 +122,30 @@ func (p *front) Modify(fd int, token Token, interest Interest, mode Mode) error 
 	s := &p.table.slots[i]
 	old := *s
 	s.token, s.interest, s.mode = token, interest, mode
-	s.gen = p.table.next() // what was found before must not use up the new arming
+	s.gen++ // what was found before must not use up the new arming
 	s.state &= lasting
 	if err := p.backend.set(i); err != nil {
-		old.armed = s.armed
-		*s = old
-		return err
+		return p.restore(i, old, err)
 	}
 	return nil
+}
+
+// restore makes slot i again what it was before a change that has failed. If the
+// kernel has lost that, and refuses it too, the registration is gone.
+func (p *front) restore(i uint32, old slot, cause error) error {
+	s := &p.table.slots[i]
+	if s.armed == old.armed {
+		old.state |= s.state & changed
+		*s = old
+		return cause
+	}
+	s.token, s.interest, s.mode, s.state = old.token, old.interest, old.mode, old.state|s.state&changed
+	if p.backend.set(i) == nil {
+		return cause
+	}
+	_ = p.backend.remove(i)
+	p.table.release(i)
+	return fmt.Errorf("%w any more: %w", ErrNotExist, cause)
 }
 
 func (p *front) Remove(fd int) error {
@@ -151,8 +171,14 @@ func (p *front) check(interest Interest, mode Mode) error {
 	if interest&^(Readable|Writable|PeerClosed) != 0 || mode > OneShot {
 		return ErrInvalid
 	}
+	if mode == Edge && !p.edges {
+		return ErrNoEdges
+	}
 	return nil
 }
+
+func (p *front) SupportsEdge() bool { return p.edges }
+func (p *front) grows()             {}
 
 func (p *front) Wait(events []Event, timeout time.Duration) (int, error) {
 	p.mu.Lock()
@@ -169,6 +195,9 @@ func (p *front) Wait(events []Event, timeout time.Duration) (int, error) {
 	n, err := p.wait(events, clamp(timeout))
 	p.waiting = false
 	if p.closed {
+		if p.deserted {
+			_ = p.release()
+		}
 		p.left.Broadcast()
 		return 0, ErrClosed
 	}
@@ -198,7 +227,7 @@ func (p *front) wait(events []Event, timeout time.Duration) (int, error) {
 			// Cleared after the wake-up has been consumed, so that the next
 			// one reaches the kernel, and before Wait returns, so that the
 			// caller sees what was done before any call that was left out.
-			p.pending.CompareAndSwap(wakePending, wakeNone)
+			p.woken()
 		}
 		if n > 0 || woken || timeout == 0 || p.closed {
 			return n, nil
@@ -211,19 +240,39 @@ func (p *front) wait(events []Event, timeout time.Duration) (int, error) {
 	}
 }
 
-func (p *front) Wake() error {
-	if !p.pending.CompareAndSwap(wakeNone, wakePending) {
-		if p.pending.Load() == wakeClosed {
-			return ErrClosed
+// woken notes that the waiter has heard of a wake-up. Who has told the kernel may
+// still be about to say so.
+func (p *front) woken() {
+	for {
+		now := p.wakeUp.Load()
+		if now == wakeClosed || p.wakeUp.CompareAndSwap(now, wakeNone) {
+			return
 		}
+	}
+}
+
+func (p *front) Wake() error {
+	switch p.wakeUp.Load() {
+	case wakePending:
 		return nil
+	case wakeClosed:
+		return ErrClosed
 	}
 	p.wakeMu.Lock()
 	defer p.wakeMu.Unlock()
-	if p.released {
-		return ErrClosed
+	if !p.wakeUp.CompareAndSwap(wakeNone, wakeBegun) {
+		if p.wakeUp.Load() == wakeClosed {
+			return ErrClosed
+		}
+		return nil // whoever had the mutex has told the kernel
 	}
-	return p.backend.wake()
+	// Pending only when the kernel knows: who finds it pending relies on that.
+	if err := p.backend.wake(); err != nil {
+		p.wakeUp.CompareAndSwap(wakeBegun, wakeNone)
+		return err
+	}
+	p.wakeUp.CompareAndSwap(wakeBegun, wakePending)
+	return nil
 }
 
 func (p *front) FD() int {
@@ -242,16 +291,21 @@ func (p *front) Close() error {
 		return ErrClosed
 	}
 	p.closed = true
-	p.pending.Store(wakeClosed)
+	p.wakeUp.Store(wakeClosed)
 	// Closing the kernel's object would not wake the waiter.
 	for p.waiting {
 		if err := p.backend.wake(); err != nil {
+			p.deserted = true
 			return err
 		}
 		p.left.Wait()
 	}
-	p.wakeMu.Lock()
+	return p.release()
+}
+
+// release is the end. It is called with the mutex held.
+func (p *front) release() error {
+	p.wakeMu.Lock() // a wake-up may be in progress
 	defer p.wakeMu.Unlock()
-	p.released = true
 	return p.backend.close()
 }

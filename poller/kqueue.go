@@ -3,6 +3,7 @@
 package poller
 
 import (
+	"errors"
 	"os"
 	"syscall"
 	"time"
@@ -52,8 +53,13 @@ type kernelQueue interface {
 	// wait fills events. A negative timeout is without end.
 	wait(events []kevent, timeout time.Duration) (int, error)
 
-	// kind looks at an open file.
+	// kind looks at an open file. It returns an error that is ErrNotPollable for
+	// one that the kernel cannot watch, whatever the filter.
 	kind(fd int) (fileKind, error)
+
+	// blindToRoom reports whether fd, a pipe or FIFO, is one of which the kernel does
+	// not tell when it has room.
+	blindToRoom(fd int) bool
 
 	fd() int
 	close() error
@@ -70,11 +76,19 @@ type kqueue struct {
 	served  []deadWriter // scratch
 	reserve int          // alternates, see begin
 
+	asking  bool     // the kernel, without the lock
+	changed []uint32 // slots that were changed meanwhile
+
 	// For the goroutine that waits.
 	ready []kevent
 	found int
-	since uint32   // the last change before the wait
-	batch []uint32 // slots of the events handed out
+	batch []inBatch // beside the events handed out
+}
+
+// inBatch is the slot of an event that is handed out.
+type inBatch struct {
+	slot uint32
+	ends ends
 }
 
 // newKqueue takes over sys and w, also when it fails.
@@ -87,7 +101,7 @@ func newKqueue(sys kernelQueue, w waker) (*front, error) {
 		ev = kevent{ident: uint64(w.fd()), filter: filterRead, flags: evAdd | evClear}
 	}
 	if err := q.change(ev); err != nil {
-		q.close()
+		_ = q.close()
 		return nil, os.NewSyscallError("kevent", err)
 	}
 	return newFront(q.table, q), nil
@@ -109,7 +123,7 @@ var armFlags = [...]uint32{
 	armOneShot: evAdd | evOneShot,
 }
 
-// A slot's armed field has two bits for either filter.
+// A slot's armed field is two armings: two bits for either filter.
 func (s *slot) arming(f filter) arming {
 	switch f {
 	case filterRead:
@@ -130,12 +144,15 @@ func (s *slot) setArming(f filter, a arming) {
 
 // filters is what shall be armed for the slot.
 func (s *slot) filters() (read, write arming) {
+	if s.state&fired != 0 {
+		return armNot, armNot
+	}
 	how := [...]arming{Level: armLevel, Edge: armClear, OneShot: armOneShot}[s.mode]
+	pipe := s.kind() == kindPipe || s.kind() == kindWriter
 	switch {
 	case s.interest&Readable != 0:
 		read = how
-	case s.interest&PeerClosed != 0,
-		s.interest != 0 && s.state&isPipe != 0:
+	case s.interest&PeerClosed != 0, s.interest != 0 && pipe:
 		// The close watch sees every arrival and tells only of the end. In
 		// one-shot mode the first arrival must not use it up. The writing end
 		// of a pipe may learn only here that its reader is gone.
@@ -144,7 +161,7 @@ func (s *slot) filters() (read, write arming) {
 	switch {
 	case s.interest&Writable != 0:
 		write = how
-	case s.interest&PeerClosed != 0 && s.state&isWriter != 0:
+	case s.interest&PeerClosed != 0 && s.kind() == kindWriter:
 		// Or only here: on some systems the reading filter of a writing end
 		// never fires. It sees the reader make room, too.
 		write = armClear
@@ -156,15 +173,16 @@ func (q *kqueue) add(i uint32) error {
 	s := &q.table.slots[i]
 	kind, err := q.sys.kind(int(s.fd))
 	switch {
+	case errors.Is(err, ErrNotPollable):
+		return err
 	case err != nil:
 		return os.NewSyscallError("fstat", err)
 	case kind == kindAlways:
 		return ErrNotPollable
-	case kind == kindPipe:
-		s.state |= isPipe
-	case kind == kindWriter:
-		s.state |= isPipe | isWriter
+	case kind == kindWriter && q.sys.blindToRoom(int(s.fd)):
+		return errFIFORoom
 	}
+	s.setKind(kind)
 	err = q.set(i)
 	if err == nil && s.interest == 0 && kind == kindOther {
 		// Only the filter knows whether the device has it.
@@ -172,19 +190,27 @@ func (q *kqueue) add(i uint32) error {
 		_ = q.disarm(s, filterRead)
 	}
 	if err != nil {
-		q.remove(i)
+		_ = q.remove(i)
 	}
 	return err
 }
 
 func (q *kqueue) set(i uint32) error {
 	s := &q.table.slots[i]
+	if q.asking && s.state&changed == 0 {
+		s.state |= changed
+		q.changed = append(q.changed, i)
+	}
 	read, write := s.filters()
+	if write != armNot && s.kind() == kindPipe && q.sys.blindToRoom(int(s.fd)) {
+		return errFIFORoom
+	}
 	needed := Readable | PeerClosed
-	if s.state&isWriter != 0 {
+	if s.kind() == kindWriter {
 		needed = Readable
 	}
-	if err := q.arm(i, filterRead, read); err != nil && s.interest&needed != 0 {
+	err := q.arm(i, filterRead, read)
+	if err != nil && (s.interest&needed != 0 || errors.Is(err, syscall.ENOMEM)) {
 		return err
 	}
 	return q.arm(i, filterWrite, write)
@@ -235,9 +261,9 @@ func (q *kqueue) disarm(s *slot, f filter) error {
 	if s.arming(f) == armNot {
 		return nil
 	}
-	s.setArming(f, armNot)
 	err := q.change(kevent{ident: uint64(s.fd), filter: f, flags: evDelete})
-	if isGone(err) {
+	if err == nil || isGone(err) {
+		s.setArming(f, armNot)
 		return nil
 	}
 	return os.NewSyscallError("kevent", err)
@@ -254,15 +280,10 @@ func isGone(err error) bool {
 	return false
 }
 
-// change makes a change as often as signals want it. A repeated one does no
-// harm.
+// change makes a change. When a signal has interrupted it, it is made already, and
+// once more does no harm.
 func (q *kqueue) change(ev kevent) error {
-	for {
-		err := q.sys.change(ev)
-		if err != syscall.EINTR {
-			return err
-		}
-	}
+	return again(func() error { return q.sys.change(ev) })
 }
 
 func (q *kqueue) wake() error      { return q.waker.wake() }

@@ -48,7 +48,7 @@ func (q *kqueue) reportDead(out []Event, n int) int {
 			waiting = append(waiting, d)
 			continue
 		}
-		n = q.join(out, n, d.slot, Writable|PeerClosed, Failed)
+		n = q.join(out, n, d.slot, Writable|PeerClosed, Failed, 0)
 		if s.mode == Level && s.interest&Writable != 0 {
 			served = append(served, d)
 		}

@@ -14,6 +14,7 @@ import (
 type emulatedQueue struct {
 	*kqueuesim.Queue
 	look   func(fd int) (fileKind, error)
+	blind  func(fd int) bool
 	events []kqueuesim.Kevent
 }
 
@@ -25,7 +26,7 @@ func newEmulated(p *kqueuesim.Profile, pipe bool) (Poller, error) {
 		return nil, err
 	}
 	k := &emulatedQueue{Queue: queue}
-	k.look = k.hostKind
+	k.look, k.blind = k.hostKind, k.hostBlind
 	var w waker = &userWaker{k}
 	if pipe {
 		if w, err = newPipeWaker(); err != nil {
@@ -48,9 +49,25 @@ func (k *emulatedQueue) kind(fd int) (fileKind, error) { return k.look(fd) }
 func (k *emulatedQueue) hostKind(fd int) (fileKind, error) {
 	kind, _, err := kindOf(fd)
 	if (kind == kindPipe || kind == kindWriter) && k.Profile().DeafFIFO && kqueuesim.IsFIFO(fd) {
-		kind = kindAlways
+		return kind, errFIFOEnd
 	}
 	return kind, err
+}
+
+func (k *emulatedQueue) blindToRoom(fd int) bool { return k.blind(fd) }
+
+func (k *emulatedQueue) hostBlind(fd int) bool {
+	if !kqueuesim.IsFIFO(fd) {
+		return false
+	}
+	queue, err := kqueuesim.New(k.Profile())
+	if err != nil {
+		return false
+	}
+	trial := &emulatedQueue{Queue: queue}
+	defer trial.close()
+	tells, known := tellsFIFORoom(trial)
+	return known && !tells
 }
 
 func (k *emulatedQueue) change(ev kevent) error {

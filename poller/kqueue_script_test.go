@@ -23,6 +23,7 @@ type scriptedQueue struct {
 	waitErr error
 	kinds   map[int]fileKind
 	during  func() // called while a wait is in progress
+	blind   map[int]bool
 	changes []string
 }
 
@@ -33,6 +34,8 @@ type knote struct {
 
 func (k *scriptedQueue) fd() int      { return 1000 }
 func (k *scriptedQueue) close() error { return nil }
+
+func (k *scriptedQueue) blindToRoom(fd int) bool { return k.blind[fd] }
 
 func (k *scriptedQueue) change(ev kevent) error {
 	name := map[filter]string{filterRead: "read", filterWrite: "write", filterUser: "user"}[ev.filter]

@@ -16,6 +16,7 @@ func eachSystem(t *testing.T, test func(t *testing.T, s *kqueuesim.Script, k *em
 		t.Run(profile.Name, func(t *testing.T) {
 			s := kqueuesim.NewScript()
 			k := &emulatedQueue{Queue: s.NewQueue(profile)}
+			k.blind = func(int) bool { return false }
 			k.look = func(fd int) (fileKind, error) {
 				kind, err := s.Kind(fd)
 				switch kind {

@@ -8,24 +8,31 @@ import (
 	"time"
 )
 
-// For the time of a batch: which filters have seen the end of the stream.
+// ends is which filters have seen the end of the stream.
+type ends uint8
+
 const (
-	readEnd  Hint = 1 << 6
-	writeEnd Hint = 1 << 7
-	bothEnds      = readEnd | writeEnd
+	readEnd ends = 1 << iota
+	writeEnd
+
+	bothEnds = readEnd | writeEnd
 )
 
 func (q *kqueue) begin(n int) bool {
 	if n > cap(q.ready) {
 		q.ready = make([]kevent, n)
-		q.batch = make([]uint32, n)
+		q.batch = make([]inBatch, n)
 	}
+	for _, i := range q.changed {
+		q.table.slots[i].state &^= changed
+	}
+	q.changed = q.changed[:0]
+	q.asking = true
 	// Dead writers get half of the room at most, and a room of one in turns,
 	// so that they and the kernel's events can't starve one another.
 	q.reserve ^= 1
 	q.batch = q.batch[:n]
 	q.ready = q.ready[:n-min(len(q.dead), (n+q.reserve)/2)]
-	q.since = q.table.change
 	return len(q.dead) > 0
 }
 
@@ -48,6 +55,7 @@ func (q *kqueue) wait(timeout time.Duration) (interrupted bool, err error) {
 }
 
 func (q *kqueue) harvest(out []Event) (n int, woken bool) {
+	q.asking = false
 	for k := range q.ready[:q.found] {
 		ev := &q.ready[k]
 		// The filter comes first: the number of a user event may be a
@@ -73,75 +81,85 @@ func (q *kqueue) harvest(out []Event) (n int, woken bool) {
 // report adds a kernel event to the batch.
 func (q *kqueue) report(out []Event, n int, ev *kevent) int {
 	i, ok := q.table.lookup(int(ev.ident))
-	if !ok {
+	if !ok || q.table.slots[i].arming(ev.filter) == armNot {
+		// Found before the filter was deleted. Or that has failed: the event would
+		// come in every wait.
+		_ = q.change(kevent{ident: ev.ident, filter: ev.filter, flags: evDelete})
 		return n
 	}
 	s := &q.table.slots[i]
 	how := s.arming(ev.filter)
-	if how == armNot {
-		return n // found before the filter was deleted
-	}
-	if int32(s.gen-q.since) > 0 {
+	if s.state&changed != 0 {
 		// The slot was changed while the kernel was asked, and the event may
 		// belong to what it was before. If it doesn't, it comes again.
-		if how != armLevel {
-			s.setArming(ev.filter, armNot)
-			q.arm(i, ev.filter, how)
+		if how == armLevel || q.arm(i, ev.filter, how) == nil {
+			return n
 		}
-		return n
+		// Or it does not, and must be told, rightly or not.
+		s.setArming(ev.filter, how)
 	}
 	if how == armOneShot {
 		s.setArming(ev.filter, armNot)
 	}
-	found, hints := translate(ev)
-	if hints&bothEnds != 0 && s.state&isPipe != 0 {
+	found, hints, end := translate(ev)
+	if end != 0 && (s.kind() == kindPipe || s.kind() == kindWriter) {
 		// There's no other direction, and no end that would be our own doing.
 		hints |= Hangup
 		found |= PeerClosed
-		if hints&readEnd != 0 && s.interest&Writable != 0 {
+		if end == readEnd && s.interest&Writable != 0 {
 			// For a writer it may be the only sign that there's no reader.
 			q.bury(i)
 		}
 	}
-	return q.join(out, n, i, found, hints)
+	told := q.join(out, n, i, found, hints, end)
+	if told == n {
+		q.disarmUnwanted(s, ev.filter)
+	}
+	return told
+}
+
+// disarmUnwanted deletes a filter that nobody wants, which has failed before.
+func (q *kqueue) disarmUnwanted(s *slot, f filter) {
+	read, write := s.filters()
+	if f == filterRead && read == armNot || f == filterWrite && write == armNot {
+		_ = q.disarm(s, f)
+	}
 }
 
 // translate gives a kernel event a meaning.
-func translate(ev *kevent) (found Interest, hints Hint) {
-	end := readEnd
-	found = Readable
+func translate(ev *kevent) (found Interest, hints Hint, end ends) {
+	found, end = Readable, readEnd
 	if ev.filter == filterWrite {
-		end = writeEnd
-		found = Writable
+		found, end = Writable, writeEnd
 	}
 	if ev.flags&evEOF == 0 {
-		return found, 0
+		return found, 0, 0
 	}
-	hints = end
 	if end == readEnd {
 		// The writer's end of stream may be our own doing, the reader's isn't.
 		found |= PeerClosed
 	}
 	if ev.fflags != 0 { // the socket's error
-		hints |= Failed | Hangup
+		hints = Failed | Hangup
 		found |= Readable | Writable | PeerClosed
 	}
-	return found, hints
+	return found, hints, end
 }
 
 // join puts what was found on slot i into the batch, together with what is
 // there from the other filter.
-func (q *kqueue) join(out []Event, n int, i uint32, found Interest, hints Hint) int {
+func (q *kqueue) join(out []Event, n int, i uint32, found Interest, hints Hint, end ends) int {
 	s := &q.table.slots[i]
 	if found = s.admit(found, hints); found == 0 {
 		return n
 	}
-	if k := int(s.pos); k < n && q.batch[k] == i {
+	if k := int(s.pos); k < n && q.batch[k].slot == i {
 		out[k].Ready |= found
 		out[k].Hints |= hints
+		q.batch[k].ends |= end
 		return n
 	}
-	s.pos, q.batch[n] = uint32(n), i
+	s.pos, q.batch[n] = uint32(n), inBatch{i, end}
 	out[n] = Event{Token: s.token, Ready: found, Hints: hints}
 	return n + 1
 }
@@ -150,16 +168,13 @@ func (q *kqueue) join(out []Event, n int, i uint32, found Interest, hints Hint) 
 // has disarmed the filter that fired, but not the other.
 func (q *kqueue) finish(batch []Event) {
 	for k := range batch {
-		if h := &batch[k].Hints; *h&bothEnds != 0 {
-			if *h&bothEnds == bothEnds {
-				*h |= Hangup
-			}
-			*h &^= bothEnds
+		if q.batch[k].ends == bothEnds {
+			batch[k].Hints |= Hangup
 		}
-		if s := &q.table.slots[q.batch[k]]; s.mode == OneShot {
+		if s := &q.table.slots[q.batch[k].slot]; s.mode == OneShot {
 			s.state |= fired
-			q.disarm(s, filterRead)
-			q.disarm(s, filterWrite)
+			_ = q.disarm(s, filterRead) // if not now, when it reports: see disarmUnwanted
+			_ = q.disarm(s, filterWrite)
 		}
 	}
 }

@@ -4,5 +4,9 @@ package poller
 
 // New returns a Poller.
 func New() (Poller, error) {
-	return newEpoll(newEventWaker, pwait2Missing.Load())
+	p, err := newEpoll(pwait2Missing.Load())
+	if err != nil {
+		return nil, err // and not a Poller that holds a nil
+	}
+	return p, nil
 }

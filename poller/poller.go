@@ -54,7 +54,8 @@ const (
 	Edge
 
 	// OneShot reports one event and is then silent in both directions until the
-	// next Modify.
+	// next Modify. On FreeBSD, NetBSD and DragonFly the event may tell of what has
+	// been taken since it arose: the kernels do not look again.
 	OneShot
 )
 
@@ -88,7 +89,7 @@ var (
 	ErrExists      = fmt.Errorf("poller: descriptor is registered: %w", fs.ErrExist)
 	ErrNotExist    = fmt.Errorf("poller: descriptor is not registered: %w", fs.ErrNotExist)
 	ErrInvalid     = fmt.Errorf("poller: %w", fs.ErrInvalid)
-	ErrNotPollable = errors.New("poller: file is always ready (regular file, directory or the like) and cannot be polled")
+	ErrNotPollable = errors.New("poller: this kind of file cannot be watched")
 	ErrBusy        = errors.New("poller: another goroutine is waiting")
 	ErrNoEdges     = fmt.Errorf("poller: poll(2) has no edges: %w", errors.ErrUnsupported)
 	ErrUnsupported = fmt.Errorf("poller: no backend for this system: %w", errors.ErrUnsupported)
@@ -100,22 +101,29 @@ var (
 // A descriptor must be removed before it is closed. On Linux the kernel keeps
 // reporting a closed descriptor as long as a duplicate of it is open (in a
 // child process, for example).
+//
+// Whoever writes a Poller of his own embeds another one, or [Unimplemented], and
+// has what is added to this interface later.
 type Poller interface {
 	// Add starts watching fd. With interest 0 the descriptor is known but
 	// nothing at all is reported, not even errors. It returns ErrExists if fd
-	// is registered, ErrNotPollable for files without readiness, ErrInvalid for
-	// an unknown interest or mode, ErrNoEdges, ErrClosed, or the kernel's error.
+	// is registered, ErrNotPollable for files without readiness (regular files,
+	// directories) and those that the system cannot watch, ErrInvalid for an
+	// unknown interest or mode, ErrNoEdges, ErrClosed, or the kernel's error.
 	Add(fd int, token Token, interest Interest, mode Mode) error
 
 	// Modify replaces token, interest and mode, and re-arms: a condition that
 	// holds is reported again in every mode. It returns ErrNotExist if fd is
-	// not registered.
+	// not registered. After any other error the registration is as it was, and
+	// may report once more. If the kernel has lost it, the error is ErrNotExist
+	// as well as the kernel's, and fd is registered no more.
 	Modify(fd int, token Token, interest Interest, mode Mode) error
 
 	// Remove stops watching fd. A Wait that returns after Remove has returned
-	// has no event for this registration, whatever was pending and whoever uses
-	// the number next. It returns ErrNotExist if fd is not registered; a
-	// descriptor that has been closed already is removed without an error.
+	// has no event for this registration, whoever uses the number next; a batch
+	// that Wait has returned before may. It returns ErrNotExist if fd is not
+	// registered; a descriptor that has been closed already is removed without
+	// an error. After a kernel's error fd is registered no more either.
 	Remove(fd int) error
 
 	// Wait fills events from the front and returns how many it found: 0 when
@@ -126,8 +134,12 @@ type Poller interface {
 	Wait(events []Event, timeout time.Duration) (int, error)
 
 	// Wake makes the Wait in progress, or else the next one, return. Any number
-	// of calls before that Wait returns are one wake-up.
+	// of calls before that Wait returns are one wake-up. After an error nobody
+	// has been woken, and the next call tries again.
 	Wake() error
+
+	// SupportsEdge reports whether there is mode Edge.
+	SupportsEdge() bool
 
 	// FD returns the descriptor of the Poller itself, which is readable when
 	// events are pending, so that one Poller can be watched by another. It is
@@ -135,6 +147,35 @@ type Poller interface {
 	FD() int
 
 	// Close wakes the Wait in progress, waits until it has left, and releases
-	// the Poller's own descriptors. A second Close returns ErrClosed.
+	// the Poller's own descriptors. A second Close returns ErrClosed. If the
+	// Wait cannot be woken, Close returns why at once, and the descriptors are
+	// released when that Wait ends.
 	Close() error
+
+	grows()
 }
+
+// Unimplemented is a Poller that watches nothing, to be embedded in one that is
+// written for a simulation, say. Wake and Close do nothing.
+type Unimplemented struct{}
+
+// Add returns ErrUnsupported.
+func (Unimplemented) Add(int, Token, Interest, Mode) error { return ErrUnsupported }
+
+// Modify returns ErrNotExist.
+func (Unimplemented) Modify(int, Token, Interest, Mode) error { return ErrNotExist }
+
+// Remove returns ErrNotExist.
+func (Unimplemented) Remove(int) error { return ErrNotExist }
+
+// Wait returns ErrUnsupported.
+func (Unimplemented) Wait([]Event, time.Duration) (int, error) { return 0, ErrUnsupported }
+
+func (Unimplemented) Wake() error        { return nil }
+func (Unimplemented) SupportsEdge() bool { return false }
+
+// FD returns -1.
+func (Unimplemented) FD() int { return -1 }
+
+func (Unimplemented) Close() error { return nil }
+func (Unimplemented) grows()       {}

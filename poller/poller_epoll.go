@@ -4,6 +4,7 @@ package poller
 
 import (
 	"os"
+	"runtime"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -19,7 +20,7 @@ import (
 type epoll struct {
 	file  int
 	table *table
-	waker waker
+	waker *eventWaker
 
 	// For the goroutine that waits.
 	ready  []unix.EpollEvent
@@ -30,6 +31,18 @@ type epoll struct {
 	stale staleWatch
 }
 
+// The flags must be those of poll(2), for decode.
+var _ = [...]struct{}{
+	[1]struct{}{}[unix.EPOLLIN-unix.POLLIN],
+	[1]struct{}{}[unix.EPOLLOUT-unix.POLLOUT],
+	[1]struct{}{}[unix.EPOLLRDHUP-unix.POLLRDHUP],
+	[1]struct{}{}[unix.EPOLLHUP-unix.POLLHUP],
+	[1]struct{}{}[unix.EPOLLERR-unix.POLLERR],
+}
+
+// entered is a slot's armed field if the kernel has an entry for it.
+const entered = 1
+
 // wakeSlot is the slot index in events of the waker.
 const wakeSlot = -1
 
@@ -37,21 +50,25 @@ const wakeSlot = -1
 type timespec64 struct{ sec, nsec int64 }
 
 // pwait2Missing remembers for the whole process what the kernel has answered.
+// Android kills a process for a call that it does not expect, up to release 11; so
+// package os asks for the system's name, too, before it uses recent calls.
 var pwait2Missing atomic.Bool
 
-func newEpoll(newWaker func() (waker, error), millis bool) (*front, error) {
+func init() { pwait2Missing.Store(runtime.GOOS == "android") }
+
+func newEpoll(millis bool) (*front, error) {
 	file, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, os.NewSyscallError("epoll_create1", err)
 	}
-	w, err := newWaker()
+	w, err := newEventWaker()
 	if err != nil {
 		unix.Close(file)
 		return nil, err
 	}
 	e := &epoll{file: file, table: newTable(), waker: w, millis: millis}
 	if err := e.watchWaker(file); err != nil {
-		e.close()
+		_ = e.close()
 		return nil, err
 	}
 	return newFront(e.table, e), nil
@@ -89,17 +106,22 @@ func (s *slot) mask() uint32 {
 	return m
 }
 
-func (e *epoll) ctl(op int, i uint32) error {
+// entry is the kernel's entry for a slot.
+func (e *epoll) entry(i uint32) unix.EpollEvent {
 	s := &e.table.slots[i]
-	ev := unix.EpollEvent{Events: s.mask(), Fd: int32(i), Pad: int32(s.gen)}
-	return epollCtl(e.file, op, int(s.fd), &ev)
+	return unix.EpollEvent{Events: s.mask(), Fd: int32(i), Pad: int32(s.gen)}
+}
+
+func (e *epoll) ctl(op int, i uint32) error {
+	ev := e.entry(i)
+	return epollCtl(e.file, op, int(e.table.slots[i].fd), &ev)
 }
 
 func (e *epoll) add(i uint32) error {
 	err := e.watch(i)
 	if err == nil && e.table.slots[i].interest == 0 {
 		// It was added only to learn whether it can be.
-		e.unwatch(i)
+		_ = e.unwatch(i)
 	}
 	return err
 }
@@ -136,7 +158,7 @@ func (e *epoll) watch(i uint32) error {
 	}
 	switch err {
 	case nil:
-		s.armed = 1
+		s.armed = entered
 		return nil
 	case unix.EPERM:
 		return ErrNotPollable
@@ -227,40 +249,13 @@ func (e *epoll) harvest(out []Event) (n int, woken bool) {
 		if s.mode == OneShot {
 			s.state |= fired
 		} else if found&PeerClosed != 0 && s.mode == Level && s.interest == Writable|PeerClosed {
-			e.ctl(unix.EPOLL_CTL_MOD, i) // drops the part that has been told
+			_ = e.ctl(unix.EPOLL_CTL_MOD, i) // drops the part that has been told
 		}
 	}
 	if e.stale.proven {
 		e.rebuild()
 	}
 	return n, woken
-}
-
-// decode gives the kernel's flags a meaning. Hang-up and error come unasked:
-// they make ready what is wanted, so that nothing is reported in every wait
-// without anyone acting on it.
-func decode(flags uint32, wanted Interest) (found Interest, hints Hint) {
-	if flags&unix.EPOLLIN != 0 {
-		found |= Readable
-	}
-	if flags&unix.EPOLLOUT != 0 {
-		found |= Writable
-	}
-	if flags&unix.EPOLLRDHUP != 0 {
-		found |= PeerClosed
-	}
-	if flags&unix.EPOLLHUP != 0 {
-		hints |= Hangup
-		found |= Readable | PeerClosed
-		if wanted&Readable == 0 {
-			found |= Writable
-		}
-	}
-	if flags&unix.EPOLLERR != 0 {
-		hints |= Failed
-		found |= Readable | Writable | PeerClosed
-	}
-	return found, hints
 }
 
 func (e *epoll) wake() error      { return e.waker.wake() }

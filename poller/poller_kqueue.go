@@ -5,6 +5,7 @@ package poller
 import (
 	"os"
 	"runtime"
+	"sync"
 	"syscall"
 	"time"
 
@@ -13,20 +14,13 @@ import (
 
 // New returns a Poller.
 func New() (Poller, error) {
-	// No system has a way to create a kqueue with close-on-exec set.
-	syscall.ForkLock.RLock()
-	file, err := unix.Kqueue()
-	if err == nil {
-		unix.CloseOnExec(file)
-	}
-	syscall.ForkLock.RUnlock()
+	k, err := newNativeQueue()
 	if err != nil {
 		return nil, os.NewSyscallError("kqueue", err)
 	}
-	k := &nativeQueue{file: file}
 	w, err := newWaker(k)
 	if err != nil {
-		k.close()
+		_ = k.close()
 		return nil, err
 	}
 	p, err := newKqueue(k, w)
@@ -41,6 +35,18 @@ func New() (Poller, error) {
 type nativeQueue struct {
 	file   int
 	events []unix.Kevent_t
+}
+
+func newNativeQueue() (*nativeQueue, error) {
+	// No system has a way to create a kqueue with close-on-exec set.
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	file, err := unix.Kqueue()
+	if err != nil {
+		return nil, err
+	}
+	unix.CloseOnExec(file)
+	return &nativeQueue{file: file}, nil
 }
 
 func (k *nativeQueue) fd() int      { return k.file }
@@ -105,11 +111,34 @@ func ownFilter(ev *unix.Kevent_t) filter {
 func (k *nativeQueue) kind(fd int) (fileKind, error) {
 	kind, st, err := kindOf(fd)
 	// On macOS the reader of a FIFO never hears that the writer is gone.
-	// A pipe, unlike a FIFO, is on no device.
-	if st.Mode&unix.S_IFMT == unix.S_IFIFO && runtime.GOOS == "darwin" && st.Dev != 0 {
-		kind = kindAlways
+	if err == nil && runtime.GOOS == "darwin" && mayBeFIFO(&st) {
+		return kind, errFIFOEnd
 	}
 	return kind, err
+}
+
+// mayBeFIFO tells a pipe from a FIFO, which is on a device. Pipes are on none on
+// macOS and NetBSD; on other systems they may be taken for a FIFO.
+func mayBeFIFO(st *unix.Stat_t) bool {
+	return uint32(st.Mode)&unix.S_IFMT == unix.S_IFIFO && st.Dev != 0
+}
+
+// fifosTellRoom is found out once, when there is a FIFO to write to. Where it can't
+// be, NetBSD is taken for what it is known for.
+var fifosTellRoom = sync.OnceValue(func() bool {
+	trial, err := newNativeQueue()
+	if err == nil {
+		defer trial.close()
+		if tells, known := tellsFIFORoom(trial); known {
+			return tells
+		}
+	}
+	return runtime.GOOS != "netbsd"
+})
+
+func (k *nativeQueue) blindToRoom(fd int) bool {
+	var st unix.Stat_t
+	return unix.Fstat(fd, &st) == nil && mayBeFIFO(&st) && !fifosTellRoom()
 }
 
 // The numbers must be those of the system.

@@ -18,8 +18,6 @@ func TestVariants(t *testing.T) {
 			pollertest.Apart(t, func(t *testing.T) { pollertest.Run(t, newPoller, limits) }, "-test.short")
 		})
 	}
-	// Some sandboxes have no eventfd.
-	run("epoll-pipe", 0, poller.NewWithPipe)
 	// Kernels before 5.11 and some sandboxes have no epoll_pwait2.
 	run("epoll-milliseconds", 0, poller.NewWithMillis)
 	const poll2 = pollertest.NoEdges | pollertest.NoFD | pollertest.NullPolls

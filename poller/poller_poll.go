@@ -32,17 +32,6 @@ type pollSet struct {
 // pollReg is the registration that an entry was made of.
 type pollReg struct{ slot, gen uint32 }
 
-// Values of a slot's armed field.
-const (
-	// pollMute: what comes has been told, and would come in every wait.
-	pollMute uint8 = 1 << iota
-
-	// pollBlind: there's unread data that the owner doesn't want to be told
-	// of, and without POLLRDHUP the end behind it can't be seen. To watch
-	// for it would be to look at the data all the time.
-	pollBlind
-)
-
 // blindFor is how long such data is not looked at.
 const blindFor = 10 * time.Millisecond
 
@@ -52,7 +41,11 @@ func newPoll(rdhup bool) (Poller, error) {
 		return nil, err
 	}
 	p := &pollSet{table: newTable(), waker: w, rdhup: rdhup, changed: true}
-	return newFront(p.table, p), nil
+	f := newFront(p.table, p)
+	// What has been told and is still so can't be waited for: poll(2) returns at
+	// once. Left out, what is new could be missed.
+	f.edges = false
+	return f, nil
 }
 
 func (p *pollSet) add(i uint32) error {
@@ -64,24 +57,15 @@ func (p *pollSet) add(i uint32) error {
 	case kind == kindAlways:
 		return ErrNotPollable
 	case kind == kindSocket:
-		if t, _ := unix.GetsockoptInt(int(s.fd), unix.SOL_SOCKET, unix.SO_TYPE); t == unix.SOCK_STREAM {
-			s.state |= isStream
+		if t, _ := unix.GetsockoptInt(int(s.fd), unix.SOL_SOCKET, unix.SO_TYPE); t != unix.SOCK_STREAM {
+			kind = kindOther
 		}
 	}
-	return p.set(i)
-}
-
-func (p *pollSet) set(i uint32) error {
-	s := &p.table.slots[i]
-	if s.mode == Edge {
-		// What has been told and is still so can't be waited for: poll(2)
-		// returns at once. Left out, what is new could be missed.
-		return ErrNoEdges
-	}
-	s.armed = 0
+	s.setKind(kind)
 	return p.change()
 }
 
+func (p *pollSet) set(uint32) error    { return p.change() }
 func (p *pollSet) remove(uint32) error { return p.change() }
 
 // change has the next wait, or the one in progress, see the table as it is.
@@ -96,7 +80,7 @@ func (p *pollSet) change() error {
 // bits is what to ask for a slot. It returns false if nothing at all is to be
 // heard, since errors and hang-ups come unasked.
 func (p *pollSet) bits(s *slot) (bits pollBits, ok bool) {
-	if s.interest == 0 || s.state&fired != 0 || s.armed&pollMute != 0 {
+	if s.interest == 0 || s.state&fired != 0 || s.state&muted != 0 {
 		return 0, false
 	}
 	if s.interest&Readable != 0 {
@@ -108,7 +92,7 @@ func (p *pollSet) bits(s *slot) (bits pollBits, ok bool) {
 	if s.interest&PeerClosed != 0 && s.state&toldClosed == 0 {
 		if p.rdhup {
 			bits |= pollRDHup
-		} else if s.state&isStream != 0 && s.armed&pollBlind == 0 {
+		} else if s.kind() == kindSocket && s.state&blind == 0 {
 			bits |= unix.POLLIN
 		}
 	}
@@ -121,7 +105,7 @@ func (p *pollSet) begin(int) bool {
 		p.blind = time.Time{}
 		p.changed = true
 		for i := range p.table.slots {
-			p.table.slots[i].armed &^= pollBlind
+			p.table.slots[i].state &^= blind
 		}
 	}
 	if p.changed {
@@ -200,7 +184,7 @@ func (p *pollSet) report(k int) (ev Event) {
 		p.mute(s) // closed without Remove
 		return ev
 	}
-	found, hints := decodePoll(got, s.interest)
+	found, hints := decode(uint32(got), s.interest)
 	const broken = unix.POLLHUP | unix.POLLERR
 	if !p.rdhup && got&unix.POLLIN != 0 && got&broken == 0 && s.interest&PeerClosed != 0 {
 		found |= p.watchEnd(s)
@@ -220,16 +204,19 @@ func (p *pollSet) report(k int) (ev Event) {
 	return Event{Token: s.token, Ready: found, Hints: hints}
 }
 
-// watchEnd is the close watch of what is readable, without POLLRDHUP.
+// watchEnd is the close watch of what is readable, without POLLRDHUP. There may be
+// unread data that the owner doesn't want to be told of, behind which the end can't
+// be seen. To watch for it would be to look at the data all the time: the slot is
+// blind for a while.
 func (p *pollSet) watchEnd(s *slot) Interest {
-	if s.state&isStream == 0 {
+	if s.kind() != kindSocket {
 		return 0
 	}
 	if atEnd(int(s.fd)) {
 		return PeerClosed
 	}
 	if s.interest&Readable == 0 {
-		s.armed |= pollBlind
+		s.state |= blind
 		p.changed = true
 		if p.blind.IsZero() {
 			p.blind = time.Now().Add(blindFor)
@@ -239,33 +226,8 @@ func (p *pollSet) watchEnd(s *slot) Interest {
 }
 
 func (p *pollSet) mute(s *slot) {
-	s.armed |= pollMute
+	s.state |= muted
 	p.changed = true
-}
-
-// decodePoll gives the kernel's flags a meaning, as decode does for epoll.
-func decodePoll(got pollBits, wanted Interest) (found Interest, hints Hint) {
-	if got&unix.POLLIN != 0 {
-		found |= Readable
-	}
-	if got&unix.POLLOUT != 0 {
-		found |= Writable
-	}
-	if got&pollRDHup != 0 {
-		found |= PeerClosed
-	}
-	if got&unix.POLLHUP != 0 {
-		hints |= Hangup
-		found |= Readable | PeerClosed
-		if wanted&Readable == 0 {
-			found |= Writable
-		}
-	}
-	if got&unix.POLLERR != 0 {
-		hints |= Failed
-		found |= Readable | Writable | PeerClosed
-	}
-	return found, hints
 }
 
 // atEnd tells whether a stream socket that is readable has come to its end.

@@ -9,27 +9,33 @@ import "math"
 type slot struct {
 	token    Token
 	fd       int32  // of a free slot: the next free one, or noSlot
-	gen      uint32 // number of the change that made the slot what it is
-	pos      uint32 // for the backend: where in the batch its event is
+	gen      uint32 // counts the changes of the slot, whoever had it
+	pos      uint32 // for kqueue: where in the batch its event is
 	interest Interest
 	mode     Mode
 	state    state
-	armed    uint8 // for the backend: what the kernel watches; 0 is nothing
+	armed    uint8 // what the kernel watches, 0 for nothing: see kqueue.go, and for epoll entered
 }
 
-// state is what has been told of a registration since it was last armed.
+// state is what is known of a registration besides what its owner wants.
 type state uint8
 
 const (
 	toldClosed state = 1 << iota // PeerClosed has been told
 	toldFailed                   // PeerClosed has been told with an error
 	fired                        // one-shot: has had its event
-	isPipe                       // for the backend: survives Modify
-	isWriter                     // a pipe for writing only, likewise
-	isStream                     // a stream socket, likewise
+	changed                      // for kqueue: was changed while the kernel was asked
+	muted                        // for poll(2): what comes has been told, and would come in every wait
+	blind                        // for poll(2): see watchEnd
 
-	lasting = isPipe | isWriter | isStream
+	kindShift = 6 // a fileKind, but for those that are refused
+
+	lasting = changed | 3<<kindShift // survives Modify
 )
+
+func (s *slot) kind() fileKind { return fileKind(s.state >> kindShift) }
+
+func (s *slot) setKind(k fileKind) { s.state = s.state&^(3<<kindShift) | state(k)<<kindShift }
 
 const noSlot = -1
 
@@ -37,21 +43,13 @@ const noSlot = -1
 // by descriptor: many Pollers in one process would each pay for all the
 // process's descriptors. The map serves registration only.
 type table struct {
-	slots  []slot
-	byFD   map[int32]uint32
-	free   int32 // head of the list of free slots, or noSlot
-	change uint32
+	slots []slot
+	byFD  map[int32]uint32
+	free  int32 // head of the list of free slots, or noSlot
 }
 
 func newTable() *table {
 	return &table{byFD: make(map[int32]uint32), free: noSlot}
-}
-
-// next numbers a change. An event that the kernel found before the change of
-// its slot is recognised by the number.
-func (t *table) next() uint32 {
-	t.change++
-	return t.change
 }
 
 // lookup returns the slot of fd.
@@ -73,7 +71,7 @@ func (t *table) take(fd int) uint32 {
 		i = uint32(len(t.slots))
 		t.slots = append(t.slots, slot{})
 	}
-	t.slots[i] = slot{fd: int32(fd), gen: t.next()}
+	t.slots[i] = slot{fd: int32(fd), gen: t.slots[i].gen + 1}
 	t.byFD[int32(fd)] = i
 	return i
 }
@@ -81,11 +79,13 @@ func (t *table) take(fd int) uint32 {
 // release frees slot i. Its new number is never given to the kernel.
 func (t *table) release(i uint32) {
 	delete(t.byFD, t.slots[i].fd)
-	t.slots[i] = slot{fd: t.free, gen: t.next()}
+	t.slots[i] = slot{fd: t.free, gen: t.slots[i].gen + 1}
 	t.free = int32(i)
 }
 
-// at returns slot i if it is still what it was at change gen, otherwise nil.
+// at returns slot i if it is still what it was at change gen, otherwise nil. Gen
+// wraps, and what was found before exactly 2^32 changes of this one slot would be
+// taken for its own; nothing stays for so long.
 func (t *table) at(i, gen uint32) *slot {
 	if i < uint32(len(t.slots)) && t.slots[i].gen == gen {
 		return &t.slots[i]

@@ -10,14 +10,14 @@ import (
 )
 
 // eventWaker is an eventfd. It is watched edge-triggered, where every write is
-// an event, so that nobody has to read it.
+// an event, so that nobody has to read it. The Go runtime needs one too: where there is none,
+// there are no Go programs.
 type eventWaker struct{ file int }
 
-// newEventWaker falls back to a pipe, since some sandboxes have no eventfd.
-func newEventWaker() (waker, error) {
+func newEventWaker() (*eventWaker, error) {
 	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	if err != nil {
-		return newPipeWaker()
+		return nil, os.NewSyscallError("eventfd", err)
 	}
 	return &eventWaker{fd}, nil
 }
@@ -31,19 +31,13 @@ func (w *eventWaker) close()           { unix.Close(w.file) }
 var eventOne = binary.NativeEndian.AppendUint64(nil, 1)
 
 func (w *eventWaker) wake() error {
-	for {
-		_, err := unix.Write(w.file, eventOne)
-		switch err {
-		case nil:
-			return nil
-		case unix.EINTR:
-		case unix.EAGAIN:
-			// The counter is full, and reading sets it to 0. That it is
-			// readable now would not do: only a write is an edge.
-			var count [8]byte
-			unix.Read(w.file, count[:])
-		default:
-			return os.NewSyscallError("write", err)
-		}
+	err := writeAgain(w.file, eventOne)
+	for err == unix.EAGAIN {
+		// The counter is full, and reading sets it to 0. That it is readable now
+		// would not do: only a write is an edge.
+		var count [8]byte
+		_, _ = unix.Read(w.file, count[:])
+		err = writeAgain(w.file, eventOne)
 	}
+	return os.NewSyscallError("write", err)
 }

@@ -8,7 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pipeWaker is a pipe. Both ends are non-blocking: a full pipe must not block
+// pipeWaker is a pipe, for systems with nothing lighter; on Linux for the tests of
+// their backends. Both ends are non-blocking: a full pipe must not block
 // whoever wakes, and is readable anyway.
 type pipeWaker struct{ r, w int }
 
@@ -26,16 +27,11 @@ func (p *pipeWaker) owns(fd int) bool { return fd == p.r || fd == p.w }
 var pipeByte = []byte{0}
 
 func (p *pipeWaker) wake() error {
-	for {
-		_, err := unix.Write(p.w, pipeByte)
-		switch err {
-		case nil, unix.EAGAIN:
-			return nil
-		case unix.EINTR:
-		default:
-			return os.NewSyscallError("write", err)
-		}
+	err := writeAgain(p.w, pipeByte)
+	if err == unix.EAGAIN {
+		return nil
 	}
+	return os.NewSyscallError("write", err)
 }
 
 func (p *pipeWaker) drain() {

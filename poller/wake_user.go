@@ -2,10 +2,7 @@
 
 package poller
 
-import (
-	"os"
-	"syscall"
-)
+import "os"
 
 // userWaker is a user event in the kqueue itself. It clears itself when it is
 // handed out. Its number is 0; identity is number and filter, so that it may
@@ -18,10 +15,6 @@ func (w *userWaker) owns(int) bool { return false }
 func (w *userWaker) close()        {}
 
 func (w *userWaker) wake() error {
-	for {
-		err := w.sys.change(kevent{filter: filterUser, fflags: noteTrigger})
-		if err != syscall.EINTR {
-			return os.NewSyscallError("kevent", err)
-		}
-	}
+	err := again(func() error { return w.sys.change(kevent{filter: filterUser, fflags: noteTrigger}) })
+	return os.NewSyscallError("kevent", err)
 }

@@ -13,6 +13,7 @@ import (
 
 func (s suite) inModes(t *testing.T) {
 	s.run(t, "EdgesMayBeRefused", func(h *harness) {
+		require.Equal(h, s.limits&NoEdges == 0, h.SupportsEdge())
 		if s.limits&NoEdges == 0 {
 			h.Skip("there are edges")
 		}

@@ -30,7 +30,7 @@ func (s suite) registration(t *testing.T) {
 	s.run(t, "AddTwiceKeepsFirst", func(h *harness) {
 		rd, wr := h.pipe()
 		h.add(rd, 1, r, level)
-		err := h.Add(rd, 2, w, edge)
+		err := h.Add(rd, 2, w, oneShot)
 		require.ErrorIs(h, err, poller.ErrExists)
 		h.write(wr, "x")
 		h.expect(1, r)

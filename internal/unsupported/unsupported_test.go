@@ -19,28 +19,21 @@ import (
 )
 
 // noPoller is a Poller that does nothing but wake: somebody may bring one.
-type noPoller chan struct{}
-
-func (noPoller) Add(int, poller.Token, poller.Interest, poller.Mode) error {
-	return poller.ErrUnsupported
+type noPoller struct {
+	poller.Unimplemented
+	woken chan struct{}
 }
-func (noPoller) Modify(int, poller.Token, poller.Interest, poller.Mode) error {
-	return poller.ErrNotExist
-}
-func (noPoller) Remove(int) error { return poller.ErrNotExist }
-func (noPoller) FD() int          { return -1 }
-func (noPoller) Close() error     { return nil }
 
 func (p noPoller) Wait(_ []poller.Event, timeout time.Duration) (int, error) {
 	if timeout < 0 {
-		<-p
+		<-p.woken
 	}
 	return 0, nil
 }
 
 func (p noPoller) Wake() error {
 	select {
-	case p <- struct{}{}:
+	case p.woken <- struct{}{}:
 	default:
 	}
 	return nil
@@ -48,7 +41,7 @@ func (p noPoller) Wake() error {
 
 // Where there is no backend every constructor says so, and no other error.
 func TestUnsupported(t *testing.T) {
-	l, err := ioloop.New(ioloop.Config{Poller: make(noPoller, 1)})
+	l, err := ioloop.New(ioloop.Config{Poller: noPoller{woken: make(chan struct{}, 1)}})
 	require.NoError(t, err)
 	ended := make(chan error)
 	go func() { ended <- l.Run(context.Background()) }()

@@ -1,0 +1,224 @@
+package poller
+
+import (
+	"errors"
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"sync/atomic"
+	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/eddyloop/eddy/internal/selfexec"
+	"github.com/eddyloop/eddy/internal/testtime"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+var errPlayed = errors.New("played by the test")
+
+// failingWaker fails when it is told to.
+type failingWaker struct {
+	waker
+	fail   func() bool
+	closed atomic.Bool
+}
+
+func (w *failingWaker) wake() error {
+	if w.fail() {
+		return errPlayed
+	}
+	return w.waker.wake()
+}
+
+func (w *failingWaker) close() {
+	w.closed.Store(true)
+	w.waker.close()
+}
+
+func newFailing(t *testing.T) (*front, *failingWaker) {
+	p, err := newPoll(true)
+	require.NoError(t, err)
+	b := p.(*front).backend.(*pollSet)
+	w := &failingWaker{waker: b.waker}
+	b.waker = w
+	return p.(*front), w
+}
+
+// Whoever was told that he has woken the waiter has, also when the calls of others
+// fail meanwhile.
+func TestFailingWakesAmongOthers(t *testing.T) {
+	p, w := newFailing(t)
+	defer p.Close()
+	w.fail = func() bool { return rand.IntN(3) == 0 }
+	const wakers, rounds = 3, 5000
+	var posted, seen [wakers]atomic.Int64
+	stop := make(chan struct{})
+	waiter := make(chan error, 1)
+	go func() {
+		events := make([]Event, 1)
+		for {
+			select {
+			case <-stop:
+				waiter <- nil
+				return
+			default:
+			}
+			if _, err := p.Wait(events, -1); err != nil {
+				waiter <- err
+				return
+			}
+			for i := range seen {
+				seen[i].Store(posted[i].Load())
+			}
+		}
+	}()
+	done := make(chan bool, wakers)
+	for i := range wakers {
+		go func() {
+			for n := range int64(rounds) {
+				posted[i].Store(n + 1)
+				for p.Wake() != nil {
+				}
+				for end := time.Now().Add(testtime.Patience(20 * time.Second)); seen[i].Load() <= n; runtime.Gosched() {
+					if time.Now().After(end) {
+						done <- false
+						return
+					}
+				}
+			}
+			done <- true
+		}()
+	}
+	for range wakers {
+		require.True(t, <-done, "a wake-up was lost")
+	}
+	close(stop)
+	for p.Wake() != nil {
+	}
+	require.NoError(t, <-waiter)
+}
+
+// A change that a wait in progress cannot be told of is not made.
+func TestPollChangeThatCannotBeTold(t *testing.T) {
+	p, w := newFailing(t)
+	w.fail = func() bool { return false }
+	rd, wr := testPipe(t)
+	require.NoError(t, p.Add(rd, 1, Readable, Level))
+	got := make(chan Event, 1)
+	go func() {
+		var events [1]Event
+		for n := 0; n == 0; {
+			n, _ = p.Wait(events[:], -1)
+		}
+		got <- events[0]
+	}()
+	b := p.backend.(*pollSet)
+	for asking := false; !asking; time.Sleep(time.Millisecond) {
+		p.mu.Lock()
+		asking = b.waiting
+		p.mu.Unlock()
+	}
+	w.fail = func() bool { return true }
+	require.ErrorIs(t, p.Modify(rd, 2, 0, Level), errPlayed)
+	require.ErrorIs(t, p.Add(wr, 3, Writable, Level), errPlayed)
+	unix.Write(wr, []byte("x"))
+	require.Equal(t, Event{Token: 1, Ready: Readable}, <-got)
+	require.ErrorIs(t, p.Remove(wr), ErrNotExist)
+	require.NoError(t, p.Close())
+}
+
+// If the waiter cannot be woken, Close says so, and he releases everything when he
+// leaves.
+func TestCloseThatCannotWake(t *testing.T) {
+	p, w := newFailing(t)
+	w.fail = func() bool { return true }
+	rd, wr := testPipe(t)
+	require.NoError(t, p.Add(rd, 1, Readable, Level))
+	left := make(chan error, 1)
+	go func() {
+		_, err := p.Wait(make([]Event, 1), -1)
+		left <- err
+	}()
+	for waiting := false; !waiting; time.Sleep(time.Millisecond) {
+		p.mu.Lock()
+		waiting = p.waiting
+		p.mu.Unlock()
+	}
+	require.ErrorIs(t, p.Close(), errPlayed)
+	require.ErrorIs(t, p.Close(), ErrClosed)
+	require.ErrorIs(t, p.Wake(), ErrClosed)
+	require.False(t, w.closed.Load(), "under the waiter")
+	unix.Write(wr, []byte("x"))
+	require.ErrorIs(t, <-left, ErrClosed)
+	require.True(t, w.closed.Load())
+}
+
+// Kernels before 5.11 answer epoll_pwait2 with ENOSYS, strict sandboxes with EPERM.
+func TestWithoutPwait2(t *testing.T) {
+	const variable = "EDDY_TEST_SECCOMP"
+	switch os.Getenv(variable) {
+	case "ENOSYS":
+		testWithoutPwait2(t, unix.ENOSYS)
+		return
+	case "EPERM":
+		testWithoutPwait2(t, unix.EPERM)
+		return
+	}
+	for _, answer := range []string{"ENOSYS", "EPERM"} {
+		cmd := selfexec.Command(variable+"="+answer, "-test.run=^TestWithoutPwait2$", "-test.v")
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, "%s: %s", answer, out)
+		if testing.Verbose() {
+			t.Logf("%s", out)
+		}
+	}
+}
+
+func testWithoutPwait2(t *testing.T, answer unix.Errno) {
+	if err := forbid(unix.SYS_EPOLL_PWAIT2, answer); err != nil {
+		t.Skip("no seccomp here: ", err)
+	}
+	_, _, errno := unix.Syscall6(unix.SYS_EPOLL_PWAIT2, 0, 0, 0, 0, 0, 0)
+	require.Equal(t, answer, errno)
+	for range 2 {
+		p, err := newEpoll(pwait2Missing.Load())
+		require.NoError(t, err)
+		defer p.Close()
+		start := time.Now()
+		for time.Since(start) < 3*time.Millisecond { // signals end a wait
+			_, err = p.Wait(make([]Event, 1), 3*time.Millisecond)
+			require.NoError(t, err)
+		}
+		require.True(t, pwait2Missing.Load())
+		rd, wr := testPipe(t)
+		require.NoError(t, p.Add(rd, 1, Readable, Level))
+		unix.Write(wr, []byte("x"))
+		n, err := p.Wait(make([]Event, 1), time.Hour)
+		require.NoError(t, err)
+		require.Equal(t, 1, n)
+	}
+}
+
+// forbid has a system call fail, on all threads of this process and for good.
+func forbid(number uint32, answer unix.Errno) error {
+	filter := []unix.SockFilter{
+		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS}, // the number comes first
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: number, Jf: 1},
+		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | uint32(answer)},
+		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
+	}
+	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return err
+	}
+	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER,
+		unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(&program)))
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
