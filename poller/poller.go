@@ -54,8 +54,8 @@ const (
 	Edge
 
 	// OneShot reports one event and is then silent in both directions until the
-	// next Modify. On FreeBSD, NetBSD and DragonFly the event may tell of what has
-	// been taken since it arose: the kernels do not look again.
+	// next Modify. On some kernels (FreeBSD, NetBSD) the event may tell of what has
+	// been taken since it arose: they do not look again.
 	OneShot
 )
 

@@ -3,6 +3,7 @@
 package pollertest
 
 import (
+	"runtime"
 	"testing"
 
 	"github.com/eddyloop/eddy/poller"
@@ -135,7 +136,7 @@ func (s suite) closeWatch(t *testing.T) {
 		fill(a)
 		h.add(a, 1, w|pc, level)
 		h.silent()
-		h.close(b) // with data unread: a reset
+		h.resetClose(b)
 		ev := h.expect(1, w|pc)
 		require.NotZero(h, ev.Hints)
 		for range 3 {
@@ -194,7 +195,10 @@ func (h *harness) laterReset(a, b int, mode poller.Mode) {
 	h.silentFor(idle)
 	h.write(a, "never read")
 	awaitPoll(b, unix.POLLIN)
-	h.close(b)
+	h.resetClose(b)
+	if addr, _ := unix.Getsockname(a); !isInet(addr) && runtime.GOOS != "linux" {
+		return // unread data is no failure of a Unix socket everywhere
+	}
 	ev = h.expect(1, pc)
 	require.NotZero(h, ev.Hints&poller.Failed)
 	h.silentFor(idle)

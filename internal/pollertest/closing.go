@@ -14,11 +14,11 @@ import (
 func (s suite) closing(t *testing.T) {
 	s.streams(t, "DataThenEnd", func(h *harness, a, b int) {
 		h.add(a, 1, r, level)
-		text := strings.Repeat("0123456789", 500)
+		text := strings.Repeat("0123456789", 200) // NetBSD's Unix sockets take 4 KiB
 		h.write(b, text)
 		require.NoError(h, unix.Shutdown(b, unix.SHUT_WR))
 		var got strings.Builder
-		buf := make([]byte, 700)
+		buf := make([]byte, 300)
 		for {
 			h.expect(1, r)
 			n, err := unix.Read(a, buf)
@@ -60,8 +60,7 @@ func (s suite) closing(t *testing.T) {
 		s.streams(t, "BothShut/"+name, func(h *harness, a, b int) {
 			require.NoError(h, unix.Shutdown(a, unix.SHUT_WR))
 			require.NoError(h, unix.Shutdown(b, unix.SHUT_WR))
-			awaitPoll(a, unix.POLLIN)
-			h.eventually("hang-up", func() bool { return awaitPoll(a, unix.POLLIN)&unix.POLLHUP != 0 })
+			h.awaitEnd(a)
 			h.add(a, 1, r|w|pc, mode)
 			ev := h.expect(1, r|w|pc)
 			require.NotZero(h, ev.Hints&poller.Hangup)

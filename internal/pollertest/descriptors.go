@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"syscall"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -129,10 +130,12 @@ func (h *harness) tcp() (a, b int) {
 }
 
 // awaitPoll waits with poll(2) and returns what it says.
-func awaitPoll(fd int, events int16) int16 {
+func awaitPoll(fd int, events int16) int16 { return pollFor(fd, events, patience) }
+
+func pollFor(fd int, events int16, limit time.Duration) int16 {
 	fds := []unix.PollFd{{Fd: int32(fd), Events: events}}
 	for {
-		_, err := unix.Poll(fds, int(patience.Milliseconds()))
+		_, err := unix.Poll(fds, int(limit.Milliseconds()))
 		if err != unix.EINTR {
 			return fds[0].Revents
 		}
@@ -180,8 +183,28 @@ func (h *harness) atEnd(fd int) string {
 	return string(data)
 }
 
-// fill writes until there's no room and returns how much went in.
+// fill writes until there's no room and returns how much went in. Over TCP there may
+// be room again a moment later, when the peer's kernel has taken what is on its way.
 func fill(fd int) int {
+	total := fillOnce(fd)
+	if addr, _ := unix.Getsockname(fd); isInet(addr) {
+		for pollFor(fd, unix.POLLOUT, 20*time.Millisecond) != 0 {
+			n := fillOnce(fd)
+			if n == 0 {
+				break
+			}
+			total += n
+		}
+	}
+	return total
+}
+
+func isInet(addr unix.Sockaddr) bool {
+	_, ok := addr.(*unix.SockaddrInet4)
+	return ok
+}
+
+func fillOnce(fd int) int {
 	total := 0
 	buf := make([]byte, 64<<10)
 	for {
@@ -198,7 +221,17 @@ func fill(fd int) int {
 	}
 }
 
-// resetClose closes a TCP socket with a reset.
+// awaitEnd waits until the end of what the peer sends has come, with nothing before
+// it. NetBSD's poll(2) reports no hang-up of sockets.
+func (h *harness) awaitEnd(fd int) {
+	h.Helper()
+	h.eventually("the end", func() bool {
+		n, _, err := unix.Recvfrom(fd, make([]byte, 1), unix.MSG_PEEK)
+		return n == 0 && err == nil
+	})
+}
+
+// resetClose closes a TCP socket with a reset, and any other as it is.
 func (h *harness) resetClose(fd int) {
 	h.Helper()
 	require.NoError(h.T, unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}))

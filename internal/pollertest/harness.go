@@ -51,6 +51,9 @@ const (
 
 	// NullPolls: the null device isn't refused.
 	NullPolls
+
+	// NoFIFOWriters: the writing ends of FIFOs are refused.
+	NoFIFOWriters
 )
 
 // Run runs the suite on Pollers made by newPoller.

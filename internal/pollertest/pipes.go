@@ -21,9 +21,15 @@ func (s suite) pipes(t *testing.T) {
 		require.Empty(h, h.atEnd(rd))
 		if mode == level {
 			h.expect(1, r)
-		} else {
-			h.silentFor(idle)
+			return
 		}
+		if mode == edge { // NetBSD: reading the end is an edge, the first time
+			if n, err := h.Wait(h.buf, quiet); n > 0 {
+				require.NoError(h, err)
+				require.Empty(h, h.atEnd(rd))
+			}
+		}
+		h.silentFor(idle)
 	})
 	s.run(t, "ReaderSeesDataBeforeTheEnd", func(h *harness) {
 		rd, wr := h.pipe()

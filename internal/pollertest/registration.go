@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"github.com/eddyloop/eddy/poller"
@@ -140,6 +141,32 @@ func (s suite) registration(t *testing.T) {
 			return
 		}
 		require.NoError(h, err)
+		h.modify(fifo, 3, 0, level)
+		h.remove(wr)
+		wr = h.open(unix.Open(path, unix.O_WRONLY|unix.O_NONBLOCK, 0))
+		both := h.open(unix.Open(path, unix.O_RDWR|unix.O_NONBLOCK, 0))
+		h.add(both, 5, r, level)
+		if err := h.Add(wr, 4, w, level); s.limits&NoFIFOWriters != 0 || runtime.GOOS == "netbsd" && err != nil {
+			require.ErrorIs(h, err, poller.ErrNotPollable)
+			require.ErrorIs(h, h.Add(wr, 4, 0, level), poller.ErrNotPollable)
+			require.ErrorIs(h, h.Modify(both, 5, w, level), poller.ErrNotPollable)
+			h.silentFor(idle)
+			h.write(wr, "x")
+			h.expect(5, r) // as it was
+			return
+		}
+		h.modify(both, 5, 0, level)
+		require.Zero(h, h.expect(4, w).Hints)
+		fill(wr)
+		h.silentFor(idle)
+		h.drained(fifo)
+		require.Zero(h, h.expect(4, w).Hints)
+		h.close(fifo)
+		h.remove(both)
+		h.close(both)
+		h.expect(4, w)
+		_, err = unix.Write(wr, []byte("x"))
+		require.ErrorIs(h, err, unix.EPIPE)
 	})
 	s.run(t, "BadDescriptorIsRefused", func(h *harness) {
 		rd, wr := h.pipe()
