@@ -17,14 +17,14 @@ import (
 // places are all ways to have something called by a loop, other than handlers.
 var places = map[string]func(l *ioloop.Loop, fn func()){
 	"post":      func(l *ioloop.Loop, fn func()) { _ = l.Post(fn) },
-	"scheduled": func(l *ioloop.Loop, fn func()) { _ = l.Schedule(runnerFunc(fn)) },
+	"scheduled": func(l *ioloop.Loop, fn func()) { _ = l.Kit().Schedule(runnerFunc(fn)) },
 	"timer":     func(l *ioloop.Loop, fn func()) { l.AfterFunc(0, fn) },
 	"periodic": func(l *ioloop.Loop, fn func()) {
 		var timer *ioloop.Timer
 		timer, _ = l.Every(1, func() { timer.Stop(); fn() })
 	},
 	"turn end": func(l *ioloop.Loop, fn func()) {
-		_ = l.Post(func() { l.AtTurnEnd(runnerFunc(fn)) })
+		_ = l.Post(func() { l.Kit().AtTurnEnd(runnerFunc(fn)) })
 	},
 	"task": func(l *ioloop.Loop, fn func()) { _ = l.Go(func(*ioloop.Task) { fn() }) },
 	"task later": func(l *ioloop.Loop, fn func()) {
@@ -98,10 +98,10 @@ func TestPanicErrorIsTold(t *testing.T) {
 		{run: func() {}},
 	}
 	for _, r := range runners {
-		require.NoError(t, l.Schedule(r))
+		require.NoError(t, l.Kit().Schedule(r))
 	}
 	atEnd := &failer{run: func() { panic(cause) }}
-	require.NoError(t, l.Post(func() { l.AtTurnEnd(atEnd) }))
+	require.NoError(t, l.Post(func() { l.Kit().AtTurnEnd(atEnd) }))
 	turn(t, l)
 
 	var panicked *ioloop.PanicError
@@ -143,7 +143,7 @@ func TestDisastersInFail(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			l := newLoop(t, ioloop.Config{Logger: quiet})
 			called := false
-			require.NoError(t, l.Schedule(failingFail{disaster}))
+			require.NoError(t, l.Kit().Schedule(failingFail{disaster}))
 			require.NoError(t, l.Post(func() { called = true }))
 			turn(t, l)
 			require.True(t, called)

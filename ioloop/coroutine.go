@@ -57,6 +57,7 @@ func (co *coroutine) Run() {
 // resume lets the task, whose state is running, go on until it parks or ends.
 func (co *coroutine) resume() {
 	co.loop.inTask = true
+	co.loop.share.tasks++
 	co.loop.watchdog.switchTo(co)
 	_, alive := co.next()
 	co.loop.watchdog.switchTo(nil)
@@ -142,7 +143,7 @@ func (co *coroutine) unpark() {
 
 // enqueue cannot fail while the task lives: a loop is released only when its
 // tasks have ended.
-func (co *coroutine) enqueue() { _ = co.loop.Schedule(co) }
+func (co *coroutine) enqueue() { _ = co.loop.enqueue(co, true) }
 
 // look says that the task looks now whether it may go on: what came before, the end
 // of a view that it has done with for example, need not resume it.
@@ -208,7 +209,9 @@ func (l *Loop) stopTasks() {
 	l.tellTasks()
 	for l.tasks.first != nil {
 		l.step()
-		l.settle()
+		if l.takePutOff() {
+			l.runEndBatch()
+		}
 	}
 	l.stopping = false
 }

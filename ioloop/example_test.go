@@ -112,8 +112,8 @@ func ExampleLoop_Handle() {
 	var registration ioloop.Registration
 	registration, err := loop.Handle(pipe[0], poller.Readable, ioloop.HandlerFunc(
 		func(ready poller.Interest, hints poller.Hint) {
-			n, _ := syscall.Read(pipe[0], loop.Scratch())
-			fmt.Printf("%s\n", loop.Scratch()[:n])
+			n, _ := syscall.Read(pipe[0], loop.Kit().Scratch())
+			fmt.Printf("%s\n", loop.Kit().Scratch()[:n])
 			_ = loop.Remove(registration)
 			loop.Stop()
 		}))

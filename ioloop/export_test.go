@@ -15,7 +15,10 @@ func (l *Loop) Running() bool {
 }
 
 // SpareRoom returns how many entries the empty queues of l keep room for.
-func (l *Loop) SpareRoom() int { return max(cap(l.queue), cap(l.batch), cap(l.ends), cap(l.dirty)) }
+func (l *Loop) SpareRoom() int { return max(cap(l.queue), cap(l.batch), cap(l.endBatch), cap(l.late)) }
+
+// Unfinished reports whether a turn has left something to the next. Not while l runs.
+func (l *Loop) Unfinished() bool { return l.unfinished() }
 
 // Views returns how many views t has that have not ended.
 func (t *Task) Views() int {

@@ -1,7 +1,6 @@
 package ioloop
 
 import (
-	"iter"
 	"sync/atomic"
 
 	"github.com/eddyloop/eddy/poller"
@@ -140,14 +139,10 @@ func (l *Loop) Remove(r Registration) error {
 	return l.poller.Remove(int(r.fd))
 }
 
-// Handlers returns an iterator over what is registered, for callbacks and
-// tasks. Handlers that come or go meanwhile may or may not be seen.
-func (l *Loop) Handlers() iter.Seq[Handler] {
-	return func(yield func(Handler) bool) {
-		for i := 0; i < len(l.handlers.slots); i++ {
-			if h := l.handlers.slots[i].handler; h != nil && !yield(h) {
-				return
-			}
+func (t *handlerTable) all(yield func(Handler) bool) {
+	for i := 0; i < len(t.slots); i++ {
+		if h := t.slots[i].handler; h != nil && !yield(h) {
+			return
 		}
 	}
 }

@@ -442,7 +442,7 @@ func TestBusyLoopLetsWokenGoroutinesRun(t *testing.T) {
 		case !waking:
 			<-begun
 			running.Store(false)
-			l.WakeWaiter(&waiter)
+			l.Kit().WakeWaiter(&waiter)
 			waking, calls = true, 0
 		case running.Load():
 			if calls == 1 {

@@ -137,7 +137,7 @@ func TestRunAndStopFromManyGoroutines(t *testing.T) {
 				started++
 				_ = l.Go(func(t *ioloop.Task) {
 					begun.Add(1)
-					defer l.AtTurnEnd(runnerFunc(func() { late.Add(1) }))
+					defer l.Kit().AtTurnEnd(runnerFunc(func() { late.Add(1) }))
 					_ = t.Sleep(time.Hour)
 				})
 			}
@@ -185,9 +185,9 @@ func TestClose(t *testing.T) {
 	require.ErrorIs(t, l.Close(), fs.ErrClosed)
 	require.ErrorIs(t, l.Run(context.Background()), ioloop.ErrClosed)
 	require.ErrorIs(t, l.Post(func() {}), ioloop.ErrClosed)
-	require.ErrorIs(t, l.Schedule(runnerFunc(func() {})), ioloop.ErrClosed)
+	require.ErrorIs(t, l.Kit().Schedule(runnerFunc(func() {})), ioloop.ErrClosed)
 	require.ErrorIs(t, l.Go(func(*ioloop.Task) {}), ioloop.ErrClosed)
-	require.False(t, l.AtTurnEnd(runnerFunc(func() {})))
+	require.False(t, l.Kit().AtTurnEnd(runnerFunc(func() {})))
 	l.Stop()
 	l.AfterFunc(0, func() { t.Error("fired") })
 	_, err := l.Handle(0, poller.Readable, ioloop.HandlerFunc(func(poller.Interest, poller.Hint) {}))
@@ -210,7 +210,7 @@ func TestCloseFromCallback(t *testing.T) {
 		"timer": func(l *ioloop.Loop, fn func()) { l.AfterFunc(0, fn) },
 		"task":  func(l *ioloop.Loop, fn func()) { _ = l.Go(func(*ioloop.Task) { fn() }) },
 		"end": func(l *ioloop.Loop, fn func()) {
-			_ = l.Post(func() { l.AtTurnEnd(runnerFunc(fn)) })
+			_ = l.Post(func() { l.Kit().AtTurnEnd(runnerFunc(fn)) })
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -234,15 +234,15 @@ func TestCloseRunsWhatWasPosted(t *testing.T) {
 	require.NoError(t, l.Post(func() {
 		ran = append(ran, "posted")
 		refused = l.Post(func() { ran = append(ran, "too late") })
-		_ = l.Schedule(runnerFunc(func() { ran = append(ran, "scheduled") }))
-		if !l.AtTurnEnd(runnerFunc(func() { ran = append(ran, "put off") })) {
+		_ = l.Kit().Schedule(runnerFunc(func() { ran = append(ran, "scheduled") }))
+		if !l.Kit().AtTurnEnd(runnerFunc(func() { ran = append(ran, "put off") })) {
 			ran = append(ran, "not put off")
 		}
 	}))
 	l.AfterFunc(0, func() { ran = append(ran, "timer") })
 	require.NoError(t, l.Close())
 	require.ErrorIs(t, refused, ioloop.ErrClosed)
-	require.Equal(t, []string{"posted", "put off", "scheduled"}, ran)
+	require.Equal(t, []string{"posted", "not put off", "scheduled"}, ran)
 	require.Zero(t, l.Stats().Timers)
 }
 
@@ -260,7 +260,7 @@ func TestPostRacingClose(t *testing.T) {
 						taken.Add(1)
 					}
 					taken.Add(1)
-					if !l.AtTurnEnd(runnerFunc(func() { called.Add(1) })) {
+					if !l.Kit().AtTurnEnd(runnerFunc(func() { called.Add(1) })) {
 						called.Add(1)
 						offTurn.Add(1)
 					}
@@ -333,13 +333,13 @@ func TestPutOffWhileStopping(t *testing.T) {
 	taken, done := false, false
 	require.NoError(t, l.Go(func(t *ioloop.Task) {
 		_ = t.Sleep(time.Hour)
-		taken = l.AtTurnEnd(runnerFunc(func() { done = true }))
+		taken = l.Kit().AtTurnEnd(runnerFunc(func() { done = true }))
 	}))
 	require.NoError(t, l.Post(l.Stop))
 	run(t, l)
 	require.True(t, taken)
 	require.True(t, done)
-	require.False(t, l.AtTurnEnd(runnerFunc(func() {})), "not running")
+	require.False(t, l.Kit().AtTurnEnd(runnerFunc(func() {})), "not running")
 }
 
 // intruder is a Poller that has something happen between the end of a turn and the
@@ -363,7 +363,7 @@ func TestNothingIsLostBeforeSleep(t *testing.T) {
 		"stop":     (*ioloop.Loop).Stop,
 		"close":    func(l *ioloop.Loop) { _ = l.Close() },
 		"post":     func(l *ioloop.Loop) { _ = l.Post(l.Stop) },
-		"turn end": func(l *ioloop.Loop) { l.AtTurnEnd(runnerFunc(l.Stop)) },
+		"turn end": func(l *ioloop.Loop) { l.Kit().AtTurnEnd(runnerFunc(l.Stop)) },
 		"timer":    func(l *ioloop.Loop) { l.AfterFunc(0, l.Stop) },
 		"task":     func(l *ioloop.Loop) { _ = l.Go(func(*ioloop.Task) { l.Stop() }) },
 	} {

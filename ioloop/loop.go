@@ -30,9 +30,6 @@ var (
 	ErrInvalid = fmt.Errorf("ioloop: %w", fs.ErrInvalid)
 )
 
-// ScratchSize is the length of [Loop.Scratch] in bytes.
-const ScratchSize = 64 << 10
-
 // Config sets up a Loop. The zero value is a good one.
 type Config struct {
 	// Logger hears of contained panics and of callbacks that hold the loop.
@@ -63,44 +60,40 @@ type Loop struct {
 	// Of the loop's goroutine alone. What a turn has still to do stands here
 	// and not in local variables, so that the turn goes on when a callback
 	// ends the goroutine (runtime.Goexit).
-	events   []poller.Event // of this turn; [eventPos:eventEnd] are to be dispatched
-	eventPos int
-	eventEnd int
-	stepped  bool          // this turn has taken its batch
-	seen     time.Duration // when the loop was last in the scheduler
-	batch    []Runner      // of this step; [batchPos:] are to be run
-	batchPos int
-	ends     []Runner // of this turn's end; [endPos:] are to be run
-	endPos   int
-	handlers handlerTable
-	tasks    taskList
-	scratch  []byte
-	inTask   bool  // a task runs
-	stopping bool  // tasks are being told to end
-	fault    error // of the poller, which ends Run
+	events     []poller.Event // [eventPos:eventCount] are to be dispatched
+	eventPos   int
+	eventCount int
+	batch      []Runner // of this step; [batchPos:] are to be run
+	batchPos   int
+	stepped    bool     // this turn has had its step
+	timersRun  bool     // this turn has begun with timers
+	endBatch   []Runner // of the turn's end; [endPos:] are to be run
+	endPos     int
+	endRounds  int           // of the turn's end that are over
+	offered    time.Duration // when other goroutines were last offered the processor
+	share      turnShare
+	handlers   handlerTable
+	tasks      taskList
+	scratch    []byte
+	inTask     bool  // a task runs
+	stopping   bool  // tasks are being told to end
+	fault      error // of the poller, which ends Run
 
 	// wokeGoroutine: a goroutine was made runnable; let it run before the loop
 	// blocks in the kernel and keeps the processor.
 	wokeGoroutine atomic.Bool
 
-	mu      sync.Mutex
-	queue   []Runner // for the next step
-	dirty   []Runner // for the end of this turn
-	awake   bool     // the loop looks at queue and dirty before it blocks
-	stopped bool     // Stop was called and Run has not ended since
-	running bool
-	closing bool           // Close was called: no more posts
-	closed  bool           // everything is released
-	burials sync.WaitGroup // of tasks that ended with Goexit
+	mu        sync.Mutex
+	queue     []Runner // for the next step
+	late      []Runner // for the end of this turn
+	awake     bool     // the loop looks at queue and late before it blocks
+	stopped   bool     // Stop was called and Run has not ended since
+	running   bool
+	closing   bool           // Close was called: no more posts
+	releasing bool           // nothing is put off any more
+	closed    bool           // everything is released
+	burials   sync.WaitGroup // of tasks that ended with Goexit
 }
-
-// Runner is work for the loop. A pointer that has Run costs no allocation to
-// schedule.
-type Runner interface{ Run() }
-
-type runnerFunc func()
-
-func (f runnerFunc) Run() { f() }
 
 // New opens a Loop. It returns the error of poller.New, if any.
 func New(config Config) (*Loop, error) {
@@ -128,6 +121,7 @@ func New(config Config) (*Loop, error) {
 	}
 	l.watchdog.limit = config.Watchdog
 	l.timers.init()
+	l.share.init()
 	l.clock.OnAdvance(func() { _ = l.poller.Wake() })
 	return l, nil
 }
@@ -150,18 +144,18 @@ func (l *Loop) Run(ctx context.Context) error {
 		l.Stop()
 		close(cancelled)
 	})
-	l.startTurn(0)
+	l.startTurn()
 	onGoroutine(func() {
 		defer l.watchdog.watch(l)()
 		l.turns()
 		l.stopTasks()
-		l.rest()
+		l.runAllPutOff()
 	})
 	if !unregister() {
 		<-cancelled // a Stop that came later would be for the next Run
 	}
 	err := l.fault
-	l.end()
+	l.leave()
 	if err == nil {
 		err = context.Cause(ctx)
 	}
@@ -188,18 +182,21 @@ func (l *Loop) Step() (worked bool, err error) {
 			l.poll()
 		}
 		l.turn()
-		l.rest()
+		l.runAllPutOff()
 	})
 	worked, err = l.counters.callbacks != before, l.fault
-	l.end()
+	l.leave()
 	return worked, err
 }
 
 // poll begins a turn with the events that are there.
 func (l *Loop) poll() {
-	n, err := l.poller.Wait(l.events, 0)
-	l.fault = err
-	l.startTurn(n)
+	if l.eventPos == l.eventCount {
+		n, err := l.poller.Wait(l.events, 0)
+		l.fault = err
+		l.found(n)
+	}
+	l.startTurn()
 }
 
 // onGoroutine calls work on a goroutine of its own and waits for it. If a
@@ -239,19 +236,8 @@ func (l *Loop) begin() error {
 	return nil
 }
 
-// rest ends the time in which work can be put off to the end of a turn, after
-// doing what has been.
-func (l *Loop) rest() {
-	for l.awake {
-		l.settle()
-		l.mu.Lock()
-		l.awake = len(l.dirty) > 0
-		l.mu.Unlock()
-	}
-}
-
-// end leaves the running state, and releases the loop if Close came meanwhile.
-func (l *Loop) end() {
+// leave leaves the running state, and releases the loop if Close came meanwhile.
+func (l *Loop) leave() {
 	l.mu.Lock()
 	l.running = false
 	l.stopped = false
@@ -298,13 +284,14 @@ func (l *Loop) Close() error {
 
 // release lets go of all that the loop holds. Nobody runs it any more.
 func (l *Loop) release() error {
-	l.wakeUp() // from here on work is queued without waking the poller
+	l.mu.Lock()
+	l.awake, l.releasing = true, true // work is queued without waking the poller
+	l.mu.Unlock()
 	l.timers.clear()
 	onGoroutine(func() {
 		l.failHandlers()
 		l.tellTasks()
 		for l.step() || l.tasks.first != nil || !l.shut() {
-			l.settle()
 		}
 	})
 	l.burials.Wait()
@@ -315,22 +302,9 @@ func (l *Loop) release() error {
 func (l *Loop) shut() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.closed = len(l.queue) == 0 && len(l.dirty) == 0
+	l.closed = len(l.queue) == 0
 	return l.closed
 }
-
-// Scratch returns ScratchSize bytes that all handlers of the loop share, to
-// read into. The bytes are the caller's until its callback returns or a task
-// waits. Only for callbacks and tasks.
-func (l *Loop) Scratch() []byte {
-	if l.scratch == nil {
-		l.scratch = make([]byte, ScratchSize)
-	}
-	return l.scratch
-}
-
-// Logger returns the logger that the loop was made with.
-func (l *Loop) Logger() *slog.Logger { return l.log }
 
 // Now returns the time on the loop's clock, as the time since some fixed
 // moment before New.

@@ -44,13 +44,13 @@ func TestStats(t *testing.T) {
 
 func TestScratch(t *testing.T) {
 	l := newLoop(t, ioloop.Config{})
-	require.Len(t, l.Scratch(), ioloop.ScratchSize)
-	require.Same(t, &l.Scratch()[0], &l.Scratch()[0])
+	require.Len(t, l.Kit().Scratch(), ioloop.ScratchSize)
+	require.Same(t, &l.Kit().Scratch()[0], &l.Kit().Scratch()[0])
 }
 
 func TestLoggerAndNow(t *testing.T) {
 	l := newLoop(t, ioloop.Config{Logger: quiet})
-	require.Same(t, quiet, l.Logger())
+	require.Same(t, quiet, l.Kit().Logger())
 	a := l.Now()
 	require.GreaterOrEqual(t, l.Now(), a)
 	require.GreaterOrEqual(t, a, time.Duration(0))

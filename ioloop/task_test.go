@@ -173,7 +173,7 @@ func TestTaskYield(t *testing.T) {
 		require.NoError(t, l.Go(func(tk *ioloop.Task) {
 			for range 3 {
 				order = append(order, name)
-				l.AtTurnEnd(runnerFunc(func() { order = append(order, "end of "+name) }))
+				l.Kit().AtTurnEnd(runnerFunc(func() { order = append(order, "end of "+name) }))
 				if err := tk.Yield(); err != nil {
 					t.Error(err)
 				}

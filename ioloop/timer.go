@@ -143,14 +143,25 @@ func (q *timerQueue) mark(now time.Duration) {
 	}
 }
 
-// runDue calls the timers that were due when the turn began.
-func (q *timerQueue) runDue(l *Loop) {
+// runDue calls the timers that were due when the turn began, as many as are the
+// turn's share.
+func (l *Loop) runDue() {
+	q := &l.timers
 	if q.limit == 0 {
 		return
 	}
-	for t := q.pop(); t != nil; t = q.pop() {
+	if !l.timersRun {
+		l.timersRun = true
+		l.startKind(ofTimers)
+	}
+	for !l.share.usedUp {
+		t := q.pop()
+		if t == nil {
+			return
+		}
 		l.counters.callbacks++
 		l.call(runnerFunc(t.run))
+		l.turnUsedUp()
 	}
 }
 

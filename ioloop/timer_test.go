@@ -301,7 +301,9 @@ func TestTimersMany(t *testing.T) {
 	}
 	require.Equal(t, n, l.Stats().Timers)
 	clock.Advance(time.Duration(n / 2))
-	turn(t, l)
+	for turns := 0; fired <= n/2 && turns < n; turns++ {
+		turn(t, l)
+	}
 	require.Equal(t, n/2+1, fired)
 	require.Equal(t, n-fired, l.Stats().Timers)
 }

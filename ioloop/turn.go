@@ -9,6 +9,8 @@ const (
 	minEvents = 128
 	maxEvents = 4096
 
+	maxEndRounds = 8 // of a turn's end, as libuv has for what it puts off
+
 	maxSpare = 4096 // entries of an empty queue that are kept for the next use
 )
 
@@ -26,21 +28,19 @@ func (l *Loop) turns() {
 
 // turn runs the handlers of the events that were found, then one step of the
 // queue, then the timers that were due when it began, then what was put off to
-// its end. Called again after a Goexit, it goes on where it was: no part of it
-// is begun anew, so that nobody keeps the loop from waiting and from Stop.
+// its end. Of each of these it does no more than its share (see turnShare); the
+// rest is for the next turn. Called again after a Goexit, it goes on where it
+// was: no part of it is begun anew, so that nobody keeps the loop from waiting
+// and from Stop.
 func (l *Loop) turn() {
 	l.dispatch()
-	if !l.stepped {
-		l.stepped = true
-		l.takeBatch()
-	}
 	l.runBatch()
-	l.timers.runDue(l)
+	l.runDue()
 	if !l.yield() {
 		l.showLife()
 	}
-	l.settle()
-	l.counters.endTurn(l.clock.Now() - l.timers.now)
+	l.runPutOff()
+	l.endTurn()
 }
 
 func (l *Loop) isStopped() bool {
@@ -60,9 +60,13 @@ func (l *Loop) isClosing() bool {
 // entry into the scheduler costs more than the system call. After a turn of one
 // event there is hardly ever another yet, and the look would be for nothing.
 func (l *Loop) wait() {
+	if l.eventPos < l.eventCount {
+		l.startTurn()
+		return
+	}
 	var n int
 	var err error
-	busy := l.eventEnd != 1
+	busy := l.eventCount != 1
 	if busy {
 		n, err = l.poller.Wait(l.events, 0)
 	}
@@ -77,18 +81,25 @@ func (l *Loop) wait() {
 		l.fault = err
 		l.Stop()
 	}
-	l.startTurn(n)
+	l.found(n)
+	l.startTurn()
 }
 
-// startTurn begins a turn with n events.
-func (l *Loop) startTurn(n int) {
+// found takes in that the poller has reported n events.
+func (l *Loop) found(n int) {
 	if n == len(l.events) {
 		l.growEvents()
 	}
-	l.eventPos, l.eventEnd = 0, n
-	l.stepped = false
-	l.timers.mark(l.clock.Now())
-	l.counters.startTurn(n)
+	l.eventPos, l.eventCount = 0, n
+	l.counters.events += uint64(n)
+}
+
+func (l *Loop) startTurn() {
+	l.stepped, l.timersRun, l.endRounds = false, false, 0
+	now := l.clock.Now()
+	l.timers.mark(now)
+	l.share.startTurn(now)
+	l.counters.turns++
 }
 
 // growEvents doubles the room for events after a batch that filled it.
@@ -104,12 +115,17 @@ func (l *Loop) growEvents() {
 func (l *Loop) sleep() time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.queue) > 0 || len(l.dirty) > 0 || l.stopped || l.closing {
+	if len(l.queue) > 0 || len(l.late) > 0 || l.unfinished() || l.stopped || l.closing {
 		return 0
 	}
 	timeout := l.timers.timeout(l.clock)
 	l.awake = timeout == 0
 	return timeout
+}
+
+// unfinished reports whether the turn has left something to the next.
+func (l *Loop) unfinished() bool {
+	return l.eventPos < l.eventCount || l.batchPos < len(l.batch) || l.endPos < len(l.endBatch)
 }
 
 func (l *Loop) wakeUp() {
@@ -127,8 +143,7 @@ func (l *Loop) yield() bool {
 		return false
 	}
 	l.wokeGoroutine.Store(false)
-	l.seen = l.timers.now
-	runtime.Gosched()
+	l.offer()
 	return true
 }
 
@@ -137,16 +152,27 @@ func (l *Loop) yield() bool {
 // and takes its processor away as soon as it sees it in a system call, for which
 // it has to wake up 20,000 times a second.
 func (l *Loop) showLife() {
-	if l.timers.now-l.seen >= 5*time.Millisecond {
-		l.seen = l.timers.now
-		runtime.Gosched()
+	if l.timers.now-l.offered >= 5*time.Millisecond {
+		l.offer()
 	}
+}
+
+// offer lets other goroutines have the processor. How long they keep it is
+// nothing that the turn has used.
+func (l *Loop) offer() {
+	l.offered = l.timers.now
+	l.readClock()
+	before := l.share.read
+	runtime.Gosched()
+	l.share.read = l.clock.Now()
+	l.share.offered += l.share.read - before
+	l.share.start(l.share.kind)
 }
 
 // dispatch runs the handlers of the turn's events. An event may have been fetched
 // before its handler was removed, or its interest changed.
 func (l *Loop) dispatch() {
-	for l.eventPos < l.eventEnd {
+	for l.eventPos < l.eventCount && !l.share.usedUp {
 		l.dispatchContained()
 	}
 }
@@ -160,7 +186,7 @@ func (l *Loop) dispatchContained() {
 			l.contain(running, recover())
 		}
 	}()
-	for l.eventPos < l.eventEnd {
+	for l.eventPos < l.eventCount {
 		event := &l.events[l.eventPos]
 		l.eventPos++
 		s := l.handlers.find(event.Token)
@@ -174,6 +200,9 @@ func (l *Loop) dispatchContained() {
 			running.HandleEvent(ready, event.Hints)
 			l.watchdog.leave()
 			running = nil
+			if l.turnUsedUp() {
+				return
+			}
 		}
 	}
 }
@@ -188,14 +217,31 @@ func (l *Loop) takeBatch() {
 	l.batchPos = 0
 }
 
+// runBatch is a turn's step: it goes on with the batch, or takes the next one.
 func (l *Loop) runBatch() {
-	for l.batchPos < len(l.batch) {
-		r := l.batch[l.batchPos]
-		l.batch[l.batchPos] = nil
-		l.batchPos++
-		l.counters.callbacks++
-		l.call(r)
+	if !l.stepped {
+		l.stepped = true
+		if l.batchPos == len(l.batch) {
+			l.takeBatch()
+		}
+		if len(l.batch) > 0 {
+			l.startKind(ofPosts)
+		}
 	}
+	for l.batchPos < len(l.batch) && !l.share.usedUp {
+		l.runNext()
+		if l.turnUsedUp() {
+			return
+		}
+	}
+}
+
+func (l *Loop) runNext() {
+	r := l.batch[l.batchPos]
+	l.batch[l.batchPos] = nil
+	l.batchPos++
+	l.counters.callbacks++
+	l.call(r)
 }
 
 // step runs what had been queued when it began, outside of a turn, and reports
@@ -208,7 +254,10 @@ func (l *Loop) step() bool {
 		runtime.Gosched() // another goroutine may be about to queue a task
 		return false
 	}
-	l.runBatch()
+	l.startKind(ofPosts)
+	for l.batchPos < len(l.batch) {
+		l.runNext()
+	}
 	return true
 }
 
@@ -221,23 +270,62 @@ func emptied(q []Runner) []Runner {
 	return q[:0]
 }
 
-// settle runs what was put off to the end of the turn, until nothing is.
-func (l *Loop) settle() {
-	for {
-		for l.endPos < len(l.ends) {
-			r := l.ends[l.endPos]
-			l.ends[l.endPos] = nil
-			l.endPos++
-			l.call(r)
-		}
-		spare := emptied(l.ends)
-		l.mu.Lock()
-		l.ends, l.dirty = l.dirty, spare
-		l.mu.Unlock()
-		l.endPos = 0
-		if len(l.ends) == 0 {
+// runPutOff runs what was put off to the end of the turn, and what that puts
+// off, as long as the turn's share lasts. It is not for ever: other goroutines
+// may put off work as fast as it is done.
+func (l *Loop) runPutOff() {
+	for ; l.endRounds < maxEndRounds; l.endRounds++ {
+		if !l.takePutOff() {
 			return
 		}
+		if l.share.kind != ofTurnEnd {
+			l.startKind(ofTurnEnd)
+		}
+		for l.endPos < len(l.endBatch) {
+			if l.share.usedUp {
+				return
+			}
+			l.runNextPutOff()
+			l.turnUsedUp()
+		}
+	}
+}
+
+// takePutOff makes sure that endBatch has work, and reports whether there is any.
+func (l *Loop) takePutOff() bool {
+	if l.endPos < len(l.endBatch) {
+		return true
+	}
+	spare := emptied(l.endBatch)
+	l.mu.Lock()
+	l.endBatch, l.late = l.late, spare
+	l.mu.Unlock()
+	l.endPos = 0
+	return len(l.endBatch) > 0
+}
+
+func (l *Loop) runNextPutOff() {
+	r := l.endBatch[l.endPos]
+	l.endBatch[l.endPos] = nil
+	l.endPos++
+	l.call(r)
+}
+
+// runAllPutOff runs everything that was put off. Nothing more can be: the loop is
+// about to stop, and AtTurnEnd tells its callers to do it themselves.
+func (l *Loop) runAllPutOff() {
+	l.mu.Lock()
+	l.awake = false
+	l.mu.Unlock()
+	for l.takePutOff() {
+		l.runEndBatch()
+	}
+}
+
+// runEndBatch runs what takePutOff has found, whatever the share.
+func (l *Loop) runEndBatch() {
+	for l.endPos < len(l.endBatch) {
+		l.runNextPutOff()
 	}
 }
 
@@ -251,10 +339,6 @@ func (l *Loop) Post(fn func()) error {
 	}
 	return l.enqueue(runnerFunc(fn), false)
 }
-
-// Schedule is Post without an allocation, for objects that belong to the loop.
-// It still works while Close lets go of them.
-func (l *Loop) Schedule(r Runner) error { return l.enqueue(r, true) }
 
 func (l *Loop) enqueue(r Runner, evenClosing bool) error {
 	l.mu.Lock()
@@ -271,16 +355,13 @@ func (l *Loop) enqueue(r Runner, evenClosing bool) error {
 	return nil
 }
 
-// AtTurnEnd has r run at the end of the turn in progress, after everything
-// else and before the loop blocks, and reports true. If the loop is asleep or
-// not running it reports false, and nothing will happen: the caller does then
-// itself what it wanted to put off.
-func (l *Loop) AtTurnEnd(r Runner) bool {
+// putOff has r run at the end of the turn, and reports false if there is none.
+func (l *Loop) putOff(r Runner) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.awake || l.closed {
+	if !l.awake || l.releasing {
 		return false
 	}
-	l.dirty = append(l.dirty, r)
+	l.late = append(l.late, r)
 	return true
 }

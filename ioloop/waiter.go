@@ -2,7 +2,6 @@ package ioloop
 
 import (
 	"context"
-	"sync"
 	"sync/atomic"
 )
 
@@ -125,33 +124,4 @@ func (w *Waiter) Wake() {
 	case blocked.ready <- struct{}{}:
 	default:
 	}
-}
-
-// ResumeWaiter is WakeWaiter for a callback of l that has nothing left to do that
-// must come first: a task of l that waits goes on within the call, and saves its
-// way through the queue. Called by a task, it only wakes. The caller holds mu,
-// under which w is woken as always; while the task runs, mu is released.
-func (l *Loop) ResumeWaiter(w *Waiter, mu sync.Locker) {
-	if w.task == nil || w.task.co.loop != l || l.inTask {
-		l.WakeWaiter(w)
-		return
-	}
-	co := w.task.co
-	w.woken.Store(true)
-	if !co.state.CompareAndSwap(coParked, coRunning) {
-		co.unpark()
-		return
-	}
-	mu.Unlock()
-	co.resume()
-	mu.Lock()
-}
-
-// WakeWaiter is w.Wake for protocol objects of l: if a goroutine waits, l lets
-// it run before it blocks in the kernel.
-func (l *Loop) WakeWaiter(w *Waiter) {
-	if w.task == nil {
-		l.wokeGoroutine.Store(true)
-	}
-	w.Wake()
 }

@@ -221,7 +221,7 @@ func TestWakeWaiter(t *testing.T) {
 		for range 100 {
 			var w ioloop.Waiter
 			require.NoError(t, w.Begin(ctx))
-			require.NoError(t, l.Post(func() { l.WakeWaiter(&w) }))
+			require.NoError(t, l.Post(func() { l.Kit().WakeWaiter(&w) }))
 			require.NoError(t, w.Wait())
 		}
 	})
@@ -245,7 +245,7 @@ func TestResumeWaiterByATask(t *testing.T) {
 	task(t, l, func(*ioloop.Task) {
 		mu.Lock()
 		defer mu.Unlock()
-		l.ResumeWaiter(&w, &mu)
+		l.Kit().ResumeWaiter(&w, &mu)
 		select {
 		case <-went:
 			t.Error("went on within the call")
@@ -296,7 +296,7 @@ func TestResumeWaiter(t *testing.T) {
 				}
 				<-busy
 				mu.Lock()
-				l.ResumeWaiter(&w, &mu)
+				l.Kit().ResumeWaiter(&w, &mu)
 				if mu.TryLock() {
 					t.Error("the lock was not taken again")
 				}

@@ -37,7 +37,7 @@ func TestWatchdog(t *testing.T) {
 			l.AfterFunc(0, func() { holdInCallback(released) })
 		}, "holdInCallback"},
 		"turn end": {func(l *ioloop.Loop, released func() bool) {
-			_ = l.Post(func() { l.AtTurnEnd(runnerFunc(func() { holdInCallback(released) })) })
+			_ = l.Post(func() { l.Kit().AtTurnEnd(runnerFunc(func() { holdInCallback(released) })) })
 		}, "holdInCallback"},
 		"after goexit": {func(l *ioloop.Loop, released func() bool) {
 			_ = l.Post(runtime.Goexit)

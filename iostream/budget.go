@@ -76,7 +76,7 @@ func (s *Stream) charge() {
 		b.held[s] = now
 	}
 	if b.used.Add(now-before) > b.limit && !b.relieving {
-		b.relieving = s.loop.Schedule((*relief)(b)) == nil
+		b.relieving = s.loop.Kit().Schedule((*relief)(b)) == nil
 	}
 }
 

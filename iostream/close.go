@@ -138,7 +138,7 @@ func (s *Stream) sendFin() {
 // discard throws away input of a stream that is closing.
 func (s *Stream) discard() {
 	for range maxFills {
-		n, err := s.transport.Read(s.loop.Scratch())
+		n, err := s.transport.Read(s.loop.Kit().Scratch())
 		if err != nil {
 			s.readFailed(err)
 			return
@@ -213,7 +213,7 @@ func (s *Stream) finish() {
 	_ = s.transport.Close(s.loop) // the kernel has let go of it, whatever it says
 	for _, w := range m.closeWaiters {
 		w.done = true
-		s.loop.WakeWaiter(&w.Waiter)
+		s.loop.Kit().WakeWaiter(&w.Waiter)
 	}
 	m.closeWaiters = nil
 	if s.out != nil && s.out.idle() {

@@ -104,7 +104,7 @@ func (s *Stream) completeRead(data []byte, err error) {
 	s.op = readOp{}
 	s.in.lent = len(data) > 0
 	w.data, w.err, w.done = data, err, true
-	s.loop.WakeWaiter(&w.Waiter)
+	s.loop.Kit().WakeWaiter(&w.Waiter)
 }
 
 // resumeReader ends the pending read of a waiting call well; a task goes on at
@@ -114,7 +114,7 @@ func (s *Stream) resumeReader(data []byte) {
 	s.op = readOp{}
 	s.in.lent = len(data) > 0
 	w.data, w.done = data, true
-	s.loop.ResumeWaiter(&w.Waiter, &s.mu)
+	s.loop.Kit().ResumeWaiter(&w.Waiter, &s.mu)
 }
 
 // callReader calls the callback of the pending read, which gives up the slot.
@@ -201,7 +201,7 @@ func (s *Stream) wakeSent() {
 
 func (s *Stream) completeSent(w *waitOp, err error) {
 	w.err, w.done = err, true
-	s.loop.WakeWaiter(&w.Waiter)
+	s.loop.Kit().WakeWaiter(&w.Waiter)
 }
 
 // nextSent returns the first of those who wait for writes, and whether there is

@@ -25,7 +25,7 @@ func (s *Stream) unremarkable() bool {
 // sends what was written meanwhile. It reports whether that was all there is to
 // do; if not, pump goes on.
 func (s *Stream) express() bool {
-	scratch := s.loop.Scratch()
+	scratch := s.loop.Kit().Scratch()
 	n, err := s.transport.Read(scratch)
 	if err != nil {
 		s.readFailed(err)

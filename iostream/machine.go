@@ -69,7 +69,7 @@ func (s *Stream) schedule() {
 	if s.any(pumping | scheduled) {
 		return
 	}
-	if s.loop.Schedule((*work)(s)) == nil {
+	if s.loop.Kit().Schedule((*work)(s)) == nil {
 		s.set(scheduled)
 	}
 }
@@ -200,7 +200,7 @@ func (s *Stream) readOnce() (full bool, err error) {
 	n, room := 0, s.readRoom()
 	if room == nil {
 		s.in.own() // an earlier read of this pump may have left bytes there
-		room = s.loop.Scratch()
+		room = s.loop.Kit().Scratch()
 		if n, err = s.transport.Read(room); n > 0 && s.in.len() == 0 {
 			s.in.release()
 			s.in.borrow(room[:n])

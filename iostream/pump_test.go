@@ -65,7 +65,7 @@ func (p *readySource) Run() {
 	}
 	p.left--
 	(*work)(p.s).HandleEvent(poller.Readable, 0)
-	_ = p.s.loop.Schedule(p)
+	_ = p.s.loop.Kit().Schedule(p)
 }
 
 // BenchmarkPump is what an echo costs in user space alone: everything but the
@@ -84,7 +84,7 @@ func BenchmarkPump(b *testing.B) {
 				b.ReportAllocs()
 				b.ResetTimer()
 				p := &readySource{s: s, left: b.N, done: make(chan struct{})}
-				require.NoError(b, l.Schedule(p))
+				require.NoError(b, l.Kit().Schedule(p))
 				<-p.done
 				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*lines), "ns/line")
 			})

@@ -136,7 +136,7 @@ func (s *Stream) open(l *ioloop.Loop, t Transport, config *Config) error {
 	if config.AllowHalfClose {
 		s.set(halfClose)
 	}
-	return opError("new", l.Schedule((*work)(s)))
+	return opError("new", l.Kit().Schedule((*work)(s)))
 }
 
 // work is a Stream as the loop sees it.
@@ -186,7 +186,7 @@ func (f *lateFlush) Run() {
 // and tasks of that loop.
 func Streams(l *ioloop.Loop) iter.Seq[*Stream] {
 	return func(yield func(*Stream) bool) {
-		for h := range l.Handlers() {
+		for h := range l.Kit().Handlers() {
 			if w, ok := h.(*work); ok && !yield((*Stream)(w)) {
 				return
 			}

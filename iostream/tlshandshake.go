@@ -181,7 +181,7 @@ func (s *Stream) tellHandshake(t *tlsTransport, err error) {
 	if w := t.hs.wait; w != nil {
 		t.hs.wait = nil
 		w.err, w.done = opError("start tls", err), true
-		s.loop.WakeWaiter(&w.Waiter)
+		s.loop.Kit().WakeWaiter(&w.Waiter)
 	}
 	if err == nil {
 		s.unset(handshaking)

@@ -83,7 +83,7 @@ func (s *Stream) cork(n int) bool {
 	case s.any(pumping):
 		return true
 	}
-	if !s.any(dirty) && s.loop.AtTurnEnd((*lateFlush)(s)) {
+	if !s.any(dirty) && s.loop.Kit().AtTurnEnd((*lateFlush)(s)) {
 		s.set(dirty)
 	}
 	return s.any(dirty)

@@ -49,7 +49,7 @@ func (t *transport) Arm(_ *ioloop.Loop, interest poller.Interest) error {
 func (w *Wire) announce() {
 	if w.handler != nil && !w.queued && w.counts.Closes == 0 {
 		w.queued = true
-		_ = w.loop.Schedule((*readiness)(w))
+		_ = w.loop.Kit().Schedule((*readiness)(w))
 	}
 }
 

@@ -143,7 +143,7 @@ func (p *Process) reap() {
 		defer p.mu.Unlock()
 		p.exited, p.err = true, err
 		for _, w := range p.waiters {
-			p.loop.WakeWaiter(w)
+			p.loop.Kit().WakeWaiter(w)
 		}
 		p.waiters = nil
 		p.tell()

@@ -48,7 +48,7 @@ func (c *conn) start() {
 		c.running = true
 		err = c.worker.loop.Go(func(t *ioloop.Task) { c.attend(t, c.begin) })
 	} else {
-		err = c.worker.loop.Schedule(c)
+		err = c.worker.loop.Kit().Schedule(c)
 	}
 	if err != nil {
 		c.drop(err)

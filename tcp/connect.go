@@ -25,7 +25,7 @@ func (d *Dialer) connect(ctx context.Context, l *ioloop.Loop, network string, ad
 	if err := w.waiter.Begin(ctx); err != nil {
 		return -1, nil, dialError(network, nil, err)
 	}
-	if err := l.Schedule(w); err != nil {
+	if err := l.Kit().Schedule(w); err != nil {
 		return -1, nil, dialError(network, nil, err)
 	}
 	return w.wait()
@@ -106,7 +106,7 @@ func (w *dialing) ended(fd int, addr net.Addr) {
 		fd = -1
 	}
 	w.fd, w.addr = fd, addr
-	w.race.loop.WakeWaiter(&w.waiter)
+	w.race.loop.Kit().WakeWaiter(&w.waiter)
 }
 
 // abandon has the loop give the race up.
@@ -115,7 +115,7 @@ func (w *dialing) abandon() {
 	defer w.mu.Unlock()
 	w.abandoned = true
 	if !w.done {
-		_ = w.race.loop.Schedule(w) // a loop that is closed has ended the race itself
+		_ = w.race.loop.Kit().Schedule(w) // a loop that is closed has ended the race itself
 	} else if w.fd >= 0 { // the outcome came at the last moment
 		_ = socket.Close(w.fd)
 		w.fd = -1

@@ -163,7 +163,7 @@ func (l *listener) close(then ioloop.Runner) {
 		l.releaseLocked()
 	}
 	l.srv.mu.Unlock()
-	if loop != nil && loop.Schedule(then) != nil {
+	if loop != nil && loop.Kit().Schedule(then) != nil {
 		l.release()
 	}
 }
@@ -183,7 +183,7 @@ func (s *sweeping) Run() {
 	l.srv.mu.Lock()
 	l.sweeping = l.listening && !l.released && !l.foreignLocked()
 	l.srv.mu.Unlock()
-	if l.sweeping && l.acceptSome() && l.loop.Schedule(s) == nil {
+	if l.sweeping && l.acceptSome() && l.loop.Kit().Schedule(s) == nil {
 		return
 	}
 	l.release()

@@ -1,0 +1,126 @@
+package ioloop
+
+import (
+	"time"
+
+	"github.com/eddyloop/eddy/internal/turnshare"
+)
+
+const (
+	bytesPerPiece = 4 << 10 // that are sent or received count as a piece of work
+
+	// The clock is read after a number of pieces of work that is adapted to take
+	// about lookTime, so that cheap ones pay next to nothing for it.
+	lookTime   = 100 * time.Microsecond
+	maxPerLook = 16
+)
+
+// kind is a kind of work of a turn. Each has a share of the turn to itself, so
+// that none keeps the others waiting.
+type kind uint8
+
+const (
+	ofEvents kind = iota
+	ofPosts
+	ofTimers
+	ofTurnEnd
+	ofTasks // of any kind above, whose work was mostly to resume tasks
+	kinds
+)
+
+// turnShare measures the share of the turn that the present kind of work has.
+// It goes by the loop's clock, so that under a ManualClock, on which no time
+// passes meanwhile, the number of pieces alone decides, every time alike.
+type turnShare struct {
+	left    int // pieces of work until the clock is read again
+	perLook int
+
+	done    int           // pieces at the last reading
+	begun   time.Duration // of the present kind
+	read    time.Duration // the clock's last reading
+	usedUp  bool
+	kind    kind
+	tasks   int // resumed, of the pieces since the last reading
+	took    [kinds]time.Duration
+	offered time.Duration // to other goroutines, in this turn
+
+	mostTime   time.Duration
+	mostPieces int
+}
+
+func (s *turnShare) init() {
+	s.mostTime, s.mostPieces = turnshare.Time, turnshare.Pieces
+	s.perLook = min(maxPerLook, s.mostPieces)
+}
+
+// turnUsedUp counts a piece of work, and reports whether the turn has done as
+// much of the present kind of work as it may. Only for the loop's goroutine
+// and tasks.
+func (l *Loop) turnUsedUp() bool {
+	l.share.left--
+	return l.share.left <= 0 && l.lookAtShare()
+}
+
+func (l *Loop) lookAtShare() bool {
+	s := &l.share
+	if s.usedUp {
+		return true
+	}
+	pieces, before := s.perLook-s.left, s.read
+	l.readClock()
+	s.done += pieces
+	if s.done >= s.mostPieces || s.read-s.begun >= s.mostTime {
+		s.usedUp = true
+		return true
+	}
+	s.adapt(pieces, s.read-before)
+	return false
+}
+
+// adapt sets after how many pieces the clock is read again.
+func (s *turnShare) adapt(pieces int, took time.Duration) {
+	each := took / time.Duration(pieces)
+	s.perLook = maxPerLook
+	if each > lookTime/maxPerLook {
+		s.perLook = max(1, int(lookTime/each))
+	}
+	s.perLook = min(s.perLook, s.mostPieces-s.done)
+	s.left = s.perLook
+}
+
+// readClock puts the time since the last reading to the account of the present
+// kind.
+func (l *Loop) readClock() {
+	s := &l.share
+	now := l.clock.Now()
+	k := s.kind
+	if 2*s.tasks > s.perLook-s.left {
+		k = ofTasks
+	}
+	s.took[k] += now - s.read
+	s.read, s.tasks = now, 0
+}
+
+// startTurn begins to measure a turn.
+func (s *turnShare) startTurn(now time.Duration) {
+	s.read = now
+	s.took = [kinds]time.Duration{}
+	s.offered = 0
+	s.start(ofEvents)
+}
+
+// startKind gives the share of another kind of work, of which there is some.
+func (l *Loop) startKind(k kind) {
+	s := &l.share
+	if s.left != s.perLook || s.tasks > 0 || s.done > 0 {
+		l.readClock()
+	}
+	s.start(k)
+}
+
+func (s *turnShare) start(k kind) {
+	s.kind, s.begun = k, s.read
+	s.usedUp, s.done, s.tasks = false, 0, 0
+	s.perLook = min(max(1, s.perLook), s.mostPieces)
+	s.left = s.perLook
+}

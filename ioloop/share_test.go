@@ -1,0 +1,100 @@
+//go:build unix
+
+package ioloop_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/eddyloop/eddy/ioloop"
+	"github.com/eddyloop/eddy/poller"
+	"github.com/stretchr/testify/require"
+)
+
+// work takes d of the processor.
+func work(d time.Duration) {
+	for begun := time.Now(); time.Since(begun) < d; {
+	}
+}
+
+// TestNoKindOfWorkHoldsTheLoop: under a load of each kind that has no end, or a long
+// one, timers are called and Stop gets through. Each runs for ever, or for
+// seconds, in one turn if that has no limit.
+func TestNoKindOfWorkHoldsTheLoop(t *testing.T) {
+	const cost = 100 * time.Microsecond
+	for name, load := range map[string]func(t *testing.T, l *ioloop.Loop, stopped func() bool){
+		"a batch of posts": func(t *testing.T, l *ioloop.Loop, stopped func() bool) {
+			for range 20_000 {
+				_ = l.Post(func() {
+					if !stopped() {
+						work(cost)
+					}
+				})
+			}
+		},
+		"put off again and again": func(t *testing.T, l *ioloop.Loop, stopped func() bool) {
+			var again runnerFunc
+			again = func() {
+				work(cost)
+				if !stopped() {
+					l.Kit().AtTurnEnd(again)
+				}
+			}
+			_ = l.Post(func() { l.Kit().AtTurnEnd(again) })
+		},
+		"many put off": func(t *testing.T, l *ioloop.Loop, _ func() bool) {
+			_ = l.Post(func() {
+				for range 2000 {
+					l.Kit().AtTurnEnd(runnerFunc(func() { work(cost) }))
+				}
+			})
+		},
+		"ready descriptors": func(t *testing.T, l *ioloop.Loop, _ func() bool) {
+			for range 200 {
+				r, w := pipe(t)
+				write(t, w, "x")
+				handle(t, l, r, poller.Readable, ioloop.HandlerFunc(func(poller.Interest, poller.Hint) {
+					work(10 * cost)
+				}))
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLoop(t, ioloop.Config{})
+			begun := time.Now()
+			ticks := 0
+			stopped := func() bool { return ticks == 20 || time.Since(begun) > patience }
+			_, err := l.Every(time.Millisecond, func() {
+				if ticks++; ticks == 20 {
+					l.Stop()
+				}
+			})
+			require.NoError(t, err)
+			load(t, l, stopped)
+			run(t, l)
+			require.Equal(t, 20, ticks)
+			stats := l.Stats()
+			require.Less(t, stats.Callbacks, uint64(10_000), "the load came to its end first")
+			require.GreaterOrEqual(t, stats.Turns, uint64(20))
+		})
+	}
+}
+
+// What was put off and did not get its turn is done before the loop blocks.
+func TestPutOffIsNotForgotten(t *testing.T) {
+	l := startNew(t)
+	const n = 1000
+	done := 0
+	all := make(chan struct{})
+	require.NoError(t, l.Post(func() {
+		for range n {
+			l.Kit().AtTurnEnd(runnerFunc(func() {
+				work(20 * time.Microsecond)
+				if done++; done == n {
+					close(all)
+				}
+			}))
+		}
+	}))
+	receive(t, all)
+}
