@@ -36,7 +36,7 @@ func TestAdoptAndDetach(t *testing.T) {
 		require.ErrorIs(t, err, net.ErrClosed)
 		_, err = io.WriteString(c, "two\nthree")
 		require.NoError(t, err)
-		line, err := s.ReadUntil(patient(t), "\n", 0)
+		line, err := s.Read(patient(t), iostream.Until("\n"))
 		require.NoError(t, err)
 		require.Equal(t, "two\n", string(line))
 
@@ -96,7 +96,7 @@ func TestAdoptedConnectionIsMadeBlocking(t *testing.T) {
 	defer s.Close()
 	shared.Fd()
 	got := make(chan int, 1)
-	require.NoError(t, s.ReadIntoFunc(make([]byte, size+1), func(n int, _ error) { got <- n }))
+	require.NoError(t, s.ReadFullFunc(make([]byte, size+1), func(n int, _ error) { got <- n }))
 	onLoop(t, l, func() { send(t, peer, strings.Repeat("x", size)) }) // so that it comes as a whole
 	quiet(t, l)
 	runtime.GC() // waits for every goroutine
@@ -149,7 +149,7 @@ func TestDetachBehindCloseWrite(t *testing.T) {
 func TestDetachRefuses(t *testing.T) {
 	l := startLoop(t, ioloop.Config{})
 	s, peer := pair(t, l, "tcp", nil)
-	require.NoError(t, s.ReadBytesFunc(1, func([]byte, error) {}))
+	require.NoError(t, s.ReadFunc(iostream.Bytes(1), func([]byte, error) {}))
 	_, _, err := s.Detach()
 	requireIs(t, err, iostream.ErrReadPending)
 	send(t, peer, "x")
@@ -234,7 +234,7 @@ func TestDiscard(t *testing.T) {
 	require.Equal(t, "efg", receive(t, pending).data)
 
 	got := make(chan string, 9)
-	require.NoError(t, s.HandleUntil("\n", 0, func(line []byte, err error) bool {
+	require.NoError(t, s.Handle(iostream.Until("\n"), func(line []byte, err error) bool {
 		n, _ := s.Discard(2) // padding behind each line
 		got <- string(line[:len(line)*n/2])
 		return err == nil

@@ -20,7 +20,7 @@ var echoes = []struct {
 	start func(t testing.TB, s *iostream.Stream)
 }{
 	{"callback", func(t testing.TB, s *iostream.Stream) {
-		require.NoError(t, s.HandleUntil("\n", 0, func(line []byte, err error) bool {
+		require.NoError(t, s.Handle(iostream.Until("\n"), func(line []byte, err error) bool {
 			_, _ = s.Write(line)
 			return err == nil
 		}))
@@ -30,15 +30,15 @@ var echoes = []struct {
 		next = func(line []byte, err error) {
 			if err == nil {
 				_, _ = s.Write(line)
-				_ = s.ReadUntilFunc("\n", 0, next)
+				_ = s.ReadFunc(iostream.Until("\n"), next)
 			}
 		}
-		require.NoError(t, s.ReadUntilFunc("\n", 0, next))
+		require.NoError(t, s.ReadFunc(iostream.Until("\n"), next))
 	}},
 	{"task", func(t testing.TB, s *iostream.Stream) {
 		require.NoError(t, s.Loop().Go(func(task *ioloop.Task) {
 			for {
-				line, err := s.ReadUntil(task, "\n", 0)
+				line, err := s.Read(task, iostream.Until("\n"))
 				if err != nil {
 					return
 				}
@@ -49,7 +49,7 @@ var echoes = []struct {
 	{"goroutine", func(t testing.TB, s *iostream.Stream) {
 		go func() {
 			for {
-				line, err := s.ReadUntil(t.Context(), "\n", 0)
+				line, err := s.Read(t.Context(), iostream.Until("\n"))
 				if err != nil {
 					return
 				}
@@ -156,7 +156,7 @@ func BenchmarkManySmallReads(b *testing.B) {
 				require.NoError(b, s.Close())
 				receive(b, pending)
 				for range size / 16 {
-					if _, err := s.ReadUntil(b.Context(), "\n", 0); err != nil {
+					if _, err := s.Read(b.Context(), iostream.Until("\n")); err != nil {
 						b.Fatal(err)
 					}
 				}

@@ -70,7 +70,7 @@ func TestBudgetSteadyState(t *testing.T) {
 	s, peer := pair(t, l, "tcp", &iostream.Config{Budget: b})
 	require.NoError(t, l.Go(func(task *ioloop.Task) {
 		for {
-			line, err := s.ReadUntil(task, "\n", 0)
+			line, err := s.Read(task, iostream.Until("\n"))
 			if err != nil {
 				return
 			}

@@ -33,11 +33,11 @@ var bulkReads = []struct {
 		_ = unix.Close(fd)
 	}},
 	{"bytes", streamed(func(s *iostream.Stream) (int, error) {
-		data, err := s.ReadBytes(context.Background(), bulkSize)
+		data, err := s.Read(context.Background(), iostream.Bytes(bulkSize))
 		return len(data), err
 	})},
 	{"until", streamed(func(s *iostream.Stream) (int, error) {
-		data, err := s.ReadUntil(context.Background(), "\n", 0)
+		data, err := s.Read(context.Background(), iostream.Until("\n"))
 		return len(data), err
 	})},
 }

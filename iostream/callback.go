@@ -1,119 +1,68 @@
 package iostream
 
-import "regexp"
-
-// The Func forms of the reads call fn once, on the loop, with what the waiting
-// form would return; the bytes are fn's until it returns. They return an error,
-// and fn is not called, only where the call itself is wrong: ErrInvalid,
+// ReadFunc has fn called with the next message, once, on the loop, with what
+// Read would return; the bytes are fn's until it returns. ReadFunc returns an
+// error, and fn is not called, only where the call itself is wrong: ErrInvalid,
 // ErrTooLong or ErrReadPending, or ioloop.ErrClosed once the loop is closed. When
 // fn runs, the next read can begin.
-//
-// The Handle forms call fn for one result after another until it returns false
-// or has been given an error. The read stays pending meanwhile. While more than
-// Config.HighWaterMark bytes wait to be sent, they hold back: a peer that does
-// not read is not read from.
-
-// ReadUntilFunc is ReadUntil with a callback.
-func (s *Stream) ReadUntilFunc(delim string, max int, fn func([]byte, error)) error {
-	op := readOp{kind: readUntil, delim: delim, fn: fn}
-	return s.submit(&op, max)
-}
-
-// ReadUntilRegexpFunc is ReadUntilRegexp with a callback.
-func (s *Stream) ReadUntilRegexpFunc(re *regexp.Regexp, max int, fn func([]byte, error)) error {
-	op := regexpOp(re)
-	op.fn = fn
-	return s.submit(&op, max)
-}
-
-// ReadBytesFunc is ReadBytes with a callback.
-func (s *Stream) ReadBytesFunc(n int, fn func([]byte, error)) error {
-	op := readOp{kind: readBytes, fn: fn}
-	return s.submit(&op, n)
-}
-
-// PeekFunc is Peek with a callback.
-func (s *Stream) PeekFunc(n int, fn func([]byte, error)) error {
-	op := readOp{kind: readPeek, fn: fn}
-	return s.submit(&op, n)
-}
-
-// ReadSomeFunc is ReadSome with a callback.
-func (s *Stream) ReadSomeFunc(max int, fn func([]byte, error)) error {
-	op := readOp{kind: readSome, fn: fn}
-	return s.submit(&op, max)
-}
-
-// ReadUntilCloseFunc is ReadUntilClose with a callback.
-func (s *Stream) ReadUntilCloseFunc(max int, fn func([]byte, error)) error {
-	op := readOp{kind: readUntilClose, fn: fn}
-	return s.submit(&op, max)
-}
-
-// ReadIntoFunc is ReadInto with a callback. The stream uses p until fn is
-// called.
-func (s *Stream) ReadIntoFunc(p []byte, fn func(int, error)) error {
-	return s.submitInto(readInto, p, fn)
-}
-
-// ReadSomeIntoFunc is ReadSomeInto with a callback. The stream uses p until fn
-// is called.
-func (s *Stream) ReadSomeIntoFunc(p []byte, fn func(int, error)) error {
-	return s.submitInto(readSomeInto, p, fn)
-}
-
-// HandleUntil calls fn for each message that ends in delim, as ReadUntil
-// returns it.
-func (s *Stream) HandleUntil(delim string, max int, fn func([]byte, error) bool) error {
-	op := readOp{kind: readUntil, delim: delim, each: fn}
-	return s.submit(&op, max)
-}
-
-// HandleBytes calls fn for each n bytes.
-func (s *Stream) HandleBytes(n int, fn func([]byte, error) bool) error {
-	op := readOp{kind: readBytes, each: fn}
-	if n == 0 {
-		return opError(readNames[op.kind], ErrInvalid)
+func (s *Stream) ReadFunc(f Frame, fn func(msg []byte, err error)) error {
+	if fn == nil {
+		return opError(readNames[f.kind], ErrInvalid)
 	}
-	return s.submit(&op, n)
+	return s.submit(&f, &readOp{fn: fn})
 }
 
-// HandleSome calls fn with the bytes as they come, at most max at a time.
-func (s *Stream) HandleSome(max int, fn func([]byte, error) bool) error {
-	op := readOp{kind: readSome, each: fn}
-	return s.submit(&op, max)
+// Handle has fn called for one message after another, as ReadFunc does, until it
+// returns false or has been given an error. The read stays pending meanwhile.
+// While more than Config.HighWaterMark bytes wait to be sent, it holds back: a
+// peer that does not read is not read from. A Frame of no bytes, Bytes(0), is
+// ErrInvalid.
+func (s *Stream) Handle(f Frame, fn func(msg []byte, err error) bool) error {
+	if fn == nil || f.endless() {
+		return opError(readNames[f.kind], ErrInvalid)
+	}
+	return s.submit(&f, &readOp{each: fn})
+}
+
+// PeekFunc is Peek with a callback, as ReadFunc.
+func (s *Stream) PeekFunc(n int, fn func([]byte, error)) error {
+	return s.ReadFunc(Frame{kind: readPeek, n: n}, fn)
+}
+
+// ReadFullFunc is ReadFull with a callback. The stream uses p until fn is
+// called.
+func (s *Stream) ReadFullFunc(p []byte, fn func(int, error)) error {
+	return s.ReadAtLeastFunc(p, len(p), fn)
+}
+
+// ReadAtLeastFunc is ReadAtLeast with a callback. The stream uses p until fn is
+// called.
+func (s *Stream) ReadAtLeastFunc(p []byte, least int, fn func(int, error)) error {
+	if fn == nil || least < 0 || least > len(p) {
+		return opError(readNames[readInto], ErrInvalid)
+	}
+	t := targets.Get().(*target)
+	t.p, t.least, t.fn = p, least, fn
+	err := s.start(&readOp{kind: readInto, size: t.size(), into: t, fn: t.tell})
+	if err != nil {
+		t.release()
+	}
+	return err
 }
 
 // submit begins a read with a callback.
-func (s *Stream) submit(op *readOp, size int) error {
-	err := op.setSize(s.config, size)
-	if op.fn == nil && op.each == nil {
-		err = ErrInvalid
-	}
-	if err != nil {
-		return opError(readNames[op.kind], err)
+func (s *Stream) submit(f *Frame, op *readOp) error {
+	if err := op.setFrame(f, s.config); err != nil {
+		return opError(readNames[f.kind], err)
 	}
 	return s.start(op)
-}
-
-func (s *Stream) submitInto(kind readKind, p []byte, fn func(int, error)) error {
-	if fn == nil {
-		return opError(readNames[kind], ErrInvalid)
-	}
-	w := waitOps.Get().(*waitOp)
-	w.into, w.intoFn = p, fn
-	err := s.start(&readOp{kind: kind, size: int32(min(len(p), 1)), wait: w})
-	if err != nil {
-		w.releaseInto()
-	}
-	return err
 }
 
 // start puts a read with a callback into the slot.
 func (s *Stream) start(op *readOp) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.begin(op); err != nil {
+	if err := s.begin(op.kind); err != nil {
 		return err
 	}
 	s.op = *op

@@ -186,7 +186,7 @@ func (s *Stream) closeLocked(reason error) {
 // endWaitingRead completes the read of a waiting call, now that nothing more
 // will be read.
 func (s *Stream) endWaitingRead() {
-	if s.op.wait == nil || s.op.wait.intoFn != nil {
+	if s.op.wait == nil {
 		return
 	}
 	s.in.own()

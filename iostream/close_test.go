@@ -50,7 +50,7 @@ func TestCloseTellsReadsThenWritesThenTheCallbacks(t *testing.T) {
 	s := onWire(t, config, m)
 	mark := write(t, s, "never sent")
 	require.NoError(t, s.SentFunc(mark, func(err error) { requireIs(t, err, net.ErrClosed); r.add("write") }))
-	require.NoError(t, s.ReadUntilFunc("\n", 0, func(_ []byte, err error) { requireIs(t, err, net.ErrClosed); r.add("read") }))
+	require.NoError(t, s.ReadFunc(iostream.Until("\n"), func(_ []byte, err error) { requireIs(t, err, net.ErrClosed); r.add("read") }))
 	s.OnClosed(func(err error) {
 		require.ErrorIs(t, err, net.ErrClosed)
 		require.Equal(t, 1, m.State().Closes, "the transport is closed before the callback")
@@ -78,7 +78,7 @@ func TestDataComesBeforeTheEndAndTheEndBeforeTheCallback(t *testing.T) {
 		s, peer := pair(t, startLoop(t, ioloop.Config{}), network, nil)
 		s.OnClosed(func(err error) { require.Equal(t, io.EOF, err); r.add("closed"); close(closed) })
 		s.OnReadClosed(func() { r.add("read closed") })
-		require.NoError(t, s.HandleUntil("\n", 0, func(line []byte, err error) bool {
+		require.NoError(t, s.Handle(iostream.Until("\n"), func(line []byte, err error) bool {
 			if err != nil {
 				requireIs(t, err, io.EOF)
 				r.add("end")
@@ -108,7 +108,7 @@ func TestIdleStreamNoticesAReset(t *testing.T) {
 	reset(t, peer)
 	require.NoError(t, s.WaitClosed(patient(t)))
 	require.ErrorIs(t, s.Err(), syscall.ECONNRESET)
-	_, err := s.ReadBytes(patient(t), 1)
+	_, err := s.Read(patient(t), iostream.Bytes(1))
 	requireIs(t, err, syscall.ECONNRESET)
 }
 
@@ -125,7 +125,7 @@ func TestCloseWatchConsumesNothing(t *testing.T) {
 		require.True(t, s.ReadClosed())
 		require.False(t, s.Closed())
 		require.Zero(t, s.Buffered())
-		data, err := s.ReadUntilClose(patient(t), 0)
+		data, err := s.Read(patient(t), iostream.UntilClose())
 		require.NoError(t, err)
 		require.Equal(t, "unread", string(data))
 		require.NoError(t, s.WaitClosed(patient(t)))
@@ -142,7 +142,7 @@ func TestCloseWatchThatFiresForARead(t *testing.T) {
 		onLoop(t, s.Loop(), func() {
 			send(t, peer, "abc")
 			require.NoError(t, peer.Close())
-			require.NoError(t, s.ReadBytesFunc(3, func(b []byte, err error) { got <- bytesResult(b, err) }))
+			require.NoError(t, s.ReadFunc(iostream.Bytes(3), func(b []byte, err error) { got <- bytesResult(b, err) }))
 		})
 		require.Equal(t, "abc", receive(t, got).data)
 		require.NoError(t, s.WaitClosed(patient(t)))
@@ -214,7 +214,7 @@ func TestCloseSatisfiesAReadFromTheBuffer(t *testing.T) {
 	require.Equal(t, "ab", receive(t, faces[0].read(t, s, exactly(2))).data)
 	require.NoError(t, s.Close())
 	require.Equal(t, "cd", receive(t, faces[1].read(t, s, exactly(2))).data)
-	data, err := s.ReadUntilClose(patient(t), 0)
+	data, err := s.Read(patient(t), iostream.UntilClose())
 	requireIs(t, err, net.ErrClosed)
 	require.Equal(t, "ef", string(data))
 }
@@ -239,7 +239,7 @@ func TestPeerFinWithoutHalfClose(t *testing.T) {
 	mark := write(t, s, "reply")
 	m.FIN()
 	quiet(t, s.Loop())
-	_, err := s.ReadBytes(patient(t), 1)
+	_, err := s.Read(patient(t), iostream.Bytes(1))
 	requireIs(t, err, io.EOF)
 	require.False(t, s.Closed(), "the reply is not out")
 	m.Open(10)
@@ -253,7 +253,7 @@ func TestHalfClose(t *testing.T) {
 		s, peer := pair(t, startLoop(t, ioloop.Config{}), network, &iostream.Config{AllowHalfClose: true})
 		send(t, peer, "request")
 		closeWrite(t, peer)
-		request, err := s.ReadUntilClose(patient(t), 0)
+		request, err := s.Read(patient(t), iostream.UntilClose())
 		require.NoError(t, err)
 		require.Equal(t, "request", string(request))
 		require.True(t, s.ReadClosed())
@@ -281,7 +281,7 @@ func TestCloseWriteThenRead(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "question", string(question))
 	send(t, peer, "answer\n")
-	answer, err := s.ReadUntil(patient(t), "\n", 0)
+	answer, err := s.Read(patient(t), iostream.Until("\n"))
 	require.NoError(t, err)
 	require.Equal(t, "answer\n", string(answer))
 	requireIs(t, s.CloseWrite(), net.ErrClosed)
@@ -345,7 +345,7 @@ func TestCloseAfterFlushGivesUp(t *testing.T) {
 
 func TestCloseWhenIdle(t *testing.T) {
 	s, peer := pair(t, startLoop(t, ioloop.Config{}), "tcp", nil)
-	require.NoError(t, s.HandleUntil("\n", 0, func(line []byte, err error) bool {
+	require.NoError(t, s.Handle(iostream.Until("\n"), func(line []byte, err error) bool {
 		if err == nil {
 			_, _ = s.Write(line)
 		}
@@ -395,15 +395,15 @@ func TestPanicLeavesTheRest(t *testing.T) {
 	require.NoError(t, err)
 	next, err := iostream.New(l, other.Transport(), nil)
 	require.NoError(t, err)
-	require.NoError(t, s.HandleUntil("\n", 0, func([]byte, error) bool { panic(errPlayed) }))
-	require.NoError(t, next.HandleUntil("\n", 0, func([]byte, error) bool { return true }))
+	require.NoError(t, s.Handle(iostream.Until("\n"), func([]byte, error) bool { panic(errPlayed) }))
+	require.NoError(t, next.Handle(iostream.Until("\n"), func([]byte, error) bool { return true }))
 	quiet(t, l)
 	onLoop(t, l, func() {
 		one.Arrive("first\nthe rest\n")
 		other.Arrive("somebody else's\n")
 	})
 	require.NoError(t, s.WaitClosed(patient(t)))
-	rest, err := s.ReadSome(patient(t), 0)
+	rest, err := s.Read(patient(t), iostream.Some(0))
 	require.NoError(t, err)
 	require.Equal(t, "the rest\n", string(rest))
 	require.NoError(t, next.Close())
@@ -419,7 +419,7 @@ func TestPanicInACallbackClosesTheStream(t *testing.T) {
 			s, peer := pair(t, l, "tcp", nil)
 			other, otherPeer := pair(t, l, "tcp", nil)
 			mark := make(chan error, 1)
-			require.NoError(t, s.HandleUntil("\n", 0, func(line []byte, err error) bool {
+			require.NoError(t, s.Handle(iostream.Until("\n"), func(line []byte, err error) bool {
 				_, _ = s.Write([]byte("corked"))
 				_ = s.SentFunc(s.Mark(), func(err error) { mark <- err })
 				fail()
@@ -433,10 +433,10 @@ func TestPanicInACallbackClosesTheStream(t *testing.T) {
 			} else {
 				require.ErrorIs(t, s.Err(), ioloop.ErrGoexit)
 			}
-			_, err := s.ReadBytes(patient(t), 100)
+			_, err := s.Read(patient(t), iostream.Bytes(100))
 			requireIs(t, err, s.Err()) // the slot is free
 			send(t, otherPeer, "fine\n")
-			_, err = other.ReadUntil(patient(t), "\n", 0)
+			_, err = other.Read(patient(t), iostream.Until("\n"))
 			require.NoError(t, err)
 		})
 	}
@@ -471,9 +471,9 @@ func TestLoopCloseFailsItsStreams(t *testing.T) {
 	never := func(error) { panic("called") }
 	requireIs(t, s.SentFunc(0, never), ioloop.ErrClosed)
 	requireIs(t, s.RoomFunc(never), ioloop.ErrClosed)
-	requireIs(t, s.ReadBytesFunc(0, func(_ []byte, err error) { never(err) }), ioloop.ErrClosed)
-	requireIs(t, s.ReadIntoFunc(nil, func(_ int, err error) { never(err) }), ioloop.ErrClosed)
-	requireIs(t, s.HandleUntil("\n", 0, func(_ []byte, err error) bool { never(err); return false }), ioloop.ErrClosed)
+	requireIs(t, s.ReadFunc(iostream.Bytes(0), func(_ []byte, err error) { never(err) }), ioloop.ErrClosed)
+	requireIs(t, s.ReadFullFunc(nil, func(_ int, err error) { never(err) }), ioloop.ErrClosed)
+	requireIs(t, s.Handle(iostream.Until("\n"), func(_ []byte, err error) bool { never(err); return false }), ioloop.ErrClosed)
 	require.False(t, s.Reading())
 }
 
@@ -486,14 +486,14 @@ func TestStoppedTaskFreesTheSlot(t *testing.T) {
 	s, peer := pair(t, l, "tcp", nil)
 	require.NoError(t, l.Go(func(task *ioloop.Task) {
 		for {
-			_, _ = s.ReadUntil(task, "\n", 0)
+			_, _ = s.Read(task, iostream.Until("\n"))
 		}
 	}))
 	require.NoError(t, l.Go(func(task *ioloop.Task) { _ = task.Yield(); l.Stop() }))
 	require.NoError(t, l.Run(context.Background()))
 	send(t, peer, "later\n")
 	require.NoError(t, l.Go(func(task *ioloop.Task) {
-		line, err := s.ReadUntil(task, "\n", 0)
+		line, err := s.Read(task, iostream.Until("\n"))
 		require.NoError(t, err)
 		require.Equal(t, "later\n", string(line))
 		l.Stop()
@@ -512,9 +512,9 @@ func TestCloseFromEverywhere(t *testing.T) {
 		var closes sync.WaitGroup
 		closes.Add(1)
 		s.OnClosed(func(error) { closes.Done() })
-		wg.Go(func() { _, _ = s.ReadUntil(context.Background(), "\n", 0) })
+		wg.Go(func() { _, _ = s.Read(context.Background(), iostream.Until("\n")) })
 		wg.Go(func() { _, _ = s.Write(make([]byte, 1<<20)); _ = s.Flush(context.Background()) })
-		wg.Go(func() { _ = s.HandleSome(0, func([]byte, error) bool { return false }) })
+		wg.Go(func() { _ = s.Handle(iostream.Some(0), func([]byte, error) bool { return false }) })
 		wg.Go(func() { _, _ = peer.Write([]byte("some bytes")) })
 		wg.Go(func() { _ = peer.Close() })
 		wg.Go(func() { _ = s.CloseAfterFlush(time.Millisecond) })
@@ -552,7 +552,7 @@ func TestResetBehindTheEnd(t *testing.T) {
 		t.Run(network, func(t *testing.T) {
 			s, peer := pair(t, startLoop(t, ioloop.Config{}), network, halfCloses)
 			closeWrite(t, peer)
-			_, err := s.ReadUntilClose(patient(t), 0)
+			_, err := s.Read(patient(t), iostream.UntilClose())
 			require.NoError(t, err)
 			quiet(t, s.Loop())
 			require.False(t, s.Closed())

@@ -28,7 +28,7 @@ type Config struct {
 	WriteLimit int
 
 	// HighWaterMark is how many bytes may wait to be sent before Room waits and
-	// repeating reads (HandleUntil and the like) pause. Both go on when half of
+	// repeating reads (Handle) pause. Both go on when half of
 	// it is left. At most WriteLimit.
 	HighWaterMark int
 

@@ -106,7 +106,7 @@ func TestRepeatingReadMeetsItsDeadline(t *testing.T) {
 	s, peer := pair(t, l, "unix", nil)
 	require.NoError(t, s.SetReadDeadline(inAnHour()))
 	got := make(chan result, 9)
-	require.NoError(t, s.HandleUntil("\n", 0, func(b []byte, err error) bool {
+	require.NoError(t, s.Handle(iostream.Until("\n"), func(b []byte, err error) bool {
 		got <- bytesResult(b, err)
 		return true
 	}))
@@ -126,14 +126,14 @@ func TestMovedDeadline(t *testing.T) {
 	for range 100 {
 		require.NoError(t, s.SetReadDeadline(inAnHour()))
 		send(t, peer, "x")
-		_, err := s.ReadBytes(context.Background(), 1)
+		_, err := s.Read(context.Background(), iostream.Bytes(1))
 		require.NoError(t, err)
 		clock.Advance(40 * time.Minute)
 		quiet(t, l)
 	}
 	require.NoError(t, s.SetReadDeadline(time.Now().Add(time.Minute)), "earlier than the timer is set to")
 	clock.Advance(2 * time.Minute)
-	_, err := s.ReadBytes(context.Background(), 1)
+	_, err := s.Read(context.Background(), iostream.Bytes(1))
 	requireIs(t, err, os.ErrDeadlineExceeded)
 
 	require.NoError(t, s.SetReadDeadline(inAnHour()))

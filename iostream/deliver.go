@@ -30,7 +30,7 @@ func (s *Stream) deliverRead() bool {
 	if s.in.len() == 0 && op.size > 0 && !op.isInto() && s.readEnd() == nil && !op.expired || s.paused() {
 		return false // nothing to look at, or not now
 	}
-	waiting := op.wait != nil && op.wait.intoFn == nil
+	waiting := op.wait != nil
 	if waiting {
 		s.in.own() // the caller keeps the bytes for longer than the scratch buffer does
 	}
@@ -54,7 +54,7 @@ func (s *Stream) deliverRead() bool {
 // the read has to wait.
 func (s *Stream) outcome(op *readOp) (data []byte, err error, ok bool) {
 	if op.isInto() {
-		if op.fillInto(&s.in) {
+		if op.into.fill(&s.in) {
 			return nil, nil, true
 		}
 	} else {
@@ -119,18 +119,14 @@ func (s *Stream) resumeReader(data []byte) {
 
 // callReader calls the callback of the pending read, which gives up the slot.
 func (s *Stream) callReader(data []byte, err error) {
-	fn, each, wait := s.op.fn, s.op.each, s.op.wait
+	fn, each := s.op.fn, s.op.each
 	s.op = readOp{}
 	s.in.pinned = true
 	s.mu.Unlock()
-	switch {
-	case each != nil:
+	if each != nil {
 		each(data, err)
-	case fn != nil:
+	} else {
 		fn(data, err)
-	default:
-		wait.intoFn(wait.filled, err)
-		wait.releaseInto()
 	}
 	s.mu.Lock()
 	s.in.pinned = false

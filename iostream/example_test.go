@@ -28,7 +28,7 @@ func connected(l *ioloop.Loop) (a, b *iostream.Stream) {
 }
 
 // Two tasks talk to each other; each waits without holding the loop.
-func ExampleStream_ReadUntil() {
+func ExampleStream_Read() {
 	loop, err := ioloop.New(ioloop.Config{})
 	if err != nil {
 		log.Fatal(err)
@@ -36,14 +36,14 @@ func ExampleStream_ReadUntil() {
 	defer loop.Close()
 	a, b := connected(loop)
 	_ = loop.Go(func(t *ioloop.Task) {
-		line, err := a.ReadUntil(t, "\n", 100)
+		line, err := a.Read(t, iostream.Until("\n").Limit(100))
 		fmt.Printf("%q %v\n", line, err)
 		fmt.Fprintf(a, "you said %s", line)
 		_ = a.CloseWrite()
 	})
 	_ = loop.Go(func(t *ioloop.Task) {
 		fmt.Fprintln(b, "hello")
-		answer, err := b.ReadUntilClose(t, 0)
+		answer, err := b.Read(t, iostream.UntilClose())
 		fmt.Printf("%q %v\n", answer, err)
 		loop.Stop()
 	})
@@ -66,7 +66,7 @@ func ExampleStream_Messages() {
 	a, b := connected(loop)
 	fmt.Fprint(a, "one\ntwo\nthree\n")
 	_ = a.CloseWrite()
-	for message, err := range b.Messages(context.Background(), "\n", 0) {
+	for message, err := range b.Messages(context.Background(), iostream.Until("\n")) {
 		fmt.Printf("%q %v\n", message, err)
 	}
 	_ = loop.Close()
@@ -86,7 +86,7 @@ func ExampleStream_WaitSent() {
 	}
 	defer loop.Close()
 	a, b := connected(loop)
-	_ = b.HandleSome(0, func(bytes []byte, err error) bool { return err == nil })
+	_ = b.Handle(iostream.Some(0), func(bytes []byte, err error) bool { return err == nil })
 	_ = loop.Go(func(t *ioloop.Task) {
 		fmt.Fprint(a, "first")
 		first := a.Mark()

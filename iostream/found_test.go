@@ -108,7 +108,7 @@ func TestRoomFuncLooksAgain(t *testing.T) {
 func TestCloseWhenIdleSparesAFilledBuffer(t *testing.T) {
 	p := playWire(t, nil, iostreamtest.Options{})
 	var read ends
-	require.NoError(t, p.ReadIntoFunc(make([]byte, 2), func(_ int, err error) { read.take(err) }))
+	require.NoError(t, p.ReadFullFunc(make([]byte, 2), func(_ int, err error) { read.take(err) }))
 	p.wire.Arrive("a")
 	p.settle()
 	p.CloseWhenIdle()
@@ -124,12 +124,12 @@ func TestCloseWhenIdleClosesTheNextRead(t *testing.T) {
 	p := playWire(t, nil, iostreamtest.Options{})
 	var read ends
 	p.wire.Arrive("a\n")
-	require.NoError(t, p.ReadUntilFunc("\n", 0, read.read))
+	require.NoError(t, p.ReadFunc(iostream.Until("\n"), read.read))
 	p.settle()
 	p.CloseWhenIdle()
 	p.settle()
 	require.False(t, p.Closed(), "the message may be in work")
-	require.NoError(t, p.ReadUntilFunc("\n", 0, read.read))
+	require.NoError(t, p.ReadFunc(iostream.Until("\n"), read.read))
 	p.settle()
 	require.True(t, p.Closed())
 	requireIs(t, read.err, net.ErrClosed)
@@ -143,7 +143,7 @@ func TestCloseAfterFlushDiscardsDespiteARead(t *testing.T) {
 	p.settle()
 	p.wire.Arrive("late\n")
 	var read ends
-	require.NoError(t, p.ReadUntilFunc("\n", 0, read.read))
+	require.NoError(t, p.ReadFunc(iostream.Until("\n"), read.read))
 	p.settle()
 	requireIs(t, read.err, net.ErrClosed)
 	require.Equal(t, 5, p.wire.State().Received)
@@ -194,11 +194,11 @@ func TestNoFinAfterAFailedWrite(t *testing.T) {
 func TestEndIsNoticedBesideARead(t *testing.T) {
 	p := playWire(t, nil, iostreamtest.Options{ReadSize: 1})
 	var read ends
-	require.NoError(t, p.ReadBytesFunc(1, read.read))
+	require.NoError(t, p.ReadFunc(iostream.Bytes(1), read.read))
 	p.wire.Arrive("abc")
 	p.settle()
 	p.wire.FIN()
-	require.NoError(t, p.ReadBytesFunc(1, read.read))
+	require.NoError(t, p.ReadFunc(iostream.Bytes(1), read.read))
 	p.settle()
 	require.Equal(t, ends{nil, 2}, read)
 	require.True(t, p.ReadClosed())

@@ -188,7 +188,7 @@ func (s *Stream) readFailed(err error) {
 // satisfied reports whether the pending read needs no more input.
 func (s *Stream) satisfied() bool {
 	if s.op.isInto() {
-		return s.op.fillInto(&s.in)
+		return s.op.into.fill(&s.in)
 	}
 	n, err := s.op.match(s.in.bytes())
 	return n >= 0 || err != nil
@@ -211,7 +211,7 @@ func (s *Stream) readOnce() (full bool, err error) {
 	}
 	if n, err = s.transport.Read(room); n > 0 {
 		if s.op.isInto() {
-			s.op.wait.filled += n
+			s.op.into.filled += n
 		} else {
 			s.in.data = s.in.data[:len(s.in.data)+n]
 		}
@@ -225,7 +225,7 @@ const maxRead = 64 << 10
 // readRoom returns where to read to directly; nil is the scratch buffer.
 func (s *Stream) readRoom() []byte {
 	if s.op.isInto() && s.in.len() == 0 {
-		return s.op.wait.into[s.op.wait.filled:]
+		return s.op.into.p[s.op.into.filled:]
 	}
 	if s.in.borrowed {
 		return nil

@@ -68,7 +68,7 @@ func (c *netConn) Read(p []byte) (int, error) {
 	if c.closed.Load() {
 		return 0, c.fail("read", net.ErrClosed)
 	}
-	n, err := c.stream.ReadSomeInto(context.Background(), p)
+	n, err := c.stream.ReadAtLeast(context.Background(), p, min(1, len(p)))
 	return n, c.fail("read", err)
 }
 

@@ -106,18 +106,20 @@ func TestPipeDirections(t *testing.T) {
 	p := make([]byte, 4)
 	re := regexp.MustCompile("x")
 	reads := map[string]func(s *iostream.Stream) error{
-		"ReadUntil":         func(s *iostream.Stream) error { _, err := s.ReadUntil(ctx, "\n", 0); return err },
-		"ReadUntilRegexp":   func(s *iostream.Stream) error { _, err := s.ReadUntilRegexp(ctx, re, 0); return err },
-		"ReadBytes":         func(s *iostream.Stream) error { _, err := s.ReadBytes(ctx, 1); return err },
-		"ReadBytes of none": func(s *iostream.Stream) error { _, err := s.ReadBytes(ctx, 0); return err },
-		"ReadSome":          func(s *iostream.Stream) error { _, err := s.ReadSome(ctx, 0); return err },
-		"ReadInto":          func(s *iostream.Stream) error { _, err := s.ReadInto(ctx, p); return err },
-		"ReadUntilClose":    func(s *iostream.Stream) error { _, err := s.ReadUntilClose(ctx, 0); return err },
-		"ReadUntilFunc":     func(s *iostream.Stream) error { return s.ReadUntilFunc("\n", 0, func([]byte, error) {}) },
-		"ReadIntoFunc":      func(s *iostream.Stream) error { return s.ReadIntoFunc(p, func(int, error) {}) },
-		"HandleSome":        func(s *iostream.Stream) error { return s.HandleSome(0, func([]byte, error) bool { return true }) },
-		"ReadUntil of a task": func(s *iostream.Stream) error {
-			return inTask(s, func(task *ioloop.Task) error { _, err := s.ReadUntil(task, "\n", 0); return err })
+		"Read":              func(s *iostream.Stream) error { _, err := s.Read(ctx, iostream.Until("\n")); return err },
+		"ReadUntilRegexp":   func(s *iostream.Stream) error { _, err := s.Read(ctx, iostream.UntilRegexp(re)); return err },
+		"ReadBytes":         func(s *iostream.Stream) error { _, err := s.Read(ctx, iostream.Bytes(1)); return err },
+		"ReadBytes of none": func(s *iostream.Stream) error { _, err := s.Read(ctx, iostream.Bytes(0)); return err },
+		"Read some":         func(s *iostream.Stream) error { _, err := s.Read(ctx, iostream.Some(0)); return err },
+		"ReadFull":          func(s *iostream.Stream) error { _, err := s.ReadFull(ctx, p); return err },
+		"ReadUntilClose":    func(s *iostream.Stream) error { _, err := s.Read(ctx, iostream.UntilClose()); return err },
+		"ReadUntilFunc":     func(s *iostream.Stream) error { return s.ReadFunc(iostream.Until("\n"), func([]byte, error) {}) },
+		"ReadFullFunc":      func(s *iostream.Stream) error { return s.ReadFullFunc(p, func(int, error) {}) },
+		"Handle": func(s *iostream.Stream) error {
+			return s.Handle(iostream.Some(0), func([]byte, error) bool { return true })
+		},
+		"Read of a task": func(s *iostream.Stream) error {
+			return inTask(s, func(task *ioloop.Task) error { _, err := s.Read(task, iostream.Until("\n")); return err })
 		},
 	}
 	writes := map[string]func(s *iostream.Stream) error{

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/eddyloop/eddy/ioloop"
+	"github.com/eddyloop/eddy/iostream"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
@@ -42,7 +43,7 @@ func TestTerminalEndOfInput(t *testing.T) {
 	require.NoError(t, unix.IoctlSetTermios(int(slave.Fd()), unix.TCSETS, termios))
 	s := newPipe(t, startLoop(t, ioloop.Config{}), slave, nil)
 	send(t, filePeer{master}, "line\n", "\x04")
-	got, err := s.ReadUntilClose(patient(t), 0)
+	got, err := s.Read(patient(t), iostream.UntilClose())
 	require.NoError(t, err)
 	require.Equal(t, "line\n", string(got))
 	require.NoError(t, s.WaitClosed(patient(t)))

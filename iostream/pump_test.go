@@ -33,7 +33,7 @@ var pumped = []struct {
 	start func(s *Stream) error
 }{
 	{"callback", func(s *Stream) error {
-		return s.HandleUntil("\n", 0, func(line []byte, err error) bool {
+		return s.Handle(Until("\n"), func(line []byte, err error) bool {
 			_, _ = s.Write(line)
 			return err == nil
 		})
@@ -41,7 +41,7 @@ var pumped = []struct {
 	{"task", func(s *Stream) error {
 		return s.loop.Go(func(t *ioloop.Task) {
 			for {
-				line, err := s.ReadUntil(t, "\n", 0)
+				line, err := s.Read(t, Until("\n"))
 				if err != nil {
 					return
 				}

@@ -20,9 +20,11 @@ import (
 
 func until(delim string, max int) operation {
 	return operation{fmt.Sprintf("until %q max %d", delim, max),
-		func(ctx context.Context, s *iostream.Stream) result { return bytesResult(s.ReadUntil(ctx, delim, max)) },
+		func(ctx context.Context, s *iostream.Stream) result {
+			return bytesResult(s.Read(ctx, iostream.Until(delim).Limit(max)))
+		},
 		func(s *iostream.Stream, done func(result)) error {
-			return s.ReadUntilFunc(delim, max, func(b []byte, err error) { done(bytesResult(b, err)) })
+			return s.ReadFunc(iostream.Until(delim).Limit(max), func(b []byte, err error) { done(bytesResult(b, err)) })
 		}}
 }
 
@@ -30,18 +32,20 @@ func untilRegexp(expr string, max int) operation {
 	re := regexp.MustCompile(expr)
 	return operation{fmt.Sprintf("until regexp %q max %d", expr, max),
 		func(ctx context.Context, s *iostream.Stream) result {
-			return bytesResult(s.ReadUntilRegexp(ctx, re, max))
+			return bytesResult(s.Read(ctx, iostream.UntilRegexp(re).Limit(max)))
 		},
 		func(s *iostream.Stream, done func(result)) error {
-			return s.ReadUntilRegexpFunc(re, max, func(b []byte, err error) { done(bytesResult(b, err)) })
+			return s.ReadFunc(iostream.UntilRegexp(re).Limit(max), func(b []byte, err error) { done(bytesResult(b, err)) })
 		}}
 }
 
 func exactly(n int) operation {
 	return operation{fmt.Sprintf("bytes %d", n),
-		func(ctx context.Context, s *iostream.Stream) result { return bytesResult(s.ReadBytes(ctx, n)) },
+		func(ctx context.Context, s *iostream.Stream) result {
+			return bytesResult(s.Read(ctx, iostream.Bytes(n)))
+		},
 		func(s *iostream.Stream, done func(result)) error {
-			return s.ReadBytesFunc(n, func(b []byte, err error) { done(bytesResult(b, err)) })
+			return s.ReadFunc(iostream.Bytes(n), func(b []byte, err error) { done(bytesResult(b, err)) })
 		}}
 }
 
@@ -55,17 +59,21 @@ func peek(n int) operation {
 
 func some(max int) operation {
 	return operation{fmt.Sprintf("some %d", max),
-		func(ctx context.Context, s *iostream.Stream) result { return bytesResult(s.ReadSome(ctx, max)) },
+		func(ctx context.Context, s *iostream.Stream) result {
+			return bytesResult(s.Read(ctx, iostream.Some(max)))
+		},
 		func(s *iostream.Stream, done func(result)) error {
-			return s.ReadSomeFunc(max, func(b []byte, err error) { done(bytesResult(b, err)) })
+			return s.ReadFunc(iostream.Some(max), func(b []byte, err error) { done(bytesResult(b, err)) })
 		}}
 }
 
 func untilClose(max int) operation {
 	return operation{fmt.Sprintf("until close max %d", max),
-		func(ctx context.Context, s *iostream.Stream) result { return bytesResult(s.ReadUntilClose(ctx, max)) },
+		func(ctx context.Context, s *iostream.Stream) result {
+			return bytesResult(s.Read(ctx, iostream.UntilClose().Limit(max)))
+		},
 		func(s *iostream.Stream, done func(result)) error {
-			return s.ReadUntilCloseFunc(max, func(b []byte, err error) { done(bytesResult(b, err)) })
+			return s.ReadFunc(iostream.UntilClose().Limit(max), func(b []byte, err error) { done(bytesResult(b, err)) })
 		}}
 }
 
@@ -73,12 +81,12 @@ func into(size int) operation {
 	return operation{fmt.Sprintf("into %d", size),
 		func(ctx context.Context, s *iostream.Stream) result {
 			p := make([]byte, size)
-			n, err := s.ReadInto(ctx, p)
+			n, err := s.ReadFull(ctx, p)
 			return result{string(p[:n]), n, err}
 		},
 		func(s *iostream.Stream, done func(result)) error {
 			p := make([]byte, size)
-			return s.ReadIntoFunc(p, func(n int, err error) { done(result{string(p[:n]), n, err}) })
+			return s.ReadFullFunc(p, func(n int, err error) { done(result{string(p[:n]), n, err}) })
 		}}
 }
 
@@ -86,12 +94,12 @@ func someInto(size int) operation {
 	return operation{fmt.Sprintf("some into %d", size),
 		func(ctx context.Context, s *iostream.Stream) result {
 			p := make([]byte, size)
-			n, err := s.ReadSomeInto(ctx, p)
+			n, err := s.ReadAtLeast(ctx, p, min(1, len(p)))
 			return result{string(p[:n]), n, err}
 		},
 		func(s *iostream.Stream, done func(result)) error {
 			p := make([]byte, size)
-			return s.ReadSomeIntoFunc(p, func(n int, err error) { done(result{string(p[:n]), n, err}) })
+			return s.ReadAtLeastFunc(p, min(1, len(p)), func(n int, err error) { done(result{string(p[:n]), n, err}) })
 		}}
 }
 
@@ -226,18 +234,18 @@ func TestReadsOverSimulation(t *testing.T) {
 func TestNilArguments(t *testing.T) {
 	s, _ := pair(t, startLoop(t, ioloop.Config{}), "tcp", nil)
 	ctx := patient(t)
-	_, err := s.ReadUntilRegexp(ctx, nil, 0)
+	_, err := s.Read(ctx, iostream.UntilRegexp(nil))
 	requireIs(t, err, fs.ErrInvalid)
-	requireIs(t, s.ReadUntilRegexpFunc(nil, 0, func([]byte, error) {}), fs.ErrInvalid)
-	requireIs(t, s.ReadUntilFunc("\n", 0, nil), fs.ErrInvalid)
-	requireIs(t, s.ReadIntoFunc(make([]byte, 1), nil), fs.ErrInvalid)
-	requireIs(t, s.HandleUntil("\n", 0, nil), fs.ErrInvalid)
-	requireIs(t, s.HandleBytes(0, func([]byte, error) bool { return true }), fs.ErrInvalid)
+	requireIs(t, s.ReadFunc(iostream.UntilRegexp(nil), func([]byte, error) {}), fs.ErrInvalid)
+	requireIs(t, s.ReadFunc(iostream.Until("\n"), nil), fs.ErrInvalid)
+	requireIs(t, s.ReadFullFunc(make([]byte, 1), nil), fs.ErrInvalid)
+	requireIs(t, s.Handle(iostream.Until("\n"), nil), fs.ErrInvalid)
+	requireIs(t, s.Handle(iostream.Bytes(0), func([]byte, error) bool { return true }), fs.ErrInvalid)
 	requireIs(t, s.SentFunc(0, nil), fs.ErrInvalid)
 	requireIs(t, s.SentFunc(1, func(error) {}), fs.ErrInvalid)
 	requireIs(t, s.WaitSent(ctx, -1), iostream.ErrInvalid)
 	//lint:ignore SA1012 the misuse is the point
-	_, err = s.ReadBytes(nil, 1)
+	_, err = s.Read(nil, iostream.Bytes(1))
 	requireIs(t, err, iostream.ErrInvalid)
 	requireIs(t, s.SetIdleTimeout(-1), fs.ErrInvalid)
 }
@@ -282,7 +290,7 @@ func TestCancelledIntoReportsWhatItPlaced(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan result, 1)
 	go func() {
-		n, err := s.ReadInto(ctx, p)
+		n, err := s.ReadFull(ctx, p)
 		done <- result{string(p[:n]), n, err}
 	}()
 	send(t, peer, "ab")
@@ -307,9 +315,9 @@ func TestTaskDeadlineEndsARead(t *testing.T) {
 		view, cancel := task.WithTimeout(1000)
 		defer cancel()
 		close(waiting)
-		_, err := s.ReadUntil(view, "\n", 0)
+		_, err := s.Read(view, iostream.Until("\n"))
 		done <- err
-		_, err = s.ReadUntil(task, "\n", 0) // the task itself goes on
+		_, err = s.Read(task, iostream.Until("\n")) // the task itself goes on
 		done <- err
 	}))
 	receive(t, waiting)
@@ -328,7 +336,7 @@ func TestTaskOfAnotherLoop(t *testing.T) {
 	done := make(chan error, 1)
 	require.NoError(t, other.Go(func(task *ioloop.Task) {
 		for range messages {
-			line, err := s.ReadUntil(task, "\n", 0)
+			line, err := s.Read(task, iostream.Until("\n"))
 			if err == nil {
 				_, err = s.Write(line)
 			}
@@ -356,10 +364,10 @@ func TestContextDerivedFromATaskIsRefused(t *testing.T) {
 	require.NoError(t, s.Loop().Go(func(task *ioloop.Task) {
 		derived, cancel := context.WithCancel(task)
 		defer cancel()
-		_, err := s.ReadUntil(derived, "\n", 0)
+		_, err := s.Read(derived, iostream.Until("\n"))
 		done <- err
 		done <- s.Flush(derived)
-		_, err = s.ReadUntil(task, "\n", 0)
+		_, err = s.Read(task, iostream.Until("\n"))
 		done <- err
 	}))
 	requireIs(t, receive(t, done), ioloop.ErrTaskContext)
@@ -372,7 +380,7 @@ func TestMessages(t *testing.T) {
 	send(t, peer, "a\nbb\nccc\n")
 	require.NoError(t, peer.Close())
 	var got []string
-	for message, err := range s.Messages(patient(t), "\n", 0) {
+	for message, err := range s.Messages(patient(t), iostream.Until("\n")) {
 		require.NoError(t, err)
 		got = append(got, string(message))
 	}
@@ -385,7 +393,7 @@ func TestMessagesEndWithinOne(t *testing.T) {
 	require.NoError(t, peer.Close())
 	var last error
 	n := 0
-	for _, err := range s.Messages(patient(t), "\n", 0) {
+	for _, err := range s.Messages(patient(t), iostream.Until("\n")) {
 		last = err
 		n++
 	}
@@ -393,11 +401,11 @@ func TestMessagesEndWithinOne(t *testing.T) {
 	requireIs(t, last, io.ErrUnexpectedEOF)
 }
 
-func TestHandleUntil(t *testing.T) {
+func TestHandle(t *testing.T) {
 	eachInput(t, func(t *testing.T, network string) {
 		s, peer := pair(t, startLoop(t, ioloop.Config{}), network, nil)
 		got, ended := make(chan string, 10), make(chan error, 1)
-		require.NoError(t, s.HandleUntil("\n", 0, func(line []byte, err error) bool {
+		require.NoError(t, s.Handle(iostream.Until("\n"), func(line []byte, err error) bool {
 			if err != nil {
 				ended <- err
 				return true // makes no difference
@@ -413,7 +421,7 @@ func TestHandleUntil(t *testing.T) {
 			runtime.Gosched()
 		}
 		require.Equal(t, "rest", receive(t, faces[0].read(t, s, exactly(4))).data, "the slot is free again")
-		require.NoError(t, s.HandleBytes(2, func(b []byte, err error) bool {
+		require.NoError(t, s.Handle(iostream.Bytes(2), func(b []byte, err error) bool {
 			if err != nil {
 				ended <- err
 			} else {
@@ -446,9 +454,9 @@ func TestCallbacksDoNotNest(t *testing.T) {
 			close(done)
 			return
 		}
-		require.NoError(t, s.ReadUntilFunc("\n", 0, next))
+		require.NoError(t, s.ReadFunc(iostream.Until("\n"), next))
 	}
-	require.NoError(t, s.ReadUntilFunc("\n", 0, next))
+	require.NoError(t, s.ReadFunc(iostream.Until("\n"), next))
 	send(t, peer, strings.Repeat("x\n", lines))
 	receive(t, done)
 }
@@ -462,7 +470,7 @@ func TestManyTinyMessages(t *testing.T) {
 	require.NoError(t, err)
 	seen, most := 0, 0
 	done := make(chan struct{})
-	require.NoError(t, s.HandleUntil("\n", 0, func(_ []byte, err error) bool {
+	require.NoError(t, s.Handle(iostream.Until("\n"), func(_ []byte, err error) bool {
 		if seen%512 == 0 {
 			most = max(most, s.Buffered())
 		}
@@ -486,7 +494,7 @@ func TestReadOfNothingTouchesNothing(t *testing.T) {
 		done := make(chan error, 1)
 		onLoop(t, s.Loop(), func() { // in one turn: input is there, and so is the read
 			_, _ = peer.Write([]byte("y"))
-			_ = s.ReadIntoFunc([]byte{}, func(_ int, err error) { done <- err })
+			_ = s.ReadFullFunc([]byte{}, func(_ int, err error) { done <- err })
 		})
 		require.NoError(t, receive(t, done))
 		require.Equal(t, "y", receive(t, faces[2].read(t, s, exactly(1))).data)
@@ -516,14 +524,14 @@ func TestResultOutlivesClose(t *testing.T) {
 	l := startLoop(t, ioloop.Config{})
 	s, peer := pair(t, l, "tcp", nil)
 	send(t, peer, strings.Repeat("k", 1000)+"\n")
-	kept, err := s.ReadUntil(patient(t), "\n", 0)
+	kept, err := s.Read(patient(t), iostream.Until("\n"))
 	require.NoError(t, err)
 	require.NoError(t, s.Close())
 	require.NoError(t, s.WaitClosed(patient(t)))
 	for range 20 { // others use buffers of the size
 		o, other := pair(t, l, "tcp", nil)
 		send(t, other, strings.Repeat("z", 1000)+"\n")
-		_, err := o.ReadUntil(patient(t), "\n", 0)
+		_, err := o.Read(patient(t), iostream.Until("\n"))
 		require.NoError(t, err)
 		require.NoError(t, o.Close())
 	}
@@ -551,7 +559,7 @@ func TestManyMixedReads(t *testing.T) {
 			got = append(got, r.data...)
 			if r.err != nil {
 				requireIs(t, r.err, io.EOF)
-				rest, err := s.ReadUntilClose(patient(t), 0)
+				rest, err := s.Read(patient(t), iostream.UntilClose())
 				require.NoError(t, err)
 				got = append(got, rest...)
 				break

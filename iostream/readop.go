@@ -20,13 +20,12 @@ const (
 	readBytes               // exactly size bytes
 	readPeek                // the same, which stay buffered
 	readSome                // 1 to size bytes
-	readInto                // the caller's buffer, filled
-	readSomeInto            // the caller's buffer, with something in it
 	readUntilClose          // everything up to the end of the stream
+	readInto                // least bytes or more in the caller's buffer
 )
 
-var readNames = [...]string{"", "read until", "read until regexp", "read bytes",
-	"peek", "read some", "read into", "read some into", "read until close"}
+var readNames = [...]string{"read", "read until", "read until regexp", "read bytes",
+	"peek", "read some", "read until close", "read at least"}
 
 // readOp is the pending-read slot: what is waited for, and who is told. It is
 // assigned whole when a read begins and whole again when it ends, whichever
@@ -40,25 +39,49 @@ type readOp struct {
 	scanned int32 // bytes of the input that were searched in vain
 	delim   string
 	scan    *regexscan.Scanner
-	fn      func([]byte, error)
-	each    func([]byte, error) bool
-	wait    *waitOp
+	into    *target
+
+	// Of those who are told there is one.
+	fn   func([]byte, error)
+	each func([]byte, error) bool
+	wait *waitOp
 }
 
-// waitOp is a waiting call, or a read into a caller's buffer: what it waits
-// with and where its outcome goes.
+// target is the caller's buffer that a read fills.
+type target struct {
+	p      []byte
+	filled int
+	least  int // bytes that complete the read
+	fn     func(int, error)
+}
+
+var targets = sync.Pool{New: func() any { return new(target) }}
+
+func (t *target) release() {
+	*t = target{}
+	targets.Put(t)
+}
+
+// size is the read's, which counts no further than MaxReadLimit.
+func (t *target) size() int32 { return int32(min(t.least, MaxReadLimit)) }
+
+// tell is the callback of a read with a function.
+func (t *target) tell(_ []byte, err error) {
+	fn, n := t.fn, t.filled
+	t.release()
+	fn(n, err)
+}
+
+// waitOp is a waiting call: what it waits with and where its outcome goes.
 //
 // Of one that a task waits with and that succeeds, only the first 64 bytes are
 // touched, a cache line; the size makes it begin at one.
 type waitOp struct {
 	ioloop.Waiter
-	done   bool
-	data   []byte
-	err    error
-	into   []byte
-	filled int              // bytes of into
-	intoFn func(int, error) // nobody waits: this is called
-	_      [16]byte
+	done bool
+	data []byte
+	err  error
+	_    [56]byte
 }
 
 var waitOps = sync.Pool{New: func() any { return new(waitOp) }}
@@ -71,24 +94,43 @@ func (op *waitOp) release() {
 	waitOps.Put(op)
 }
 
-// releaseInto is release for a read into a caller's buffer.
-func (op *waitOp) releaseInto() {
-	op.into, op.filled, op.intoFn = nil, 0, nil
-	op.release()
-}
-
-// setSize checks a read's arguments and sets its size: how many bytes it takes,
-// or for one with a limit the most, where 0 is the stream's limit.
-func (op *readOp) setSize(c *Config, size int) error {
-	switch limit := c.readLimit(); {
-	case size < 0 || op.kind == readUntil && op.delim == "" || op.kind == readRegexp && op.scan == nil:
+// setFrame checks what is to be read, and sets it: what ends the message, and
+// how many bytes it has or at most has.
+func (op *readOp) setFrame(f *Frame, c *Config) error {
+	limit := c.readLimit()
+	switch {
+	case f.limit < 0 || f.n < 0:
 		return ErrInvalid
-	case size > limit:
+	case f.limit > limit:
 		return ErrTooLong
-	case size == 0 && !op.isExact():
-		size = limit
+	case f.limit > 0:
+		limit = f.limit
 	}
-	op.size = int32(size)
+	switch f.kind {
+	case readNone:
+		return ErrInvalid
+	case readUntil:
+		if f.delim == "" {
+			return ErrInvalid
+		}
+		op.delim = f.delim
+	case readRegexp:
+		if f.re == nil {
+			return ErrInvalid
+		}
+		scanner := regexscan.For(f.re).NewScanner()
+		op.scan = &scanner
+	case readBytes, readPeek:
+		if f.n > limit {
+			return ErrTooLong
+		}
+		limit = f.n
+	case readSome:
+		if f.n > 0 {
+			limit = min(f.n, limit)
+		}
+	}
+	op.kind, op.size = f.kind, int32(limit)
 	return nil
 }
 
@@ -160,25 +202,24 @@ func (op *readOp) matchRegexp(b []byte) (int, error) {
 	return -1, op.limit(b)
 }
 
-// fillInto moves what it can from in to the caller's buffer, and reports
-// whether that completes the read.
-func (op *readOp) fillInto(in *input) bool {
-	w := op.wait
-	n := min(in.len(), len(w.into)-w.filled)
-	copy(w.into[w.filled:], in.take(n))
-	w.filled += n
-	return w.filled == len(w.into) || op.kind == readSomeInto && w.filled > 0
+// fill moves what it can from in to the caller's buffer, and reports whether
+// that completes the read.
+func (t *target) fill(in *input) bool {
+	n := min(in.len(), len(t.p)-t.filled)
+	copy(t.p[t.filled:], in.take(n))
+	t.filled += n
+	return t.filled >= t.least
 }
 
 // isExact reports whether a number of bytes is awaited.
 func (op *readOp) isExact() bool { return op.kind == readBytes || op.kind == readPeek }
 
-func (op *readOp) isInto() bool { return op.kind == readInto || op.kind == readSomeInto }
+func (op *readOp) isInto() bool { return op.kind == readInto }
 
 // placed returns how many bytes stand in the caller's buffer already.
 func (op *readOp) placed() int {
 	if !op.isInto() {
 		return 0
 	}
-	return op.wait.filled
+	return op.into.filled
 }

@@ -136,7 +136,7 @@ func TestStdioEnds(t *testing.T) {
 			_, err = io.WriteString(peerOut, "the rest")
 			require.NoError(t, err)
 			require.NoError(t, peerOut.Close())
-			rest, err := s.ReadUntilClose(patient(t), 0)
+			rest, err := s.Read(patient(t), iostream.UntilClose())
 			require.NoError(t, err)
 			require.Equal(t, "the rest", string(rest))
 			if halfClose {
@@ -216,7 +216,7 @@ func TestStdioOfNull(t *testing.T) {
 	defer null.Close()
 	s, err := iostream.NewStdioOf(startLoop(t, ioloop.Config{}), fd, fd, false, &iostream.Config{AllowHalfClose: true})
 	require.NoError(t, err)
-	_, err = s.ReadBytes(patient(t), 1)
+	_, err = s.Read(patient(t), iostream.Bytes(1))
 	requireIs(t, err, io.EOF)
 	write(t, s, string(pattern(1<<20)))
 	require.NoError(t, s.Flush(patient(t)))
@@ -270,7 +270,7 @@ func runStdioChild() {
 	_ = l.Go(func(t *ioloop.Task) {
 		defer l.Stop()
 		for {
-			line, err := s.ReadUntil(t, "\n", 0)
+			line, err := s.Read(t, iostream.Until("\n"))
 			if err == nil && string(line) != "stop\n" {
 				_, err = s.Write(line)
 			} else if err == nil {
@@ -355,7 +355,7 @@ func TestPipeMessagesAllocateNothing(t *testing.T) {
 		t.Skip("the race detector allocates on its own")
 	}
 	eachStdio(t, func(t *testing.T, s *iostream.Stream, _, _, peerIn, peerOut *os.File) {
-		require.NoError(t, s.HandleUntil("\n", 0, func(line []byte, err error) bool {
+		require.NoError(t, s.Handle(iostream.Until("\n"), func(line []byte, err error) bool {
 			if err == nil {
 				_, err = s.Write(line)
 			}

@@ -1,7 +1,11 @@
 // Package iostream provides Stream: a non-blocking byte stream on an event loop
-// that is read by meaning (until a delimiter, until a regular expression,
-// exactly n bytes, until close) and takes any number of writes at once, each of
-// which can be waited for.
+// that is read by meaning and takes any number of writes at once, each of which
+// can be waited for.
+//
+// What to read is a value, a [Frame]: [Until] a delimiter, [UntilRegexp],
+// exactly n [Bytes], [Some], [UntilClose]. How to wait is a method: Read waits,
+// ReadFunc calls a function, Handle calls it for each message, Messages is an
+// iterator.
 //
 // Every operation has up to three forms. A waiting form takes a context: with
 // an *ioloop.Task it suspends the task, with any other context it blocks the
@@ -276,6 +280,9 @@ func (s *Stream) String() string {
 		state = fmt.Sprintf("closed (%v)", s.details.err)
 	case s.any(inputEnded):
 		state = fmt.Sprintf("read side closed (%v)", s.details.readErr)
+	}
+	if s.op.kind != readNone {
+		state += ", " + readNames[s.op.kind] + " pending"
 	}
 	return fmt.Sprintf("stream %s, %d bytes to read, %d to send", state, s.in.len(), s.backlog())
 }

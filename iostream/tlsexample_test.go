@@ -9,6 +9,7 @@ import (
 	"log"
 
 	"github.com/eddyloop/eddy/ioloop"
+	"github.com/eddyloop/eddy/iostream"
 )
 
 // A conversation begins in plaintext; then both sides change to TLS.
@@ -20,7 +21,7 @@ func ExampleStream_StartTLSServer() {
 	defer loop.Close()
 	server, client := connected(loop)
 	_ = loop.Go(func(t *ioloop.Task) {
-		line, err := server.ReadUntil(t, "\n", 100)
+		line, err := server.Read(t, iostream.Until("\n").Limit(100))
 		fmt.Printf("%q %v\n", line, err)
 		fmt.Fprint(server, "go ahead\n") // leaves before the handshake
 		config := &tls.Config{Certificates: []tls.Certificate{hostCertificate()}}
@@ -28,14 +29,14 @@ func ExampleStream_StartTLSServer() {
 			fmt.Println(err)
 			return
 		}
-		line, err = server.ReadUntil(t, "\n", 100)
+		line, err = server.Read(t, iostream.Until("\n").Limit(100))
 		fmt.Printf("%q %v\n", line, err)
 		_ = server.Close() // says to the peer that nothing is missing
 	})
 	_ = loop.Go(func(t *ioloop.Task) {
 		defer loop.Stop()
 		fmt.Fprint(client, "STARTTLS\n")
-		line, err := client.ReadUntil(t, "\n", 100)
+		line, err := client.Read(t, iostream.Until("\n").Limit(100))
 		fmt.Printf("%q %v\n", line, err)
 		config := &tls.Config{ServerName: "localhost", RootCAs: testAuthority().pool}
 		if err := client.StartTLSClient(t, config); err != nil {
@@ -43,7 +44,7 @@ func ExampleStream_StartTLSServer() {
 			return
 		}
 		fmt.Fprint(client, "secret\n")
-		rest, err := client.ReadUntilClose(t, 0)
+		rest, err := client.Read(t, iostream.UntilClose())
 		fmt.Printf("%q %v\n", rest, err)
 	})
 	if err := loop.Run(context.Background()); err != nil {

@@ -156,7 +156,7 @@ func TestAlertInPieces(t *testing.T) {
 			alert := peer.take()
 			length = len(alert) // which depends on the cipher
 			m.Arrive(data + alert[:cut])
-			some, err := s.ReadSome(patient(t), 0)
+			some, err := s.Read(patient(t), iostream.Some(0))
 			require.NoError(t, err)
 			require.Equal(t, "hello", string(some))
 			pending := faces[2].read(t, s, untilClose(0))
@@ -193,7 +193,7 @@ func TestTruncation(t *testing.T) {
 		send(t, secured, "one\n")
 		peer.sim.FIN()
 		var last error
-		for _, err := range s.Messages(patient(t), "\n", 0) {
+		for _, err := range s.Messages(patient(t), iostream.Until("\n")) {
 			last = err
 		}
 		requireIs(t, last, io.ErrUnexpectedEOF)
@@ -229,10 +229,10 @@ func TestCloseWatchOverTLS(t *testing.T) {
 					receive(t, eofSeen)
 					quiet(t, s.Loop())
 					require.False(t, s.Closed())
-					got, err := s.ReadBytes(patient(t), len(c.data))
+					got, err := s.Read(patient(t), iostream.Bytes(len(c.data)))
 					require.NoError(t, err)
 					require.Equal(t, c.data, string(got))
-					_, err = s.ReadSome(patient(t), 0)
+					_, err = s.Read(patient(t), iostream.Some(0))
 					requireIs(t, err, c.want)
 				}
 				require.NoError(t, s.WaitClosed(patient(t)))
@@ -290,7 +290,7 @@ func TestTLSFarewell(t *testing.T) {
 			}, io.ErrUnexpectedEOF},
 			"close when idle": {func(s *iostream.Stream, _ *iostreamtest.Wire) {
 				s.CloseWhenIdle()
-				_ = s.ReadSomeFunc(0, func([]byte, error) {})
+				_ = s.ReadFunc(iostream.Some(0), func([]byte, error) {})
 			}, io.EOF},
 		} {
 			t.Run(name, func(t *testing.T) {
@@ -337,13 +337,13 @@ func TestCloseNotifyBlocked(t *testing.T) {
 		require.Equal(t, 1, m.State().FINs)
 
 		send(t, secured, "answer") // the other direction goes on
-		got, err := s.ReadBytes(patient(t), 6)
+		got, err := s.Read(patient(t), iostream.Bytes(6))
 		require.NoError(t, err)
 		require.Equal(t, "answer", string(got))
 		_, err = s.Write([]byte("x"))
 		requireIs(t, err, net.ErrClosed)
 		require.NoError(t, secured.CloseWrite())
-		_, err = s.ReadSome(patient(t), 0)
+		_, err = s.Read(patient(t), iostream.Some(0))
 		requireIs(t, err, io.EOF)
 	})
 }
@@ -354,7 +354,7 @@ func TestTLSHalfClose(t *testing.T) {
 		s, _, _, secured := secureSim(t, version, &iostream.Config{AllowHalfClose: true})
 		send(t, secured, "request")
 		require.NoError(t, secured.CloseWrite())
-		got, err := s.ReadUntilClose(patient(t), 0)
+		got, err := s.Read(patient(t), iostream.UntilClose())
 		require.NoError(t, err)
 		require.Equal(t, "request", string(got))
 		_, err = s.Write([]byte("answer"))
@@ -379,7 +379,7 @@ func TestBadRecord(t *testing.T) {
 		m.Arrive(string(data))
 		r := receive(t, faces[2].read(t, s, exactly(8)))
 		require.ErrorContains(t, r.err, "bad record MAC")
-		got, err := s.ReadBytes(patient(t), 4)
+		got, err := s.Read(patient(t), iostream.Bytes(4))
 		require.NoError(t, err)
 		require.Equal(t, "good", string(got))
 		_, err = secured.Read(make([]byte, 1))

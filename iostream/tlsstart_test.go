@@ -44,18 +44,18 @@ func TestStartTLSOnALiveStream(t *testing.T) {
 		"task": func(s *iostream.Stream, config *tls.Config, done chan<- error) {
 			_ = s.Loop().Go(func(task *ioloop.Task) {
 				done <- dialogue(func() error { return s.StartTLSServer(task, config) },
-					func() ([]byte, error) { return s.ReadUntil(task, "\n", 0) }, s)
+					func() ([]byte, error) { return s.Read(task, iostream.Until("\n")) }, s)
 			})
 		},
 		"goroutine": func(s *iostream.Stream, config *tls.Config, done chan<- error) {
 			ctx := context.Background()
 			go func() {
 				done <- dialogue(func() error { return s.StartTLSServer(ctx, config) },
-					func() ([]byte, error) { return s.ReadUntil(ctx, "\n", 0) }, s)
+					func() ([]byte, error) { return s.Read(ctx, iostream.Until("\n")) }, s)
 			}()
 		},
 		"handle": func(s *iostream.Stream, config *tls.Config, done chan<- error) {
-			_ = s.HandleUntil("\n", 0, func(line []byte, err error) bool {
+			_ = s.Handle(iostream.Until("\n"), func(line []byte, err error) bool {
 				if string(line) == "STARTTLS\n" {
 					_, _ = s.Write([]byte("go ahead\n"))
 					done <- s.StartTLSServerFunc(config, func(error) {})
@@ -101,7 +101,7 @@ func TestStartTLSRefused(t *testing.T) {
 		{"no server name", true, &tls.Config{}, nil, iostream.ErrInvalid},
 		{"renegotiation", true, &tls.Config{ServerName: "localhost", Renegotiation: tls.RenegotiateFreelyAsClient}, nil, iostream.ErrInvalid},
 		{"read pending", false, good, func(t *testing.T, s *iostream.Stream, _ net.Conn) {
-			require.NoError(t, s.ReadBytesFunc(1, func([]byte, error) {}))
+			require.NoError(t, s.ReadFunc(iostream.Bytes(1), func([]byte, error) {}))
 		}, iostream.ErrReadPending},
 		{"injected command", false, good, bufferPlaintext("RCPT TO:<x>\r\n"), iostream.ErrEarlyPlaintext},
 		{"nearly a hello", false, good, bufferPlaintext("\x16\x02"), iostream.ErrEarlyPlaintext},
@@ -111,7 +111,7 @@ func TestStartTLSRefused(t *testing.T) {
 		}, net.ErrClosed},
 		{"peer has finished", false, good, func(t *testing.T, s *iostream.Stream, peer net.Conn) {
 			closeWrite(t, peer)
-			_, err := s.ReadSome(patient(t), 1)
+			_, err := s.Read(patient(t), iostream.Some(1))
 			require.ErrorIs(t, err, io.EOF)
 		}, io.EOF},
 	}
@@ -158,7 +158,7 @@ func TestStartTLSRefused(t *testing.T) {
 func bufferPlaintext(early string) func(t *testing.T, s *iostream.Stream, peer net.Conn) {
 	return func(t *testing.T, s *iostream.Stream, peer net.Conn) {
 		send(t, peer, "STARTTLS\n"+early)
-		_, err := s.ReadUntil(patient(t), "\n", 0)
+		_, err := s.Read(patient(t), iostream.Until("\n"))
 		require.NoError(t, err)
 		require.Equal(t, len(early), s.Buffered())
 	}
@@ -591,7 +591,7 @@ func TestTLSResumption(t *testing.T) {
 			require.NoError(t, b.StartTLSClient(patient(t), client))
 			require.NoError(t, receive(t, done))
 			_, _ = a.Write([]byte("x")) // behind the tickets
-			_, err := b.ReadBytes(patient(t), 1)
+			_, err := b.Read(patient(t), iostream.Bytes(1))
 			require.NoError(t, err)
 			for _, s := range []*iostream.Stream{a, b} {
 				state, _ := s.ConnectionState()
@@ -659,7 +659,7 @@ func TestClientCertificateMissing(t *testing.T) {
 		err := b.StartTLSClient(patient(t), clientConfig(version))
 		if version == tls.VersionTLS13 {
 			require.NoError(t, err)
-			_, err = b.ReadSome(patient(t), 1)
+			_, err = b.Read(patient(t), iostream.Some(1))
 		}
 		require.ErrorContains(t, err, "remote error: tls:")
 		require.Error(t, receive(t, done))

@@ -128,7 +128,7 @@ var tornadoEnds = []scenario{
 	}},
 	{number: 74, late: true, name: "a read that the last bytes satisfy, and a close callback", tornado: "the read comes first", once: true, run: func(e *env) {
 		order := make(chan string, 2)
-		require.NoError(e, e.in.ReadBytesFunc(3, func(b []byte, err error) { order <- string(b) }))
+		require.NoError(e, e.in.ReadFunc(iostream.Bytes(3), func(b []byte, err error) { order <- string(b) }))
 		e.in.OnClosed(func(error) { order <- "closed" })
 		e.send("abc")
 		e.hangUp()
@@ -139,7 +139,7 @@ var tornadoEnds = []scenario{
 		run: func(e *env) {
 			e.block()
 			order := make(chan string, 3)
-			require.NoError(e, e.in.ReadBytesFunc(3, func(_ []byte, err error) {
+			require.NoError(e, e.in.ReadFunc(iostream.Bytes(3), func(_ []byte, err error) {
 				requireIs(e.T, err, net.ErrClosed)
 				order <- "read"
 			}))
@@ -175,7 +175,7 @@ var tornadoEnds = []scenario{
 		}},
 	{number: 78, name: "read what is buffered from inside the close callback", tornado: "works", once: true, run: func(e *env) {
 		done := e.inTheCallback(func(error) {
-			b, err := e.in.ReadBytes(context.Background(), 2)
+			b, err := e.in.Read(context.Background(), iostream.Bytes(2))
 			require.NoError(e, err)
 			require.Equal(e, "bc", string(b))
 		})
@@ -245,7 +245,7 @@ var tornadoEnds = []scenario{
 		e.buffered(3)
 		got := make(chan result, 1)
 		onLoop(e.T, e.loop, func() {
-			require.NoError(e, e.in.ReadBytesFunc(3, func(b []byte, err error) { got <- bytesResult(b, err) }))
+			require.NoError(e, e.in.ReadFunc(iostream.Bytes(3), func(b []byte, err error) { got <- bytesResult(b, err) }))
 			require.NoError(e, e.in.Close())
 		})
 		e.got(got, "abc", nil)
@@ -267,7 +267,7 @@ var tornadoEnds = []scenario{
 			ctx, cancel := context.WithCancel(context.Background())
 			failed := make(chan error)
 			go func() {
-				_, err := e.in.ReadUntil(ctx, "\n", 0)
+				_, err := e.in.Read(ctx, iostream.Until("\n"))
 				failed <- err
 			}()
 			awaitRead(e.T, e.in)
@@ -284,7 +284,7 @@ var tornadoEnds = []scenario{
 			buf := []byte("......")
 			failed := make(chan result)
 			go func() {
-				n, err := e.in.ReadInto(ctx, buf)
+				n, err := e.in.ReadFull(ctx, buf)
 				failed <- result{n: n, err: err}
 			}()
 			awaitRead(e.T, e.in)

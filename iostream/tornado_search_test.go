@@ -137,7 +137,7 @@ var tornadoSearches = []scenario{
 	{number: 59, name: "an invalid regexp", tornado: "an error, and no further read is taken",
 		eddy: "regexp.Compile has refused it; a nil one is ErrInvalid, and the next read works",
 		why:  "arguments are checked before anything changes", once: true, run: func(e *env) {
-			_, err := e.in.ReadUntilRegexp(patient(e.T), (*regexp.Regexp)(nil), 0)
+			_, err := e.in.Read(patient(e.T), iostream.UntilRegexp((*regexp.Regexp)(nil)))
 			requireIs(e.T, err, iostream.ErrInvalid)
 			e.send("abc")
 			e.read(exactly(3), "abc", nil)

@@ -159,7 +159,7 @@ var tornadoReads = []scenario{
 		e.read(some(3), "lo", nil)
 	}},
 	{number: 20, name: "read up to 0 bytes", tornado: "nothing, at once",
-		eddy: "ReadSomeInto an empty buffer is that; a max of 0 is the stream's limit", why: "0 means the default everywhere",
+		eddy: "ReadFull of an empty buffer is that; a max of 0 is the stream's limit", why: "0 means the default everywhere",
 		run: func(e *env) {
 			e.read(someInto(0), "", nil)
 			e.send("hello")
@@ -211,7 +211,7 @@ var tornadoReads = []scenario{
 	{number: 27, name: "read some into a buffer of 10", tornado: "5 bytes, the rest of it untouched", once: true, run: func(e *env) {
 		e.send("hello")
 		p := []byte("..........")
-		n, err := e.in.ReadSomeInto(patient(e.T), p)
+		n, err := e.in.ReadAtLeast(patient(e.T), p, min(1, len(p)))
 		require.NoError(e, err)
 		require.Equal(e, 5, n)
 		require.Equal(e, "hello.....", string(p))
@@ -257,7 +257,7 @@ var tornadoReads = []scenario{
 	{number: 33, name: "read into what cannot be written", tornado: "TypeError; the stream takes no read any more",
 		eddy: "a nil callback is ErrInvalid; the next read works", why: "arguments are checked before anything changes", once: true,
 		run: func(e *env) {
-			requireIs(e.T, e.in.ReadIntoFunc(make([]byte, 5), nil), iostream.ErrInvalid)
+			requireIs(e.T, e.in.ReadFullFunc(make([]byte, 5), nil), iostream.ErrInvalid)
 			e.send("hello")
 			e.read(into(5), "hello", nil)
 		}},

@@ -186,7 +186,7 @@ func TestHandlersHoldBackAboveTheHighWaterMark(t *testing.T) {
 	m := fullWire()
 	s := onWire(t, &iostream.Config{WriteLimit: 100, HighWaterMark: 10}, m)
 	var seen atomic.Int32
-	require.NoError(t, s.HandleUntil("\n", 0, func(line []byte, err error) bool {
+	require.NoError(t, s.Handle(iostream.Until("\n"), func(line []byte, err error) bool {
 		if err == nil {
 			seen.Add(1)
 			_, err = s.Write(line)
@@ -213,7 +213,7 @@ func TestPipelinedLinesLeaveTogether(t *testing.T) {
 	lines := strings.Repeat("line\n", 16)
 	styles := map[string]func(t *testing.T, s *iostream.Stream){
 		"callback": func(t *testing.T, s *iostream.Stream) {
-			require.NoError(t, s.HandleUntil("\n", 0, func(line []byte, err error) bool {
+			require.NoError(t, s.Handle(iostream.Until("\n"), func(line []byte, err error) bool {
 				_, _ = s.Write(line)
 				return err == nil
 			}))
@@ -223,14 +223,14 @@ func TestPipelinedLinesLeaveTogether(t *testing.T) {
 			next = func(line []byte, err error) {
 				if err == nil {
 					_, _ = s.Write(line)
-					_ = s.ReadUntilFunc("\n", 0, next)
+					_ = s.ReadFunc(iostream.Until("\n"), next)
 				}
 			}
-			require.NoError(t, s.ReadUntilFunc("\n", 0, next))
+			require.NoError(t, s.ReadFunc(iostream.Until("\n"), next))
 		},
 		"task": func(t *testing.T, s *iostream.Stream) {
 			require.NoError(t, s.Loop().Go(func(task *ioloop.Task) {
-				for line, err := range s.Messages(task, "\n", 0) {
+				for line, err := range s.Messages(task, iostream.Until("\n")) {
 					if err != nil || s.Room(task) != nil {
 						return
 					}
@@ -345,7 +345,7 @@ func TestWriteErrorKeepsWhatWasReceived(t *testing.T) {
 	_, err := s.Write([]byte("more"))
 	requireIs(t, err, syscall.EPIPE)
 	require.False(t, s.Closed())
-	line, err := s.ReadUntil(patient(t), "\n", 0)
+	line, err := s.Read(patient(t), iostream.Until("\n"))
 	require.NoError(t, err)
 	require.Equal(t, "final words\n", string(line))
 	m.FIN()

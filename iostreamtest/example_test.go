@@ -14,7 +14,7 @@ import (
 // shout is a protocol to be tested: it answers each line in capitals, and ends
 // when the peer does.
 func shout(t *ioloop.Task, s *iostream.Stream) error {
-	for line, err := range s.Messages(t, "\n", 100) {
+	for line, err := range s.Messages(t, iostream.Until("\n").Limit(100)) {
 		if err != nil {
 			return err
 		}
@@ -68,7 +68,7 @@ func ExamplePipe() {
 		_ = world.Loop.Go(func(t *ioloop.Task) {
 			fmt.Fprint(client, "one\ntwo\n")
 			_ = client.CloseWrite()
-			answer, _ = client.ReadUntilClose(t, 0)
+			answer, _ = client.Read(t, iostream.UntilClose())
 		})
 		if err := world.Settle(); err != nil || string(answer) != "ONE\nTWO\n" {
 			fmt.Printf("seed %d: %q, %v\n", seed, answer, err)

@@ -269,7 +269,7 @@ func among(err error, allowed []error) bool {
 // limit is the most bytes that a read may search.
 func (m *model) limit(c *call) int {
 	if c.size > 0 {
-		return c.size
+		return min(c.size, m.config.ReadLimit) // above it only `some` may be
 	}
 	return m.config.ReadLimit
 }

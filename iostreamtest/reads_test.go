@@ -42,7 +42,7 @@ var kindNames = [...]string{"until", "regexp", "bytes", "some", "into", "some in
 
 // badSize returns what a read must be refused with whatever the stream's state.
 func (p *player) badSize(c *call) error {
-	if c.into == nil && c.size > p.model.config.ReadLimit {
+	if c.into == nil && c.kind != kindSome && c.size > p.model.config.ReadLimit {
 		return iostream.ErrTooLong
 	}
 	return nil
@@ -97,19 +97,19 @@ func (p *player) readWaiting(c *call) func(ctx context.Context) ([]byte, int, er
 	return func(ctx context.Context) (data []byte, n int, err error) {
 		switch s := p.stream; c.kind {
 		case kindUntil:
-			data, err = s.ReadUntil(ctx, c.delim, c.size)
+			data, err = s.Read(ctx, iostream.Until(c.delim).Limit(c.size))
 		case kindRegexp:
-			data, err = s.ReadUntilRegexp(ctx, c.re, c.size)
+			data, err = s.Read(ctx, iostream.UntilRegexp(c.re).Limit(c.size))
 		case kindBytes:
-			data, err = s.ReadBytes(ctx, c.size)
+			data, err = s.Read(ctx, iostream.Bytes(c.size))
 		case kindSome:
-			data, err = s.ReadSome(ctx, c.size)
+			data, err = s.Read(ctx, iostream.Some(c.size))
 		case kindInto:
-			n, err = s.ReadInto(ctx, c.into)
+			n, err = s.ReadFull(ctx, c.into)
 		case kindSomeInto:
-			n, err = s.ReadSomeInto(ctx, c.into)
+			n, err = s.ReadAtLeast(ctx, c.into, min(1, len(c.into)))
 		case kindUntilClose:
-			data, err = s.ReadUntilClose(ctx, c.size)
+			data, err = s.Read(ctx, iostream.UntilClose().Limit(c.size))
 		case kindPeek:
 			data, err = s.Peek(ctx, c.size)
 		}
@@ -122,21 +122,21 @@ func (p *player) readFunc(c *call, fn func([]byte, int, error)) error {
 	count := func(n int, err error) { fn(nil, n, err) }
 	switch s := p.stream; c.kind {
 	case kindUntil:
-		return s.ReadUntilFunc(c.delim, c.size, bytes)
+		return s.ReadFunc(iostream.Until(c.delim).Limit(c.size), bytes)
 	case kindRegexp:
-		return s.ReadUntilRegexpFunc(c.re, c.size, bytes)
+		return s.ReadFunc(iostream.UntilRegexp(c.re).Limit(c.size), bytes)
 	case kindBytes:
-		return s.ReadBytesFunc(c.size, bytes)
+		return s.ReadFunc(iostream.Bytes(c.size), bytes)
 	case kindSome:
-		return s.ReadSomeFunc(c.size, bytes)
+		return s.ReadFunc(iostream.Some(c.size), bytes)
 	case kindInto:
-		return s.ReadIntoFunc(c.into, count)
+		return s.ReadFullFunc(c.into, count)
 	case kindSomeInto:
-		return s.ReadSomeIntoFunc(c.into, count)
+		return s.ReadAtLeastFunc(c.into, min(1, len(c.into)), count)
 	case kindPeek:
 		return s.PeekFunc(c.size, bytes)
 	}
-	return p.stream.ReadUntilCloseFunc(c.size, bytes)
+	return p.stream.ReadFunc(iostream.UntilClose().Limit(c.size), bytes)
 }
 
 // handle begins a repeating read that ends by itself after some results.
@@ -181,11 +181,11 @@ func (p *player) handle(s *step) {
 func (p *player) handleFunc(c *call, fn func([]byte, error) bool) error {
 	switch c.kind {
 	case kindUntil:
-		return p.stream.HandleUntil(c.delim, c.size, fn)
+		return p.stream.Handle(iostream.Until(c.delim).Limit(c.size), fn)
 	case kindBytes:
-		return p.stream.HandleBytes(c.size, fn)
+		return p.stream.Handle(iostream.Bytes(c.size), fn)
 	}
-	return p.stream.HandleSome(c.size, fn)
+	return p.stream.Handle(iostream.Some(c.size), fn)
 }
 
 // discard throws away what is buffered, which it must not do under a read.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/eddyloop/eddy/poller"
 )
@@ -39,7 +40,7 @@ type stream interface {
 	Closed() bool
 	ReadClosed() bool
 	Err() error
-	Reading() bool
+	String() string
 	Buffered() int
 	Backlog() int
 	Mark() int64
@@ -66,8 +67,8 @@ func (m *model) atRest(s stream) error {
 	}
 	pending := len(m.reads) > 0
 	switch {
-	case s.Reading() != pending:
-		return fmt.Errorf("Reading is %v", s.Reading())
+	case strings.Contains(s.String(), " pending, ") != pending:
+		return fmt.Errorf("%v, want a pending read: %v", s, pending)
 	case !pending && !m.hadRead && m.frozen == endless && w.Reads != m.readsWas:
 		return fmt.Errorf("%d reads without a reader", w.Reads-m.readsWas)
 	case s.Mark() != int64(m.accepted):

@@ -85,11 +85,11 @@ func TestCancelRacesWithArrival(t *testing.T) {
 		arrival := inbound[i : i+1]
 		go wire.Arrive(arrival)
 		go cancel()
-		data, err := s.ReadBytes(ctx, 1)
+		data, err := s.Read(ctx, iostream.Bytes(1))
 		if err != nil {
 			canceled++
 			require.ErrorIs(t, err, context.Canceled)
-			data, err = s.ReadBytes(patient, 1)
+			data, err = s.Read(patient, iostream.Bytes(1))
 			require.NoError(t, err)
 		}
 		require.Equal(t, arrival, string(data))
@@ -156,16 +156,16 @@ func (st *storm) reader(chunk int) {
 		var err error
 		switch (i + chunk) % 4 {
 		case 0:
-			data, err = st.stream.ReadSome(ctx, 1+chunk)
+			data, err = st.stream.Read(ctx, iostream.Some(1+chunk))
 		case 1:
-			data, err = st.stream.ReadUntil(ctx, "b", 50)
+			data, err = st.stream.Read(ctx, iostream.Until("b").Limit(50))
 		case 2:
 			into := make([]byte, 1+chunk)
 			n := 0
-			n, err = st.stream.ReadInto(ctx, into)
+			n, err = st.stream.ReadFull(ctx, into)
 			data = into[:n]
 		case 3:
-			data, err = st.stream.ReadBytes(ctx, chunk)
+			data, err = st.stream.Read(ctx, iostream.Bytes(chunk))
 		}
 		st.read = append(st.read, data...)
 		if err != nil && !errors.Is(err, iostream.ErrReadPending) {
@@ -200,7 +200,7 @@ func (st *storm) writer() {
 // nothing.
 func (st *storm) intruder() {
 	for range 20 {
-		data, err := st.stream.ReadBytes(context.Background(), 0)
+		data, err := st.stream.Read(context.Background(), iostream.Bytes(0))
 		if len(data) > 0 || err != nil && !errors.Is(err, iostream.ErrReadPending) {
 			st.t.Errorf("read of nothing: %q, %v", data, err)
 		}
@@ -222,7 +222,7 @@ func (st *storm) check() {
 	require.Empty(t, st.gone)
 	require.Equal(t, reason, st.stream.Err())
 	require.True(t, among(reason, []error{net.ErrClosed, errOwn, io.EOF, errPeer}), "%v", reason)
-	rest, err := st.stream.ReadUntilClose(context.Background(), 0)
+	rest, err := st.stream.Read(context.Background(), iostream.UntilClose())
 	require.True(t, err == nil || errors.Is(err, reason), "%v", err)
 	st.read = append(st.read, rest...)
 	require.True(t, strings.HasPrefix(inbound, string(st.read)), "read %q", st.read)

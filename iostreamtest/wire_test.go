@@ -32,7 +32,7 @@ func newPlayed(t *testing.T, o iostreamtest.Options, config *iostream.Config) (*
 func TestReadSizeCutsArrivals(t *testing.T) {
 	world, wire, s := newPlayed(t, iostreamtest.Options{ReadSize: 2}, nil)
 	var got []string
-	require.NoError(t, s.HandleSome(0, func(b []byte, err error) bool {
+	require.NoError(t, s.Handle(iostream.Some(0), func(b []byte, err error) bool {
 		if err == nil {
 			got = append(got, string(b))
 		}
@@ -68,7 +68,7 @@ func TestRecords(t *testing.T) {
 	require.Equal(t, "abcd", wire.Sent())
 	require.Equal(t, 4, s.Backlog())
 	var got string
-	require.NoError(t, s.ReadBytesFunc(8, func(b []byte, err error) { got = string(b) }))
+	require.NoError(t, s.ReadFunc(iostream.Bytes(8), func(b []byte, err error) { got = string(b) }))
 	wire.Arrive("12345678")
 	require.NoError(t, world.Settle())
 	require.Equal(t, 4, wire.State().Received)
@@ -96,7 +96,7 @@ func TestSeedRepeats(t *testing.T) {
 	run := func(seed uint64) (events []string) {
 		trace := func(event string) { events = append(events, event) }
 		world, wire, s := newPlayed(t, iostreamtest.Options{Seed: seed, ReadSize: 9, Trace: trace}, nil)
-		require.NoError(t, s.HandleUntil("\n", 0, func(b []byte, err error) bool {
+		require.NoError(t, s.Handle(iostream.Until("\n"), func(b []byte, err error) bool {
 			_, _ = s.Write(b)
 			return err == nil
 		}))
@@ -122,10 +122,10 @@ func TestPipe(t *testing.T) {
 	require.NoError(t, world.Settle())
 	require.Equal(t, 7, a.Backlog(), "three bytes are under way")
 	var got, end string
-	require.NoError(t, b.ReadBytesFunc(10, func(p []byte, err error) { got = string(p) }))
+	require.NoError(t, b.ReadFunc(iostream.Bytes(10), func(p []byte, err error) { got = string(p) }))
 	require.NoError(t, world.Settle())
 	require.Equal(t, "0123456789", got)
-	require.NoError(t, b.ReadUntilCloseFunc(0, func(p []byte, err error) { end = string(p) }))
+	require.NoError(t, b.ReadFunc(iostream.UntilClose(), func(p []byte, err error) { end = string(p) }))
 	_, err = a.Write([]byte("bye"))
 	require.NoError(t, err)
 	require.NoError(t, a.CloseAfterFlush(time.Second))
@@ -159,7 +159,7 @@ func TestWorldTime(t *testing.T) {
 	require.NoError(t, world.Loop.Go(func(task *ioloop.Task) {
 		view, cancel := task.WithTimeout(time.Second)
 		defer cancel()
-		_, err = s.ReadBytes(view, 1)
+		_, err = s.Read(view, iostream.Bytes(1))
 	}))
 	require.NoError(t, world.Settle())
 	require.NoError(t, err)

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 
 	"github.com/eddyloop/eddy/ioloop"
+	"github.com/eddyloop/eddy/iostream"
 	"github.com/eddyloop/eddy/process"
 )
 
@@ -30,7 +31,7 @@ func Example() {
 		}
 		fmt.Fprint(p.Stdin, "pear\napple\nfig\n")
 		_ = p.Stdin.CloseWrite()
-		for line, err := range p.Stdout.Messages(t, "\n", 0) {
+		for line, err := range p.Stdout.Messages(t, iostream.Until("\n")) {
 			fmt.Printf("%q %v\n", line, err)
 		}
 		var exit *exec.ExitError

@@ -111,7 +111,7 @@ func TestConversation(t *testing.T) {
 		done <- func() error {
 			for _, word := range []string{"one", "two"} {
 				fmt.Fprintln(p.Stdin, word)
-				answer, err := p.Stdout.ReadUntil(t, "\n", 0)
+				answer, err := p.Stdout.Read(t, iostream.Until("\n"))
 				if err != nil || string(answer) != "you said "+word+"\n" {
 					return fmt.Errorf("%q %w", answer, err)
 				}
@@ -119,7 +119,7 @@ func TestConversation(t *testing.T) {
 			if err := p.Stdin.CloseWrite(); err != nil {
 				return err
 			}
-			rest, err := p.Stdout.ReadUntilClose(t, 0)
+			rest, err := p.Stdout.Read(t, iostream.UntilClose())
 			if err != nil || string(rest) != "bye\n" {
 				return fmt.Errorf("%q %w", rest, err)
 			}
@@ -132,7 +132,7 @@ func TestConversation(t *testing.T) {
 func TestStderr(t *testing.T) {
 	p, _ := start(t, startLoop(t), "echo out; echo err >&2", process.Stdout|process.Stderr)
 	for s, want := range map[*iostream.Stream]string{p.Stdout: "out\n", p.Stderr: "err\n"} {
-		got, err := s.ReadUntilClose(patient(t), 0)
+		got, err := s.Read(patient(t), iostream.UntilClose())
 		require.NoError(t, err)
 		require.Equal(t, want, string(got))
 	}
@@ -255,7 +255,7 @@ func TestBulk(t *testing.T) {
 		_, _ = io.WriteString(p.Stdin, data)
 		_ = p.Stdin.CloseWrite()
 	}()
-	got, err := p.Stdout.ReadUntilClose(patient(t), len(data))
+	got, err := p.Stdout.Read(patient(t), iostream.UntilClose().Limit(len(data)))
 	require.NoError(t, err)
 	require.True(t, data == string(got))
 	require.NoError(t, p.Wait(patient(t)))
@@ -269,7 +269,7 @@ func TestChildsDescriptors(t *testing.T) {
 	cmd := selfexec.Command(childRole + "=flags")
 	p, err := process.Start(l, cmd, process.Stdin|process.Stdout|process.Stderr, nil)
 	require.NoError(t, err)
-	got, err := p.Stdout.ReadUntilClose(patient(t), 0)
+	got, err := p.Stdout.Read(patient(t), iostream.UntilClose())
 	require.NoError(t, err)
 	require.Equal(t, "0 false <nil>\n1 false <nil>\n2 false <nil>\n", string(got))
 	require.NoError(t, p.Wait(patient(t)))

@@ -39,7 +39,7 @@ func TestMaxConnsIsNeverExceeded(t *testing.T) {
 			s.Write([]byte("too many\n"))
 		}
 		defer open.Add(-1)
-		line, err := s.ReadUntil(t, "\n", 0)
+		line, err := s.Read(t, iostream.Until("\n"))
 		if err == nil {
 			_, err = s.Write(line)
 		}

@@ -28,7 +28,7 @@ func echoLine(ctx context.Context, s *iostream.Stream, line string) error {
 	if _, err := s.Write([]byte(line)); err != nil {
 		return err
 	}
-	got, err := s.ReadUntil(ctx, "\n", 0)
+	got, err := s.Read(ctx, iostream.Until("\n"))
 	if err == nil && string(got) != line {
 		err = errors.New("wrong echo: " + string(got))
 	}
@@ -507,7 +507,7 @@ func TestDialLocalAddr(t *testing.T) {
 	addr, _ := local(t, &tcp.Server{Handler: func(t *ioloop.Task, s *iostream.Stream) error {
 		_, err := s.Write([]byte(s.RemoteAddr().String() + "\n"))
 		if err == nil {
-			_, err = s.ReadBytes(t, 1) // until the client goes
+			_, err = s.Read(t, iostream.Bytes(1)) // until the client goes
 		}
 		return err
 	}})
@@ -524,7 +524,7 @@ func TestDialLocalAddr(t *testing.T) {
 		d := &tcp.Dialer{LocalAddr: from}
 		s, err := d.Dial(ctx, l, "tcp", addr.String())
 		require.NoError(t, err)
-		line, err := s.ReadUntil(ctx, "\n", 0)
+		line, err := s.Read(ctx, iostream.Until("\n"))
 		require.NoError(t, err)
 		require.Equal(t, s.LocalAddr().String()+"\n", string(line))
 		if ip := from.(*net.TCPAddr).IP; ip != nil {

@@ -19,7 +19,7 @@ import (
 func ExampleServer() {
 	srv := tcp.Server{Handler: func(t *ioloop.Task, s *iostream.Stream) error {
 		for {
-			msg, err := s.ReadUntil(t, "that is all!", 0)
+			msg, err := s.Read(t, iostream.Until("that is all!"))
 			if err != nil {
 				return err
 			}
@@ -55,7 +55,7 @@ func ExampleServer() {
 // A server with callbacks, which costs the least memory for each connection.
 func ExampleServer_callback() {
 	srv := tcp.Server{Callback: func(s *iostream.Stream) {
-		_ = s.HandleUntil("that is all!", 0, func(msg []byte, err error) bool {
+		_ = s.Handle(iostream.Until("that is all!"), func(msg []byte, err error) bool {
 			switch {
 			case err != nil:
 				_ = s.CloseWithError(err)
@@ -103,7 +103,7 @@ func converse(address string) {
 		defer s.Close()
 		for _, msg := range []string{"hi dude! that is all!", "whats up! that is all!"} {
 			_, _ = s.Write([]byte(msg))
-			echo, err := s.ReadUntil(t, "that is all!", 0)
+			echo, err := s.Read(t, iostream.Until("that is all!"))
 			if err != nil {
 				fmt.Println(err)
 				return
@@ -111,7 +111,7 @@ func converse(address string) {
 			fmt.Println(string(echo))
 		}
 		_, _ = s.Write([]byte("that is all!"))
-		_, _ = s.ReadUntilClose(t, 0)
+		_, _ = s.Read(t, iostream.UntilClose())
 	})
 	_ = loop.Run(context.Background())
 }
@@ -140,7 +140,7 @@ func ExampleDial() {
 	if err != nil {
 		panic(err)
 	}
-	line, err := s.ReadUntil(ctx, "\n", 0)
+	line, err := s.Read(ctx, iostream.Until("\n"))
 	fmt.Printf("%q %v\n", line, err)
 
 	_ = s.Close()

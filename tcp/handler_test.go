@@ -24,7 +24,7 @@ import (
 func TestReturnFlushes(t *testing.T) {
 	big := bytes.Repeat([]byte("0123456789abcdef"), 8<<20/16)
 	srv := &tcp.Server{Handler: func(t *ioloop.Task, s *iostream.Stream) error {
-		if _, err := s.ReadBytes(t, 1); err != nil {
+		if _, err := s.Read(t, iostream.Bytes(1)); err != nil {
 			return err
 		}
 		_, err := s.Write(big)
@@ -85,7 +85,7 @@ func TestHandlerFails(t *testing.T) {
 				Loops:  1,
 				Stream: iostream.Config{Closed: func(_ *iostream.Stream, err error) { reasons <- err }},
 				Handler: func(t *ioloop.Task, s *iostream.Stream) error {
-					line, err := s.ReadUntil(t, "\n", 0)
+					line, err := s.Read(t, iostream.Until("\n"))
 					if err != nil {
 						return err
 					}
@@ -157,7 +157,7 @@ func TestHandlerOfStoppedLoop(t *testing.T) {
 		Stream: iostream.Config{Closed: func(_ *iostream.Stream, err error) { reasons <- err }},
 		Handler: func(t *ioloop.Task, s *iostream.Stream) error {
 			for {
-				_, _ = s.ReadBytes(t, 1) // whatever the error
+				_, _ = s.Read(t, iostream.Bytes(1)) // whatever the error
 			}
 		},
 	}

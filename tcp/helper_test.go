@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 // lines echoes lines; "bye" ends the conversation.
 func lines(t *ioloop.Task, s *iostream.Stream) error {
 	for {
-		line, err := s.ReadUntil(t, "\n", 0)
+		line, err := s.Read(t, iostream.Until("\n"))
 		if err != nil {
 			return err
 		}
@@ -52,7 +52,7 @@ func lines(t *ioloop.Task, s *iostream.Stream) error {
 
 // lineCallback is lines with callbacks.
 func lineCallback(s *iostream.Stream) {
-	err := s.HandleUntil("\n", 0, func(line []byte, err error) bool {
+	err := s.Handle(iostream.Until("\n"), func(line []byte, err error) bool {
 		switch {
 		case err != nil:
 			_ = s.CloseWithError(err)

@@ -30,7 +30,7 @@ import (
 // its answers, so that they can be told from the parent's.
 func inheritChild() {
 	srv := &tcp.Server{Logger: quiet(), Loops: 1, Handler: func(t *ioloop.Task, s *iostream.Stream) error {
-		line, err := s.ReadUntil(t, "\n", 0)
+		line, err := s.Read(t, iostream.Until("\n"))
 		if err == nil {
 			_, err = s.Write(append([]byte("child: "), line...))
 		}

@@ -25,7 +25,7 @@ import (
 // client, until release is closed.
 func slowWork(release <-chan struct{}, result chan<- error) func(*ioloop.Task, *iostream.Stream) error {
 	return func(t *ioloop.Task, s *iostream.Stream) error {
-		if _, err := s.ReadUntil(t, "\n", 0); err != nil {
+		if _, err := s.Read(t, iostream.Until("\n")); err != nil {
 			return err
 		}
 		_, err := ioloop.Await(t, func() (struct{}, error) { <-release; return struct{}{}, nil })
@@ -294,7 +294,7 @@ func TestHandlerErrorReplyArrives(t *testing.T) {
 				Stream: iostream.Config{Closed: func(_ *iostream.Stream, err error) { closed <- err }},
 				Hooks:  tcp.Hooks{Failed: func(_ *iostream.Stream, err error) { failed <- err }},
 				Handler: func(task *ioloop.Task, s *iostream.Stream) error {
-					if _, err := s.ReadUntil(task, "\n", 0); err != nil {
+					if _, err := s.Read(task, iostream.Until("\n")); err != nil {
 						return err
 					}
 					_, _ = s.Write([]byte("-ERR no such command\n"))

@@ -44,7 +44,7 @@ func BenchmarkQuietConnection(b *testing.B) {
 	}
 	styles := map[string]*tcp.Server{
 		"callback": {Callback: func(s *iostream.Stream) {
-			_ = s.HandleUntil("\n", 0, func(line []byte, err error) bool {
+			_ = s.Handle(iostream.Until("\n"), func(line []byte, err error) bool {
 				if err != nil {
 					return false
 				}
@@ -54,7 +54,7 @@ func BenchmarkQuietConnection(b *testing.B) {
 		}},
 		"task": {Handler: func(t *ioloop.Task, s *iostream.Stream) error {
 			for {
-				line, err := s.ReadUntil(t, "\n", 0)
+				line, err := s.Read(t, iostream.Until("\n"))
 				if err != nil {
 					return err
 				}

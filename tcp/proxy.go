@@ -125,7 +125,7 @@ const (
 // ReadProxyHeader reads a PROXY header and nothing behind it. It is what a
 // Server with ProxyProtocol does first, for programs that do it themselves. A
 // header that is not as its description has it is ErrProxyHeader; other errors
-// are those of Stream.ReadInto. ReadLimit does not count.
+// are those of Stream.ReadFull. ReadLimit does not count.
 func ReadProxyHeader(ctx context.Context, s *iostream.Stream) (*ProxyHeader, error) {
 	buf := make([]byte, proxyShortest, proxyLongestLine)
 	if err := readProxy(ctx, s, buf); err != nil {
@@ -141,7 +141,7 @@ func ReadProxyHeader(ctx context.Context, s *iostream.Stream) (*ProxyHeader, err
 }
 
 func readProxy(ctx context.Context, s *iostream.Stream, p []byte) error {
-	_, err := s.ReadInto(ctx, p)
+	_, err := s.ReadFull(ctx, p)
 	if errors.Is(err, io.EOF) {
 		return fmt.Errorf("%w: %w", ErrProxyHeader, io.ErrUnexpectedEOF)
 	}

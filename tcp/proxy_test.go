@@ -172,14 +172,14 @@ func readProxy(t *testing.T, l *ioloop.Loop, input string, step int, good bool) 
 	if err != nil {
 		return header, "", err
 	}
-	rest, err := s.ReadBytes(ctx, 4)
+	rest, err := s.Read(ctx, iostream.Bytes(4))
 	require.NoError(t, err)
 	return header, string(rest), nil
 }
 
 // whoami answers a line with the address of the client.
 func whoami(s *iostream.Stream) {
-	_ = s.ReadUntilFunc("\n", 0, func(_ []byte, err error) {
+	_ = s.ReadFunc(iostream.Until("\n"), func(_ []byte, err error) {
 		if err == nil {
 			_, _ = s.Write([]byte(s.RemoteAddr().String() + "\n"))
 			_ = s.CloseAfterFlush(patience)
@@ -202,7 +202,7 @@ func TestProxyProtocol(t *testing.T) {
 	for name, srv := range map[string]*tcp.Server{
 		"callback": {ProxyProtocol: proxy, Hooks: hooks, Callback: whoami},
 		"task": {ProxyProtocol: proxy, Hooks: hooks, Handler: func(t *ioloop.Task, s *iostream.Stream) error {
-			_, err := s.ReadUntil(t, "\n", 0)
+			_, err := s.Read(t, iostream.Until("\n"))
 			if err == nil {
 				_, err = s.Write([]byte(s.RemoteAddr().String() + "\n"))
 			}

@@ -180,7 +180,7 @@ func TestDialTLS(t *testing.T) {
 			require.True(t, ok)
 			require.NotEmpty(t, state.VerifiedChains)
 			_, _ = io.WriteString(s, "bye\n")
-			rest, err := s.ReadUntilClose(t.Context(), 0)
+			rest, err := s.Read(t.Context(), iostream.UntilClose())
 			require.NoError(t, err)
 			require.Empty(t, rest)
 		}
@@ -194,7 +194,7 @@ func TestDialTLSOverUnix(t *testing.T) {
 	s, err := d.Dial(t.Context(), newLoop(t), "unix", addr.String())
 	require.NoError(t, err)
 	_, _ = io.WriteString(s, "hello\n")
-	line, err := s.ReadUntil(t.Context(), "\n", 0)
+	line, err := s.Read(t.Context(), iostream.Until("\n"))
 	require.NoError(t, err)
 	require.Equal(t, "hello\n", string(line))
 	require.NoError(t, s.Close())

@@ -62,7 +62,7 @@ var tlsBenchServers = []struct {
 }
 
 func echoCallback(s *iostream.Stream) {
-	_ = s.HandleSome(0, func(b []byte, err error) bool {
+	_ = s.Handle(iostream.Some(0), func(b []byte, err error) bool {
 		if err != nil {
 			_ = s.Close()
 			return false

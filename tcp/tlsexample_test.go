@@ -18,7 +18,7 @@ func ExampleServer_tls() {
 	srv := tcp.Server{
 		TLS: &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"hello"}},
 		Handler: func(t *ioloop.Task, s *iostream.Stream) error {
-			name, err := s.ReadUntil(t, "\n", 100)
+			name, err := s.Read(t, iostream.Until("\n").Limit(100))
 			if err != nil {
 				return err
 			}
@@ -48,7 +48,7 @@ func ExampleServer_tls() {
 			return
 		}
 		fmt.Fprintln(s, "dude")
-		answer, err := s.ReadUntilClose(t, 0)
+		answer, err := s.Read(t, iostream.UntilClose())
 		fmt.Printf("%s%v\n", answer, err) // no error: nothing was cut off
 	})
 	_ = loop.Run(context.Background())

@@ -52,11 +52,11 @@ func (e *echo) begin(s *iostream.Stream) {
 	var err error
 	switch e.mode {
 	case "raw":
-		err = s.HandleSome(0, back)
+		err = s.Handle(iostream.Some(0), back)
 	case "line":
-		err = s.HandleUntil("\n", 0, back)
+		err = s.Handle(iostream.Until("\n"), back)
 	default:
-		err = s.HandleUntil(e.delim, 0, back)
+		err = s.Handle(iostream.Until(e.delim), back)
 	}
 	if err != nil {
 		_ = s.CloseWithError(err)

@@ -239,7 +239,7 @@ func TestOpenSSLServer(t *testing.T) {
 				s, err := (&tcp.Dialer{TLS: config}).Dial(ctx, l, "tcp", address)
 				require.NoError(t, err)
 				_, _ = io.WriteString(s, "olleh\n")
-				got, err := s.ReadUntil(ctx, "\n", 0)
+				got, err := s.Read(ctx, iostream.Until("\n"))
 				require.NoError(t, err)
 				require.Equal(t, "hello\n", string(got))
 				state, _ := s.ConnectionState()
@@ -247,7 +247,7 @@ func TestOpenSSLServer(t *testing.T) {
 				require.Equal(t, "lines", state.NegotiatedProtocol)
 				require.Equal(t, i == 1, state.DidResume)
 				_, _ = io.WriteString(s, "CLOSE\n")
-				rest, err := s.ReadUntilClose(ctx, 0)
+				rest, err := s.Read(ctx, iostream.UntilClose())
 				require.NoError(t, err, "s_server sends close_notify")
 				require.Empty(t, rest)
 			}
@@ -272,7 +272,7 @@ func TestOpenSSLServerUpdatesKeys(t *testing.T) {
 				p.await(fmt.Sprint("line ", i))
 			}
 			p.send("answer\n")
-			got, err := s.ReadUntil(ctx, "\n", 0)
+			got, err := s.Read(ctx, iostream.Until("\n"))
 			require.NoError(t, err)
 			require.Equal(t, "answer\n", string(got))
 		}
@@ -307,7 +307,7 @@ func TestOpenSSLRenegotiates(t *testing.T) {
 		_, _ = io.WriteString(s, "hello\n")
 		p.await("hello")
 		p.send("R\n")
-		_, err = s.ReadUntil(ctx, "\n", 0)
+		_, err = s.Read(ctx, iostream.Until("\n"))
 		require.ErrorContains(t, err, "no renegotiation")
 		require.NoError(t, s.WaitClosed(ctx))
 	})

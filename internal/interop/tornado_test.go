@@ -50,7 +50,7 @@ var flood = bytes.Repeat([]byte("f"), 4<<20)
 
 // serveLines echoes lines; "flood" is answered with a flood, and ends it.
 func serveLines(t *ioloop.Task, s *iostream.Stream) error {
-	for line, err := range s.Messages(t, "\n", 0) {
+	for line, err := range s.Messages(t, iostream.Until("\n")) {
 		if err != nil {
 			return err
 		}
@@ -66,7 +66,7 @@ func serveLines(t *ioloop.Task, s *iostream.Stream) error {
 }
 
 func callbackLines(s *iostream.Stream) {
-	_ = s.HandleUntil("\n", 0, func(line []byte, err error) bool {
+	_ = s.Handle(iostream.Until("\n"), func(line []byte, err error) bool {
 		switch {
 		case err != nil:
 			_ = s.CloseWithError(err)
@@ -180,17 +180,17 @@ func converse(ctx context.Context, l *ioloop.Loop, address string) error {
 	defer s.Close()
 	c := &conversation{ctx: ctx, s: s}
 	c.send("one\ntwo\nthr")
-	c.check("one\n")(s.ReadUntil(ctx, "\n", 0))
-	c.check("two\n")(s.ReadUntil(ctx, "\n", 0))
+	c.check("one\n")(s.Read(ctx, iostream.Until("\n")))
+	c.check("two\n")(s.Read(ctx, iostream.Until("\n")))
 	c.send("ee\n")
-	c.check("three\n")(s.ReadUntil(ctx, "\n", 0))
+	c.check("three\n")(s.Read(ctx, iostream.Until("\n")))
 
 	million := strings.Repeat("0123456789", 100_000)
 	c.send("bytes\n" + million)
-	c.check(million)(s.ReadBytes(ctx, len(million)))
+	c.check(million)(s.Read(ctx, iostream.Bytes(len(million))))
 
 	c.send("flood\n")
-	c.check(string(flood))(s.ReadUntilClose(ctx, 0))
+	c.check(string(flood))(s.Read(ctx, iostream.UntilClose()))
 	return c.err
 }
 
@@ -215,9 +215,9 @@ func TestTornadoServerDrops(t *testing.T) {
 	require.NoError(t, err)
 	_, err = io.WriteString(s, "beginning\ndrop\n")
 	require.NoError(t, err)
-	_, err = s.ReadUntil(ctx, "no such end", 0)
+	_, err = s.Read(ctx, iostream.Until("no such end"))
 	require.ErrorIs(t, err, io.EOF)
-	rest, err := s.ReadUntilClose(ctx, 0)
+	rest, err := s.Read(ctx, iostream.UntilClose())
 	require.NoError(t, err)
 	require.Equal(t, "beginning\n", string(rest))
 

@@ -32,7 +32,7 @@ func TestTornadoTLSClient(t *testing.T) {
 		"tls": {TLS: id.server(), Callback: callbackLines},
 		"starttls": {Handler: func(task *ioloop.Task, s *iostream.Stream) error {
 			for {
-				line, err := s.ReadUntil(task, "\n", 0)
+				line, err := s.Read(task, iostream.Until("\n"))
 				if err != nil {
 					return err
 				}
@@ -100,21 +100,21 @@ func converseTLS(ctx context.Context, l *ioloop.Loop, address string, id *identi
 	c := &conversation{ctx: ctx, s: s}
 	if mode == "starttls" {
 		c.send("STARTTLS\n")
-		c.check("go ahead\n")(s.ReadUntil(ctx, "\n", 0))
+		c.check("go ahead\n")(s.Read(ctx, iostream.Until("\n")))
 		if err := s.StartTLSClient(ctx, id.client()); err != nil {
 			return err
 		}
 	}
 	c.send("one\ntwo\nthr")
-	c.check("one\n")(s.ReadUntil(ctx, "\n", 0))
-	c.check("two\n")(s.ReadUntil(ctx, "\n", 0))
+	c.check("one\n")(s.Read(ctx, iostream.Until("\n")))
+	c.check("two\n")(s.Read(ctx, iostream.Until("\n")))
 	c.send("ee\n")
-	c.check("three\n")(s.ReadUntil(ctx, "\n", 0))
+	c.check("three\n")(s.Read(ctx, iostream.Until("\n")))
 	million := strings.Repeat("0123456789", 100_000)
 	c.send("bytes\n" + million)
-	c.check(million)(s.ReadBytes(ctx, len(million)))
+	c.check(million)(s.Read(ctx, iostream.Bytes(len(million))))
 	c.send("beginning\ndrop\n")
-	rest, err := s.ReadUntilClose(ctx, 0)
+	rest, err := s.Read(ctx, iostream.UntilClose())
 	if string(rest) != "beginning\n" || !errors.Is(err, io.ErrUnexpectedEOF) {
 		return errors.Join(c.err, errors.New("truncation not told"), err)
 	}

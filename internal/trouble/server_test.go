@@ -173,7 +173,7 @@ func (e *echoServer) stats() stats {
 
 func echoTask(t *ioloop.Task, s *iostream.Stream) error {
 	for {
-		line, err := s.ReadUntil(t, "\n", 0)
+		line, err := s.Read(t, iostream.Until("\n"))
 		if err != nil {
 			return err
 		}
@@ -187,7 +187,7 @@ func echoTask(t *ioloop.Task, s *iostream.Stream) error {
 }
 
 func echoCallback(s *iostream.Stream) {
-	err := s.HandleUntil("\n", 0, func(line []byte, err error) bool {
+	err := s.Handle(iostream.Until("\n"), func(line []byte, err error) bool {
 		if err == nil {
 			_, err = s.Write(line)
 		}

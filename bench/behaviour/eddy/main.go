@@ -30,12 +30,12 @@ func main() {
 }
 
 func serve(t *ioloop.Task, s *iostream.Stream) (err error) {
-	if _, err := s.ReadBytes(t, 1); err != nil {
+	if _, err := s.Read(t, iostream.Bytes(1)); err != nil {
 		return err
 	}
 	switch *peer.Mode {
 	case "late":
-		if _, err := s.ReadUntilClose(t, 0); err != nil {
+		if _, err := s.Read(t, iostream.UntilClose()); err != nil {
 			return err
 		}
 		_, _ = ioloop.Await(t, func() (int, error) { time.Sleep(peer.LateDelay); return 0, nil })

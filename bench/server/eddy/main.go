@@ -60,9 +60,9 @@ func write(s *iostream.Stream) func([]byte, error) bool {
 	}
 }
 
-func raw(s *iostream.Stream) { _ = s.HandleSome(0, write(s)) }
+func raw(s *iostream.Stream) { _ = s.Handle(iostream.Some(0), write(s)) }
 
-func line(s *iostream.Stream) { _ = s.HandleUntil("\n", 0, write(s)) }
+func line(s *iostream.Stream) { _ = s.Handle(iostream.Until("\n"), write(s)) }
 
 // echo is the same for a task and for a goroutine: ctx tells which.
 func echo(ctx context.Context, s *iostream.Stream) error {
@@ -70,9 +70,9 @@ func echo(ctx context.Context, s *iostream.Stream) error {
 		var p []byte
 		var err error
 		if *peer.Mode == "line" {
-			p, err = s.ReadUntil(ctx, "\n", 0)
+			p, err = s.Read(ctx, iostream.Until("\n"))
 		} else {
-			p, err = s.ReadSome(ctx, 0)
+			p, err = s.Read(ctx, iostream.Some(0))
 		}
 		if err != nil {
 			return err
@@ -93,7 +93,7 @@ func broadcast(s *iostream.Stream) {
 	everybody[s] = true
 	s.OnClosed(func(error) { delete(everybody, s) })
 	_, _ = s.Write([]byte("\n"))
-	_ = s.HandleUntil("\n", 0, func(line []byte, err error) bool {
+	_ = s.Handle(iostream.Until("\n"), func(line []byte, err error) bool {
 		if err != nil {
 			return false
 		}
