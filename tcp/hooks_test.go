@@ -24,14 +24,14 @@ func TestHooksPanic(t *testing.T) {
 			srv.Hooks.Accepted = func(*iostream.Stream) { fail() }
 		},
 		"accepted, with PROXY": func(srv *tcp.Server, fail func()) {
-			srv.ProxyProtocol = new(tcp.ProxyProtocol)
+			srv.ProxyProtocol = &tcp.ProxyProtocol{Trusted: everybody}
 			srv.Hooks.Accepted = func(*iostream.Stream) { fail() }
 		},
 		"trusted": func(srv *tcp.Server, fail func()) {
 			srv.ProxyProtocol = &tcp.ProxyProtocol{Trusted: func(net.Addr) bool { fail(); return true }}
 		},
 		"header": func(srv *tcp.Server, fail func()) {
-			srv.ProxyProtocol = &tcp.ProxyProtocol{Header: func(*iostream.Stream, *tcp.ProxyHeader) error { fail(); return nil }}
+			srv.ProxyProtocol = &tcp.ProxyProtocol{Trusted: everybody, Header: func(*iostream.Stream, *tcp.ProxyHeader) error { fail(); return nil }}
 		},
 	}
 	fails := map[string]func(){"panic": func() { panic("oops") }, "Goexit": runtime.Goexit}

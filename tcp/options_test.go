@@ -77,7 +77,7 @@ func TestInvalidOptions(t *testing.T) {
 	for _, srv := range []*tcp.Server{
 		{Handler: lines, Overload: 7},
 		{Handler: lines, Socket: tcp.SocketOptions{UserTimeout: -1}},
-		{Handler: lines, ProxyProtocol: &tcp.ProxyProtocol{Timeout: -1}},
+		{Handler: lines, ProxyProtocol: &tcp.ProxyProtocol{Trusted: everybody, Timeout: -1}},
 	} {
 		require.ErrorIs(t, srv.Serve(context.Background()), fs.ErrInvalid)
 	}

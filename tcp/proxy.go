@@ -30,12 +30,17 @@ var ErrProxyHeader = errors.New("tcp: bad PROXY header")
 // returns the client's address. A connection without a good header is closed
 // and counted as refused.
 //
+// A header of version 1 has up to 107 bytes, as its description has it, and one
+// of version 2 up to 16 and 4,096, more than any proxy sends. A connection that a
+// proxy makes for itself (LOCAL), or whose client it does not name, is served with
+// the proxy's own address.
+//
 // Any client can write such a header, so peers that are not proxies must not be
 // trusted.
 type ProxyProtocol struct {
 	// Trusted reports whether a peer is a proxy. The connections of others are
-	// served as they are, from their first byte on. It is called on a loop. Nil
-	// trusts everybody.
+	// served as they are, from their first byte on. It is called on a loop, and
+	// must be set: where nobody but proxies can connect, return true.
 	Trusted func(peer net.Addr) bool
 
 	// Timeout is how long a header may take to arrive. 0 is DefaultProxyTimeout.
@@ -47,7 +52,13 @@ type ProxyProtocol struct {
 }
 
 func (p *ProxyProtocol) check() error {
-	if p != nil && p.Timeout < 0 {
+	switch {
+	case p == nil:
+		return nil
+	case p.Trusted == nil:
+		return fmt.Errorf("%w: ProxyProtocol.Trusted must say which peers are proxies; "+
+			"if only proxies can connect, set func(net.Addr) bool { return true }", ErrInvalid)
+	case p.Timeout < 0:
 		return fmt.Errorf("%w: negative ProxyProtocol.Timeout", ErrInvalid)
 	}
 	return nil
@@ -63,7 +74,7 @@ func (p *ProxyProtocol) timeout() time.Duration {
 // introduce reads the PROXY header of a connection that has to have one.
 func (c *conn) introduce(t *ioloop.Task) error {
 	p := c.srv.ProxyProtocol
-	if p == nil || p.Trusted != nil && !p.Trusted(c.stream.RemoteAddr()) {
+	if !p.Trusted(c.stream.RemoteAddr()) {
 		return nil
 	}
 	limited, cancel := t.WithTimeout(p.timeout())
@@ -104,7 +115,9 @@ type ProxyHeader struct {
 	Source, Destination net.Addr
 
 	// Fields are further facts (version 2), for instance the name that the client
-	// has asked for. The protocol's description lists their types.
+	// has asked for. The protocol's description lists their types. A block that
+	// names no client (Local, or of an unspecified family) may hold anything; what
+	// cannot be read as fields is left out.
 	Fields []ProxyField
 }
 
@@ -140,16 +153,21 @@ func ReadProxyHeader(ctx context.Context, s *iostream.Stream) (*ProxyHeader, err
 	return nil, fmt.Errorf("%w: neither version's beginning", ErrProxyHeader)
 }
 
+// readProxy fills p. The Peek receives all that has come, of which ReadFull alone
+// would take no more than it needs: a header then takes one system call.
 func readProxy(ctx context.Context, s *iostream.Stream, p []byte) error {
-	_, err := s.ReadFull(ctx, p)
+	_, err := s.Peek(ctx, 1)
+	if err == nil {
+		_, err = s.ReadFull(ctx, p)
+	}
 	if errors.Is(err, io.EOF) {
 		return fmt.Errorf("%w: %w", ErrProxyHeader, io.ErrUnexpectedEOF)
 	}
 	return err
 }
 
-// readProxy1 reads the rest of the line byte by byte, so as not to go beyond
-// it. Usually it is all there already.
+// readProxy1 takes the rest of the line byte by byte, so as not to go beyond it.
+// They are buffered, as many as have come.
 func readProxy1(ctx context.Context, s *iostream.Stream, line []byte) (*ProxyHeader, error) {
 	for line[len(line)-1] != '\n' {
 		n := len(line)
@@ -228,12 +246,16 @@ func parseProxy2(header []byte) (*ProxyHeader, error) {
 		return nil, fmt.Errorf("%w: version and command %#02x", ErrProxyHeader, command)
 	}
 	source, destination, rest, ok := proxyAddrs(family, header[16:])
+	if h.Local || family&0xf0 == proxyUnspec { // the block names no client, whatever it holds
+		if ok {
+			h.Fields, _ = proxyFields(header, rest)
+		}
+		return h, nil
+	}
 	if !ok {
 		return nil, fmt.Errorf("%w: family %#02x, %d bytes", ErrProxyHeader, family, len(header)-16)
 	}
-	if !h.Local { // else they are to be ignored
-		h.Source, h.Destination = source, destination
-	}
+	h.Source, h.Destination = source, destination
 	var err error
 	if h.Fields, err = proxyFields(header, rest); err != nil {
 		return nil, err

@@ -16,6 +16,7 @@ import (
 
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
+	"github.com/eddyloop/eddy/iostreamtest"
 	"github.com/eddyloop/eddy/tcp"
 	"github.com/stretchr/testify/require"
 )
@@ -68,6 +69,13 @@ var proxyHeaders = []struct {
 		Source: &net.UnixAddr{Name: "/a", Net: "unix"}, Destination: &net.UnixAddr{Name: "@b", Net: "unix"}}},
 	{"2 unspecified", version2(0x21, 0, ""), &tcp.ProxyHeader{Version: 2}},
 	{"2 local", version2(0x20, 0x11, fourAddrs), &tcp.ProxyHeader{Version: 2, Local: true}},
+	{"2 local, UDP", version2(0x20, 0x12, fourAddrs), &tcp.ProxyHeader{Version: 2, Local: true}},
+	{"2 local, no such family", version2(0x20, 0xff, "abc"), &tcp.ProxyHeader{Version: 2, Local: true}},
+	{"2 local, no fields", version2(0x20, 0, "ab"), &tcp.ProxyHeader{Version: 2, Local: true}},
+	{"2 local, short", version2(0x20, 0x11, "ab"), &tcp.ProxyHeader{Version: 2, Local: true}},
+	{"2 unspecified, opaque", version2(0x21, 0, "\x7f\xff\xff"), &tcp.ProxyHeader{Version: 2}},
+	{"2 unspecified, fields", version2(0x21, 0, "\x04\x00\x01x"), &tcp.ProxyHeader{Version: 2,
+		Fields: []tcp.ProxyField{{Type: 4, Value: []byte("x")}}}},
 	{"2 fields", version2(0x21, 0x11, fourAddrs+"\x02\x00\x03abc\x04\x00\x00"), &tcp.ProxyHeader{Version: 2,
 		Source: tcpAddr("1.2.3.4", 80), Destination: tcpAddr("5.6.7.8", 443),
 		Fields: []tcp.ProxyField{{Type: 2, Value: []byte("abc")}, {Type: 4, Value: []byte{}}}}},
@@ -177,6 +185,53 @@ func readProxy(t *testing.T, l *ioloop.Loop, input string, step int, good bool) 
 	return header, string(rest), nil
 }
 
+// everybody trusts all peers to be proxies.
+func everybody(net.Addr) bool { return true }
+
+// Who does not say whom to trust is told what to write.
+func TestProxyTrustedIsRequired(t *testing.T) {
+	srv := &tcp.Server{Handler: lines, ProxyProtocol: new(tcp.ProxyProtocol), Logger: quiet()}
+	err := srv.Serve(context.Background())
+	require.ErrorIs(t, err, tcp.ErrInvalid)
+	require.ErrorContains(t, err, "ProxyProtocol.Trusted")
+}
+
+// countingTransport counts the reads of a connection whose bytes are all there.
+type countingTransport struct {
+	iostream.Transport
+	reads int
+}
+
+func (c *countingTransport) Read(p []byte) (int, error) {
+	c.reads++
+	return c.Transport.Read(p)
+}
+
+// A header that has come whole takes one read.
+func TestProxyHeaderTakesOneRead(t *testing.T) {
+	for name, header := range map[string]string{
+		"1": "PROXY TCP6 ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535 65535\r\n",
+		"2": version2(0x21, 0x21, sixAddrs),
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := iostreamtest.NewWorld()
+			defer w.Close()
+			wire := iostreamtest.NewWire(iostreamtest.Options{})
+			wire.Arrive(header + "rest")
+			transport := &countingTransport{Transport: wire.Transport()}
+			s, err := iostream.New(w.Loop, transport, nil)
+			require.NoError(t, err)
+			var h *tcp.ProxyHeader
+			require.NoError(t, w.Loop.Go(func(task *ioloop.Task) { h, err = tcp.ReadProxyHeader(task, s) }))
+			require.NoError(t, w.Settle())
+			require.NoError(t, err)
+			require.NotNil(t, h)
+			require.Equal(t, 4, s.Buffered())
+			require.Equal(t, 1, transport.reads)
+		})
+	}
+}
+
 // whoami answers a line with the address of the client.
 func whoami(s *iostream.Stream) {
 	_ = s.ReadFunc(iostream.Until("\n"), func(_ []byte, err error) {
@@ -191,7 +246,7 @@ func TestProxyProtocol(t *testing.T) {
 	refused := make(chan error, 10)
 	seen := make(chan *tcp.ProxyHeader, 10)
 	forbidden := errors.New("forbidden")
-	proxy := &tcp.ProxyProtocol{Header: func(_ *iostream.Stream, h *tcp.ProxyHeader) error {
+	proxy := &tcp.ProxyProtocol{Trusted: everybody, Header: func(_ *iostream.Stream, h *tcp.ProxyHeader) error {
 		seen <- h
 		if h.Source != nil && h.Source.String() == "6.6.6.6:6" {
 			return forbidden
@@ -257,7 +312,7 @@ func TestProxyTimeout(t *testing.T) {
 		clock := new(ioloop.ManualClock)
 		group := newGroup(t, 1, ioloop.Config{Clock: clock})
 		refused := make(chan error, 1)
-		srv := &tcp.Server{Group: group, Handler: lines, ProxyProtocol: &tcp.ProxyProtocol{Timeout: timeout},
+		srv := &tcp.Server{Group: group, Handler: lines, ProxyProtocol: &tcp.ProxyProtocol{Trusted: everybody, Timeout: timeout},
 			Hooks: tcp.Hooks{Refused: func(_ net.Addr, err error) { refused <- err }}}
 		addr, _ := local(t, srv)
 		c := dial(t, addr)
@@ -275,7 +330,7 @@ func TestProxyTimeout(t *testing.T) {
 
 // Shutdown does not wait for those that have not got as far as a header.
 func TestProxyShutdown(t *testing.T) {
-	srv := &tcp.Server{Callback: lineCallback, ProxyProtocol: &tcp.ProxyProtocol{Timeout: time.Hour}}
+	srv := &tcp.Server{Callback: lineCallback, ProxyProtocol: &tcp.ProxyProtocol{Trusted: everybody, Timeout: time.Hour}}
 	addr, _ := local(t, srv)
 	c := dial(t, addr)
 	eventually(t, func() bool { return srv.Stats().Conns == 1 })

@@ -64,7 +64,7 @@ func TestNginxProxiesStreams(t *testing.T) {
 	}
 	clients := make(chan string, 10)
 	addr := serve(t, &tcp.Server{
-		ProxyProtocol: &tcp.ProxyProtocol{},
+		ProxyProtocol: &tcp.ProxyProtocol{Trusted: func(net.Addr) bool { return true }},
 		Handler: func(task *ioloop.Task, s *iostream.Stream) error {
 			clients <- s.RemoteAddr().String()
 			return serveLines(task, s)
