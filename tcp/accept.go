@@ -11,6 +11,9 @@ import (
 // errQueueFull: nobody has called Accept for the connections that wait for it.
 var errQueueFull = errors.New("tcp: connections wait for Accept")
 
+// acceptOwn is a variable for tests.
+var acceptOwn = socket.Accept
+
 // accept takes a connection from a listener; it returns nil and no error for
 // one that it has refused. Without room and with OverloadQueue it returns why
 // there is none.
@@ -36,7 +39,7 @@ func (srv *Server) admit(l *listener) (c *conn, refusal, err error) {
 		srv.wanting = true
 		return nil, nil, refusal
 	}
-	accept, own := socket.Accept, !l.foreignLocked()
+	accept, own := acceptOwn, !l.foreignLocked()
 	if !own {
 		accept = socket.AcceptShared
 	}

@@ -142,7 +142,10 @@ func (c *connecting) begin(d *Dialer) {
 		c.finish(os.NewSyscallError("socket", err))
 		return
 	}
-	if err = d.Socket.set(c.fd, c.addr); err != nil {
+	if err = d.Socket.set(c.fd, c.addr); err == nil {
+		err = d.Socket.control(c.fd, c.addr)
+	}
+	if err != nil {
 		c.finish(err)
 		return
 	}

@@ -35,6 +35,10 @@ type Dialer struct {
 	// leaves it to the system.
 	LocalAddr net.Addr
 
+	// Timeout is how long a Dial may take, with looking the name up and the TLS
+	// handshake. 0 leaves it to the context.
+	Timeout time.Duration
+
 	// FallbackDelay is how long an attempt has the field to itself before the
 	// next address of a name is tried beside it, on the clock of the loop. 0 is
 	// DefaultFallbackDelay; below 0, addresses are tried one after the other.
@@ -67,6 +71,8 @@ func (d *Dialer) Dial(ctx context.Context, l *ioloop.Loop, network, address stri
 	if err := d.check(); err != nil {
 		return nil, dialError(network, nil, err)
 	}
+	ctx, cancel := d.limit(ctx)
+	defer cancel()
 	addrs, err := d.resolve(ctx, network, address)
 	if err != nil {
 		return nil, dialError(network, nil, err)
@@ -85,6 +91,18 @@ func (d *Dialer) Dial(ctx context.Context, l *ioloop.Loop, network, address stri
 	return s, nil
 }
 
+// limit returns ctx with Timeout.
+func (d *Dialer) limit(ctx context.Context) (context.Context, context.CancelFunc) {
+	if d.Timeout == 0 {
+		return ctx, func() {}
+	}
+	if task, ok := ctx.(*ioloop.Task); ok {
+		limited, cancel := task.WithTimeout(d.Timeout)
+		return limited, context.CancelFunc(cancel)
+	}
+	return context.WithTimeout(ctx, d.Timeout)
+}
+
 func (d *Dialer) open(l *ioloop.Loop, network string, addr net.Addr, fd int) (*iostream.Stream, error) {
 	s, err := iostream.NewPrepared(l, socket.Prepared(fd), &d.Stream)
 	if err != nil {
@@ -97,6 +115,9 @@ func (d *Dialer) open(l *ioloop.Loop, network string, addr net.Addr, fd int) (*i
 func (d *Dialer) check() error {
 	if err := d.Socket.check(); err != nil {
 		return err
+	}
+	if d.Timeout < 0 {
+		return fmt.Errorf("%w: negative Timeout", ErrInvalid)
 	}
 	if d.LocalAddr == (*net.TCPAddr)(nil) || d.LocalAddr == (*net.UnixAddr)(nil) {
 		return fmt.Errorf("%w: LocalAddr holds a nil pointer", ErrInvalid)

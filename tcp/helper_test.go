@@ -87,6 +87,11 @@ func (b *logBuffer) String() string {
 	return b.buf.String()
 }
 
+// logger returns one that tells b everything.
+func (b *logBuffer) logger() *slog.Logger {
+	return slog.New(slog.NewTextHandler(b, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // listenOn listens, and serves until the test is over. What Serve returns then

@@ -1,6 +1,7 @@
 package tcp
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"runtime"
@@ -9,13 +10,13 @@ import (
 	"github.com/eddyloop/eddy/internal/socket"
 )
 
-// backlog is how many connections may wait to be accepted; the kernel lowers it
-// to its own limit (somaxconn).
-const backlog = 4096
+// DefaultBacklog is what a zero Server.Backlog stands for.
+const DefaultBacklog = 4096
 
 // Listen listens on an address and returns what it is bound to. The network is
 // "tcp", "tcp4", "tcp6" or "unix". A TCP address is host:port; port 0 is a free
-// one, and with network "tcp" no host means all addresses of both families. A
+// one. With network "tcp", no host, 0.0.0.0 and [::] mean all addresses of both
+// families, as in package net; tcp4 and tcp6 keep to one. A
 // Unix address is a path, whose file is taken over if nobody listens on it and
 // removed in the end; on Linux also @name, which has no file. Connections are
 // accepted while Serve runs, which may have begun before. Errors are
@@ -43,6 +44,9 @@ func listenError(network string, addr net.Addr, err error) error {
 	return &net.OpError{Op: "listen", Net: network, Addr: addr, Err: err}
 }
 
+// dualStack: a socket can take connections of both families.
+const dualStack = runtime.GOOS != "openbsd" && runtime.GOOS != "dragonfly"
+
 func resolveListen(network, address string) (net.Addr, error) {
 	switch network {
 	case "unix":
@@ -54,6 +58,9 @@ func resolveListen(network, address string) (net.Addr, error) {
 	addr, err := net.ResolveTCPAddr(network, address)
 	if err != nil {
 		return nil, err
+	}
+	if network == "tcp" && dualStack && addr.IP.IsUnspecified() {
+		addr.IP = nil // both
 	}
 	if len(addr.IP) == 0 {
 		switch network { // the wildcard of one family alone
@@ -80,11 +87,14 @@ func (srv *Server) bind(addr net.Addr) ([]*listener, error) {
 				return err
 			}
 		}
-		return srv.Socket.setListening(fd, addr)
+		if err := srv.Socket.setListening(fd, addr); err != nil {
+			return err
+		}
+		return srv.Socket.control(fd, addr)
 	}
 	var listeners []*listener
 	for range n {
-		fd, err := socket.Listen(addr, backlog, setup)
+		fd, err := socket.Listen(addr, cmp.Or(srv.Backlog, DefaultBacklog), setup)
 		if err != nil {
 			return listeners, err
 		}

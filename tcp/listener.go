@@ -40,6 +40,7 @@ type listener struct {
 	sweeping     bool          // it takes the last connections
 	pause        time.Duration // the present back-off, 0 when accepting goes well
 	full         bool          // there was no room
+	lost         int           // connections in a row that were lost before they were accepted
 }
 
 // foreignLocked reports whether somebody else may have the socket, who can make
@@ -80,7 +81,7 @@ func (l *listener) acceptSome() bool {
 		c, err := l.srv.accept(l)
 		switch {
 		case err == nil:
-			l.pause = 0
+			l.pause, l.lost = 0, 0
 			if c != nil {
 				c.start()
 			}
@@ -89,8 +90,11 @@ func (l *listener) acceptSome() bool {
 			l.listenFor(0)
 			return false
 		case socket.WouldBlock(err):
+			l.lost = 0
 			return false
-		case !socket.ConnectionLost(err):
+		case socket.ConnectionLost(err) && l.lost < acceptBudget:
+			l.lost++
+		default:
 			l.backOff(err)
 			return false
 		}

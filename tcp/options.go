@@ -1,6 +1,7 @@
 package tcp
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -29,9 +30,12 @@ const (
 // sockets inherit them, they cost a connection nothing), a Dialer on each
 // socket.
 type SocketOptions struct {
-	// KeepAlive has the kernel probe a silent peer if Enable is set. Fields of 0
-	// or less leave the system's times. It concerns TCP alone.
-	KeepAlive net.KeepAliveConfig
+	// KeepAlive has the kernel probe a silent TCP peer, as package net does: after
+	// 15 s of silence, every 15 s, up to 9 times, where its fields are 0; fields below
+	// 0 leave the system's value. Its field Enable does not matter: NoKeepAlive turns
+	// probing off.
+	KeepAlive   net.KeepAliveConfig
+	NoKeepAlive bool
 
 	// UserTimeout is how long sent data may stay unacknowledged before the kernel
 	// gives the connection up (TCP_USER_TIMEOUT, RFC 5482), to the millisecond. Of
@@ -41,6 +45,26 @@ type SocketOptions struct {
 	// ReadBuffer and WriteBuffer are the kernel's buffers in bytes (SO_RCVBUF,
 	// SO_SNDBUF). Setting one ends the kernel's own adjusting of it.
 	ReadBuffer, WriteBuffer int
+
+	// Control, if set, is called with the descriptor of each socket that is made,
+	// before it is bound or connected, for what has no field here. It must neither
+	// close nor keep it. Its error is that of Listen or of the attempt to connect.
+	Control func(network, address string, fd uintptr) error
+}
+
+// The zero fields of SocketOptions.KeepAlive stand for these, as in package net.
+const (
+	DefaultKeepAliveIdle     = 15 * time.Second
+	DefaultKeepAliveInterval = 15 * time.Second
+	DefaultKeepAliveCount    = 9
+)
+
+// control calls Control.
+func (o *SocketOptions) control(fd int, addr net.Addr) error {
+	if o.Control == nil {
+		return nil
+	}
+	return o.Control(addr.Network(), addr.String(), uintptr(fd))
 }
 
 func (o *SocketOptions) check() error {
@@ -64,10 +88,10 @@ func (o *SocketOptions) setListening(fd int, addr net.Addr) error {
 
 func (o *SocketOptions) options() *socket.Options {
 	return &socket.Options{
-		KeepAlive:   o.KeepAlive.Enable,
-		Idle:        o.KeepAlive.Idle,
-		Interval:    o.KeepAlive.Interval,
-		Count:       o.KeepAlive.Count,
+		KeepAlive:   !o.NoKeepAlive,
+		Idle:        cmp.Or(o.KeepAlive.Idle, DefaultKeepAliveIdle),
+		Interval:    cmp.Or(o.KeepAlive.Interval, DefaultKeepAliveInterval),
+		Count:       cmp.Or(o.KeepAlive.Count, DefaultKeepAliveCount),
 		UserTimeout: o.UserTimeout,
 		ReadBuffer:  o.ReadBuffer,
 		WriteBuffer: o.WriteBuffer,

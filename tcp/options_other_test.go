@@ -9,3 +9,7 @@ import (
 )
 
 func requireTCPTimes(*testing.T, *iostream.Stream) {}
+
+func requireKeepAlive(*testing.T, *iostream.Stream, int, int, int) {}
+
+func kernelRefusesRights() bool { return false }

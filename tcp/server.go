@@ -81,6 +81,11 @@ type Server struct {
 	// Socket sets up the sockets.
 	Socket SocketOptions
 
+	// Backlog is how many connections may wait in the kernel to be accepted, for
+	// each listening socket; the kernel lowers it to a limit of its own
+	// (somaxconn). 0 is DefaultBacklog.
+	Backlog int
+
 	// ReusePort gives each loop a listening socket of its own for each TCP
 	// address (SO_REUSEPORT). The kernel then deals the connections out, by chance
 	// and not by load, and no loop waits for another to accept. Where the kernel
@@ -177,6 +182,8 @@ func (srv *Server) check() error {
 		return fmt.Errorf("%w: exactly one of Handler and Callback must be set", ErrInvalid)
 	case srv.Loops < 0 || srv.MaxConns < 0 || srv.MaxHandshakes < 0 || srv.IdleTimeout < 0 || srv.Linger < 0:
 		return fmt.Errorf("%w: negative Loops, MaxConns, MaxHandshakes, IdleTimeout or Linger", ErrInvalid)
+	case srv.Backlog < 0:
+		return fmt.Errorf("%w: negative Backlog", ErrInvalid)
 	case srv.Overload != OverloadQueue && srv.Overload != OverloadRefuse:
 		return fmt.Errorf("%w: unknown Overload", ErrInvalid)
 	}

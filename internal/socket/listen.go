@@ -5,6 +5,7 @@ package socket
 import (
 	"net"
 	"os"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
 )
@@ -20,7 +21,11 @@ func Listening(fd int) bool {
 //
 // TCP: SO_REUSEADDR, so that a restart does not wait for old connections; an
 // address without IP takes IPv4 too, or IPv4 alone where there is no IPv6.
-// Unix: a socket file that nobody listens on is removed first.
+// Unix: a socket file that nobody listens on is removed first. Of several who find
+// one, one gets its name; on Solaris and AIX, which have no flock, two may take
+// it from each other. Descriptors that a client sends (SCM_RIGHTS) are refused
+// where the kernel can (Linux 6.16): whoever receives without asking for them has
+// to release them, which can take the kernel as long as the client likes.
 func Listen(addr net.Addr, backlog int, setup func(fd int) error) (int, error) {
 	sa, domain, err := Sockaddr(addr)
 	if err != nil {
@@ -37,16 +42,31 @@ func Listen(addr net.Addr, backlog int, setup func(fd int) error) (int, error) {
 		err = setup(fd)
 	}
 	if err == nil {
-		err = bind(fd, sa, domain, addr)
-	}
-	if err == nil {
-		err = os.NewSyscallError("listen", unix.Listen(fd, backlog))
+		err = bindAndListen(fd, sa, domain, addr, backlog)
 	}
 	if err != nil {
 		_ = unix.Close(fd)
 		return -1, err
 	}
 	return fd, nil
+}
+
+// bindAndListen locks the directory of a Unix socket: whoever finds a socket there
+// that refuses connections takes its name, so nobody may be between bind and
+// listen then, or between finding and taking.
+func bindAndListen(fd int, sa unix.Sockaddr, domain int, addr net.Addr, backlog int) error {
+	if a, ok := sa.(*unix.SockaddrUnix); ok && a.Name[0] != '@' {
+		unlock, err := lockDirectory(filepath.Dir(a.Name))
+		if err != nil {
+			return os.NewSyscallError("flock", err)
+		}
+		defer unlock()
+		ignoreRights(fd)
+	}
+	if err := bind(fd, sa, domain, addr); err != nil {
+		return err
+	}
+	return os.NewSyscallError("listen", unix.Listen(fd, backlog))
 }
 
 func bind(fd int, sa unix.Sockaddr, domain int, addr net.Addr) error {

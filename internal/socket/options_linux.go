@@ -32,4 +32,10 @@ func bindWithoutPort(fd int) {
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1)
 }
 
+// ignoreRights has a Unix socket, and those accepted from it, refuse descriptors
+// (SO_PASSRIGHTS, Linux 6.16): a sender of some gets EPERM.
+func ignoreRights(fd int) {
+	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSRIGHTS, 0)
+}
+
 func replace(fd, number int) error { return unix.Dup3(fd, number, unix.O_CLOEXEC) }

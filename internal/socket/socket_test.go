@@ -211,3 +211,38 @@ func TestAddresses(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, uint32(7), sa.(*unix.SockaddrInet6).ZoneId)
 }
+
+// Of two who find a stale socket at once, one gets its name, and can be reached.
+func TestStaleSocketIsTakenOnce(t *testing.T) {
+	for range 200 {
+		path := filepath.Join(t.TempDir(), "s")
+		addr := &net.UnixAddr{Name: path, Net: "unix"}
+		fd, err := socket.Listen(addr, 1, nil)
+		require.NoError(t, err)
+		require.NoError(t, socket.Close(fd)) // stale
+		results := make(chan int, 2)
+		for range 2 {
+			go func() {
+				fd, err := socket.Listen(addr, 1, nil)
+				if err != nil {
+					fd = -1
+				}
+				results <- fd
+			}()
+		}
+		a, b := <-results, <-results
+		require.True(t, (a < 0) != (b < 0), "one of them listens: %d, %d", a, b)
+		require.NoError(t, socket.Close(max(a, b)))
+	}
+}
+
+func TestVacate(t *testing.T) {
+	fd, err := socket.Listen(&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}, 1, nil)
+	require.NoError(t, err)
+	addr := socket.LocalAddr(fd)
+	require.NoError(t, socket.Vacate(fd))
+	_, err = net.Dial("tcp", addr.String())
+	require.Error(t, err)
+	require.False(t, socket.Listening(fd))
+	require.NoError(t, socket.Close(fd), "the number is still there")
+}

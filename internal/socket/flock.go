@@ -1,0 +1,30 @@
+//go:build unix && !(aix || solaris)
+
+package socket
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// lockPatience is how long a lock that others hold for moments is waited for.
+const lockPatience = 5 * time.Second
+
+// lockDirectory locks a directory against others who do so. One that cannot be
+// opened is not locked.
+func lockDirectory(name string) (unlock func(), err error) {
+	fd, err := unix.Open(name, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return func() {}, nil
+	}
+	for deadline := time.Now().Add(lockPatience); ; time.Sleep(time.Millisecond) {
+		switch err = unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); {
+		case err == nil || err == unix.ENOTSUP || err == unix.ENOSYS || err == unix.ENOLCK:
+			return func() { _ = unix.Close(fd) }, nil
+		case err != unix.EWOULDBLOCK && err != unix.EINTR || time.Now().After(deadline):
+			_ = unix.Close(fd)
+			return nil, err
+		}
+	}
+}
