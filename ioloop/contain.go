@@ -69,6 +69,7 @@ func (l *Loop) fail(owner any, err error) {
 // failure turns what recover returned into an error, and logs it. A nil value
 // is a Goexit: since Go 1.21 panic(nil) recovers as a *runtime.PanicNilError.
 func (l *Loop) failure(value any) error {
+	fault(value)
 	l.counters.failures.Add(1)
 	if value == nil {
 		l.report(slog.LevelError, "callback called runtime.Goexit")

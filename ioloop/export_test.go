@@ -24,11 +24,14 @@ func (l *Loop) Unfinished() bool { return l.unfinished() }
 func (t *Task) Views() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return len(t.children)
+	return len(t.extra().children)
 }
 
 // GoHandle is Go that hands out the task before it has begun.
 func (l *Loop) GoHandle(fn func(*Task)) (*Task, error) {
-	co := newCoroutine(l, fn)
-	return &co.root, l.enqueue(co, false)
+	j := newJob(l, jobFunc(fn))
+	return &j.root, l.enqueue(j, false)
 }
+
+// IdleCoroutines returns how many coroutines l keeps for further tasks. Only on l.
+func (l *Loop) IdleCoroutines() int { return len(l.coroutines.idle) }

@@ -86,17 +86,56 @@ func (k Kit) WakeWaiter(w *Waiter) {
 // caller holds mu, under which w is woken as always; while the task runs, mu is
 // released.
 func (k Kit) ResumeWaiter(w *Waiter, mu sync.Locker) {
-	if w.task == nil || w.task.co.loop != k.l || k.l.inTask {
+	if w.task == nil || w.task.job.loop != k.l || k.l.current != nil {
 		k.WakeWaiter(w)
 		return
 	}
-	co := w.task.co
+	j := w.task.job
 	w.woken.Store(true)
-	if !co.state.CompareAndSwap(coParked, coRunning) {
-		co.unpark()
+	if !j.state.CompareAndSwap(jobParked, jobRunning) {
+		j.unpark()
 		return
 	}
 	mu.Unlock()
-	co.resume()
+	j.resume()
 	mu.Lock()
 }
+
+// RunJob runs work as a task at once, within the call, and reports whether it has
+// ended without waiting. If it has waited, it goes on by itself like any task. It runs
+// on a pooled coroutine: a job that does not wait costs a switch there and back and
+// the allocation of its Task.
+//
+// Until its first wait the job has whatever its caller has: it may go on under a lock
+// that the caller holds, and give it back locked. Whether it has waited, Waited tells;
+// from then on the caller has gone on, and the job must take locks for itself. That
+// holds for deferred functions too: when work panics or calls runtime.Goexit, RunJob
+// returns true after these have run, if they have not waited. The panic is contained
+// and logged, so work recovers first whatever it has to do about it.
+//
+// The Task is new for each job, so that one that was kept never touches another. In a
+// loop that stops, the job's first wait returns ErrTaskStopped. Only for callbacks;
+// called by a task, the job begins in a step of its own and RunJob returns false:
+// tasks do not run inside of one another, so there the job must not rely on locks, and
+// Waited is true from the start.
+func (k Kit) RunJob(work Job) (ended bool) {
+	j := newJob(k.l, work)
+	if k.l.current != nil {
+		j.waited = true
+		_ = k.l.enqueue(j, true)
+		return false
+	}
+	j.begin()
+	j.state.Store(jobRunning)
+	j.resume()
+	return j.state.Load() == jobEnded
+}
+
+// Waited reports whether t, a task that RunJob began, has waited. Only for the task
+// itself.
+func (k Kit) Waited(t *Task) bool { return t.job.waited }
+
+// OnLoop runs work as part of the loop: a waiting call in it that would block its
+// goroutine is refused with ErrOnLoop. It is for coroutines (iter.Pull) that callbacks
+// resume, which are not recognised by themselves.
+func (k Kit) OnLoop(work func()) { asLoop(work) }

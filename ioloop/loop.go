@@ -74,8 +74,11 @@ type Loop struct {
 	share      turnShare
 	handlers   handlerTable
 	tasks      taskList
+	labels     context.Context // whose profile labels tasks begin with
+	coroutines coroutinePool
+	number     uint // of the loop, in the stacks of its coroutines; 0: none yet
 	scratch    []byte
-	inTask     bool  // a task runs
+	current    *job  // the task that runs, nil: none
 	stopping   bool  // tasks are being told to end
 	fault      error // of the poller, which ends Run
 
@@ -112,6 +115,7 @@ func New(config Config) (*Loop, error) {
 		clock:  config.Clock,
 		log:    config.Logger,
 		events: make([]poller.Event, minEvents),
+		labels: context.Background(),
 	}
 	if l.clock == nil {
 		l.clock = newSystemClock()
@@ -144,6 +148,7 @@ func (l *Loop) Run(ctx context.Context) error {
 		l.Stop()
 		close(cancelled)
 	})
+	l.labels = profileLabels(ctx)
 	l.startTurn()
 	onGoroutine(func() {
 		defer l.watchdog.watch(l)()
@@ -214,7 +219,7 @@ func onGoroutine(work func()) {
 				go attempt()
 			}
 		}()
-		work()
+		asLoop(work)
 		returned = true
 	}
 	go attempt()
@@ -295,6 +300,7 @@ func (l *Loop) release() error {
 		}
 	})
 	l.burials.Wait()
+	loopNumbers.remove(l.number)
 	return l.poller.Close()
 }
 

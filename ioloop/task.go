@@ -33,16 +33,27 @@ var ErrTaskContext = errors.New("ioloop: context belongs to a task but cannot su
 // The waiting methods, Sleep and Yield among them, are for the task's own function
 // only. All other methods may be called from any goroutine.
 type Task struct {
-	co     *coroutine
+	job    *job
 	ended  atomic.Bool // err is set
-	parent *Task       // nil: the task itself, not a WithTimeout view of it
+	mu     sync.Mutex
+	err    error
+	parent *Task     // nil: the task itself, not a WithTimeout view of it
+	more   *taskMore // nil: nothing of that
+}
 
-	mu       sync.Mutex
-	err      error
+// taskMore is what most tasks do without.
+type taskMore struct {
 	done     chan struct{} // made when asked for
 	deadline time.Time
 	timer    *Timer             // of a view that has not ended
 	children map[*Task]struct{} // views that have not ended
+}
+
+func (t *Task) extra() *taskMore {
+	if t.more == nil {
+		t.more = new(taskMore)
+	}
+	return t.more
 }
 
 // Go starts fn as a task in the loop's next step. A panic in fn is contained and
@@ -53,11 +64,11 @@ func (l *Loop) Go(fn func(t *Task)) error {
 	if fn == nil {
 		return ErrInvalid
 	}
-	return l.enqueue(newCoroutine(l, fn), false)
+	return l.enqueue(newJob(l, jobFunc(fn)), false)
 }
 
 // Loop returns the loop that the task runs on.
-func (t *Task) Loop() *Loop { return t.co.loop }
+func (t *Task) Loop() *Loop { return t.job.loop }
 
 // Cancel makes the task's present and further waits return context.Canceled. It
 // may be called from any goroutine.
@@ -68,10 +79,11 @@ func (t *Task) Cancel() { t.end(context.Canceled) }
 // returned function ends the view and frees its timer; call it when done with
 // the view, as with context.WithTimeout.
 func (t *Task) WithTimeout(d time.Duration) (*Task, context.CancelFunc) {
-	view := &Task{co: t.co, parent: t, deadline: time.Now().Add(d)}
-	if at, ok := t.Deadline(); ok && at.Before(view.deadline) {
-		view.deadline = at
+	deadline := time.Now().Add(d)
+	if at, ok := t.Deadline(); ok && at.Before(deadline) {
+		deadline = at
 	}
+	view := &Task{job: t.job, parent: t, more: &taskMore{deadline: deadline}}
 	if err := t.adopt(view); err != nil {
 		view.end(err)
 	} else if d <= 0 {
@@ -89,10 +101,11 @@ func (t *Task) adopt(view *Task) error {
 	if t.err != nil {
 		return t.err
 	}
-	if t.children == nil {
-		t.children = make(map[*Task]struct{})
+	m := t.extra()
+	if m.children == nil {
+		m.children = make(map[*Task]struct{})
 	}
-	t.children[view] = struct{}{}
+	m.children[view] = struct{}{}
 	return nil
 }
 
@@ -101,7 +114,7 @@ func (t *Task) arm(d time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.err == nil {
-		t.timer = t.co.loop.AfterFunc(d, func() { t.end(context.DeadlineExceeded) })
+		t.more.timer = t.job.loop.AfterFunc(d, func() { t.end(context.DeadlineExceeded) })
 	}
 }
 
@@ -114,11 +127,15 @@ func (t *Task) end(err error) {
 	}
 	t.err = err
 	t.ended.Store(true)
-	if t.done != nil {
-		close(t.done)
+	var children map[*Task]struct{}
+	var timer *Timer
+	if m := t.more; m != nil {
+		if m.done != nil {
+			close(m.done)
+		}
+		children, timer = m.children, m.timer
+		m.children, m.timer = nil, nil
 	}
-	children, timer := t.children, t.timer
-	t.children, t.timer = nil, nil
 	t.mu.Unlock()
 	if timer != nil {
 		timer.Stop()
@@ -129,30 +146,38 @@ func (t *Task) end(err error) {
 	if t.parent != nil {
 		t.parent.forget(t)
 	}
-	t.co.unpark()
+	t.job.unpark()
 }
 
 func (t *Task) forget(child *Task) {
 	t.mu.Lock()
-	delete(t.children, child)
+	if t.more != nil { // else it never had one
+		delete(t.more.children, child)
+	}
 	t.mu.Unlock()
 }
 
 // Deadline returns the deadline of a WithTimeout view, on the wall clock.
-func (t *Task) Deadline() (time.Time, bool) { return t.deadline, !t.deadline.IsZero() }
+func (t *Task) Deadline() (deadline time.Time, ok bool) {
+	if t.parent == nil {
+		return time.Time{}, false
+	}
+	return t.more.deadline, true
+}
 
 // Done returns a channel that is closed when the task is cancelled or has
 // ended. Tasks themselves have no use for it: receiving from it blocks the loop.
 func (t *Task) Done() <-chan struct{} {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.done == nil {
-		t.done = make(chan struct{})
+	m := t.extra()
+	if m.done == nil {
+		m.done = make(chan struct{})
 		if t.err != nil {
-			close(t.done)
+			close(m.done)
 		}
 	}
-	return t.done
+	return m.done
 }
 
 // Err returns nil until Done is closed, then why: context.Canceled,
@@ -164,6 +189,17 @@ func (t *Task) Err() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.err
+}
+
+// check is CheckContext without a turn for others.
+func (t *Task) check() error {
+	if !t.job.running() {
+		return ErrTaskContext
+	}
+	if !t.ended.Load() { // as all tasks have when the loop stops
+		return nil
+	}
+	return t.job.check(t)
 }
 
 type taskKey struct{}
@@ -193,7 +229,7 @@ func (t *Task) Sleep(d time.Duration) error {
 	if err := w.Begin(t); err != nil {
 		return err
 	}
-	timer := t.co.loop.AfterFunc(d, w.Wake)
+	timer := t.job.loop.AfterFunc(d, w.Wake)
 	defer timer.Stop()
 	return w.Wait()
 }
@@ -201,10 +237,9 @@ func (t *Task) Sleep(d time.Duration) error {
 // Yield lets everything else on the loop have a turn. It returns nil or the
 // task's Err.
 func (t *Task) Yield() error {
-	if err := CheckContext(t); err != nil {
+	if err := t.check(); err != nil {
 		return err
 	}
-	t.co.unpark() // it runs, so this queues it again when it parks
-	t.co.park()
-	return t.co.check(t)
+	t.job.yieldTurn()
+	return t.job.check(t)
 }

@@ -2,6 +2,7 @@ package ioloop
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 )
 
@@ -29,25 +30,60 @@ type Waiter struct {
 
 // blocked is what a goroutine waits with. It is apart so that the Waiter of a task
 // is small.
+//
+// The gate is locked but for a moment; who waits asks for a read lock, and who wakes
+// unlocks it. A channel will not do: one made in a bubble of testing/synctest must not
+// be touched from outside, where the loop is, or another test with a pooled Waiter. A
+// Mutex would spin before it blocks.
 type blocked struct {
-	ctx   context.Context
-	ready chan struct{}
+	ctx    context.Context
+	gate   sync.RWMutex
+	posted atomic.Bool // the gate has been opened, and not been closed since
+}
+
+func newBlocked() *blocked {
+	b := new(blocked)
+	b.gate.Lock()
+	return b
+}
+
+// post ends the present or next wait.
+func (b *blocked) post() {
+	if b.posted.CompareAndSwap(false, true) {
+		b.gate.Unlock()
+	}
+}
+
+// wait returns after post, which may also be left over from an earlier use.
+func (b *blocked) wait() {
+	b.gate.RLock()
+	b.gate.RUnlock()
+	b.gate.Lock()
+	b.posted.Store(false)
 }
 
 // CheckContext returns the error that a waiting method returns at once, also
 // where it would not have to wait: ErrTaskContext for a context that is derived
 // from a task and for a task that is not running, ErrInvalid for nil, or the
 // context's own error.
+//
+// A task that never has to wait would hold the loop, so now and then CheckContext
+// suspends a task for a turn: do not call it with a lock held. In a loop that stops it
+// does not return to a task that was told before, but unwinds it.
 func CheckContext(ctx context.Context) error {
-	if task, ok := ctx.(*Task); ok {
-		if !task.co.running() {
-			return ErrTaskContext
-		}
-		if !task.ended.Load() { // as all tasks have when the loop stops
-			return nil
-		}
-		return task.co.check(task)
+	task, ok := ctx.(*Task)
+	if !ok {
+		return checkOther(ctx)
 	}
+	if err := task.check(); err != nil {
+		return err
+	}
+	task.job.countReady()
+	return task.check()
+}
+
+// checkOther is CheckContext for contexts that are no *Task.
+func checkOther(ctx context.Context) error {
 	if ctx == nil {
 		return ErrInvalid
 	}
@@ -57,24 +93,34 @@ func CheckContext(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// Begin prepares w to wait with ctx. It returns what CheckContext does.
+// Begin prepares w to wait with ctx. It returns what CheckContext does, and
+// ErrOnLoop on a loop's goroutine for a context that is no *Task. It never suspends.
 func (w *Waiter) Begin(ctx context.Context) error {
-	if err := CheckContext(ctx); err != nil {
+	task, ok := ctx.(*Task)
+	if ok {
+		if err := task.check(); err != nil {
+			return err
+		}
+	} else if err := w.enter(ctx); err != nil {
 		return err
 	}
-	w.task, _ = ctx.(*Task)
+	w.task = task
 	w.woken.Store(false)
-	if w.task == nil {
-		w.enter(ctx)
-	}
 	return nil
 }
 
-func (w *Waiter) enter(ctx context.Context) {
+func (w *Waiter) enter(ctx context.Context) error {
+	if err := checkOther(ctx); err != nil {
+		return err
+	}
+	if err := MayBlock(); err != nil {
+		return err
+	}
 	if w.blocked == nil {
-		w.blocked = &blocked{ready: make(chan struct{}, 1)}
+		w.blocked = newBlocked()
 	}
 	w.blocked.ctx = ctx
+	return nil
 }
 
 // Wait returns nil once Wake has been called, or the context's error if that
@@ -83,31 +129,38 @@ func (w *Waiter) Wait() error {
 	if w.task == nil {
 		return w.block()
 	}
-	co := w.task.co
-	for {
-		co.look()
+	j := w.task.job
+	for parked := false; ; parked = true {
+		j.look()
 		ended := w.task.ended.Load() // before woken: if Wake came first, it counts
 		if w.woken.Load() {
+			if !parked {
+				j.countReady()
+			}
 			return nil
 		}
 		if ended {
-			return co.check(w.task)
+			return j.check(w.task)
 		}
-		co.park()
+		j.park()
 	}
 }
 
 func (w *Waiter) block() error {
-	ctx := w.blocked.ctx
-	defer func() { w.blocked.ctx = nil }() // it may hold much
+	if w.woken.Load() {
+		return nil
+	}
+	b := w.blocked
+	ctx := b.ctx
+	defer func() { b.ctx = nil }() // it may hold much
+	if ctx.Done() != nil {
+		defer context.AfterFunc(ctx, b.post)()
+	}
 	for !w.woken.Load() {
-		select {
-		case <-w.blocked.ready: // may be left over from an earlier use
-		case <-ctx.Done():
-			if !w.woken.Load() {
-				return ctx.Err()
-			}
+		if err := ctx.Err(); err != nil && !w.woken.Load() {
+			return err
 		}
+		b.wait()
 	}
 	return nil
 }
@@ -117,11 +170,8 @@ func (w *Waiter) Wake() {
 	task, blocked := w.task, w.blocked
 	w.woken.Store(true) // from here on w may be in use again
 	if task != nil {
-		task.co.unpark()
-		return
-	}
-	select {
-	case blocked.ready <- struct{}{}:
-	default:
+		task.job.unpark()
+	} else {
+		blocked.post()
 	}
 }

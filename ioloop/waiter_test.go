@@ -61,14 +61,21 @@ func TestWaiterWakeWins(t *testing.T) {
 type lateContext struct {
 	context.Context
 	happen func()
+	looked atomic.Bool
 }
 
-func (c lateContext) Done() <-chan struct{} {
+func (c *lateContext) Done() <-chan struct{} {
 	c.happen()
+	c.looked.Store(true)
 	return c.Context.Done()
 }
 
-func (c lateContext) Err() error { return nil } // not yet done for Begin
+func (c *lateContext) Err() error {
+	if !c.looked.Load() {
+		return nil // not yet done for Begin
+	}
+	return c.Context.Err()
+}
 
 // The waiter has seen that it is not woken; then Wake is called, then the context
 // ends.
@@ -77,7 +84,7 @@ func TestWaiterWakeWinsLate(t *testing.T) {
 	cancel()
 	for range 100 { // select chooses at random
 		var w ioloop.Waiter
-		ctx := lateContext{ended, w.Wake}
+		ctx := &lateContext{Context: ended, happen: w.Wake}
 		require.NoError(t, w.Begin(ctx))
 		require.NoError(t, w.Wait())
 	}

@@ -44,6 +44,9 @@ func (srv *Server) Serve(ctx context.Context) error {
 	if err := ioloop.CheckContext(ctx); errors.Is(err, ioloop.ErrTaskContext) {
 		return err
 	}
+	if err := ioloop.MayBlock(); err != nil {
+		return err
+	}
 	if err := srv.begin(); err != nil {
 		return err
 	}

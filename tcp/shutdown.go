@@ -41,6 +41,9 @@ func (srv *Server) Shutdown(ctx context.Context) (DrainCounts, error) {
 	if err := ioloop.CheckContext(ctx); errors.Is(err, ioloop.ErrTaskContext) {
 		return DrainCounts{}, err
 	}
+	if err := ioloop.MayBlock(); err != nil {
+		return DrainCounts{}, err
+	}
 	srv.stop(ErrServerClosed, true)
 	srv.each(srv.drainStream)
 	var err error

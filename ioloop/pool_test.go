@@ -1,0 +1,243 @@
+package ioloop_test
+
+import (
+	"context"
+	"runtime"
+	"runtime/pprof"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/eddyloop/eddy/ioloop"
+	"github.com/stretchr/testify/require"
+)
+
+// Tasks that do not wait at the same time share one coroutine.
+func TestCoroutinesAreReused(t *testing.T) {
+	l := startNew(t)
+	names := make(map[string]bool)
+	for range 100 {
+		task(t, l, func(tk *ioloop.Task) {
+			_ = tk.Sleep(0)
+			names[goroutineName()] = true
+		})
+	}
+	require.Len(t, names, 1)
+	on(t, l, func() {
+		if n := l.IdleCoroutines(); n != 1 {
+			t.Error(n)
+		}
+	})
+	require.Zero(t, l.Stats().Tasks, "idle ones are no tasks")
+}
+
+func TestCoroutineSurvivesPanicNotGoexit(t *testing.T) {
+	for name, disaster := range disasters {
+		l := newLoop(t, ioloop.Config{Logger: quiet})
+		start(t, l)
+		for _, first := range []func(*ioloop.Task){
+			func(*ioloop.Task) { disaster() },
+			func(tk *ioloop.Task) { _ = tk.Sleep(0); disaster() },
+		} {
+			ended := make(chan struct{})
+			require.NoError(t, l.Go(func(tk *ioloop.Task) {
+				defer close(ended)
+				first(tk)
+			}))
+			receive(t, ended)
+			turns(t, l)
+			for range 3 {
+				task(t, l, func(tk *ioloop.Task) {
+					if err := tk.Sleep(0); err != nil {
+						t.Error(name, err)
+					}
+				})
+			}
+		}
+	}
+}
+
+// A burst leaves no more than a few coroutines behind.
+func TestCoroutinePoolShrinks(t *testing.T) {
+	l := startNew(t)
+	n := scaled(5000)
+	for range n {
+		require.NoError(t, l.Go(func(tk *ioloop.Task) { _ = tk.Yield(); _ = tk.Yield() }))
+	}
+	until(t, func() bool {
+		idle := 0
+		on(t, l, func() { idle = l.IdleCoroutines() })
+		return idle == 64
+	})
+}
+
+// Who holds a task that has ended does nothing to the one that has its coroutine now.
+func TestStaleTaskTouchesNoOther(t *testing.T) {
+	l := startNew(t)
+	var old *ioloop.Task
+	var view *ioloop.Task
+	task(t, l, func(tk *ioloop.Task) {
+		old = tk
+		view, _ = tk.WithTimeout(time.Hour) //nolint:govet
+	})
+	detached := old.Detach()
+	task(t, l, func(tk *ioloop.Task) {
+		require.NotSame(t, old, tk)
+		old.Cancel()
+		view.Cancel()
+		for name, wait := range taskWaits {
+			require.ErrorIs(t, wait(old), ioloop.ErrTaskContext, name)
+			require.ErrorIs(t, wait(view), ioloop.ErrTaskContext, name)
+		}
+		require.NoError(t, tk.Yield())
+		require.NoError(t, tk.Err())
+		require.Error(t, detached.Err())
+		require.Zero(t, l.Stats().Timers)
+	})
+}
+
+// Labels are those of the context of Run, whatever the last task had set.
+func TestTaskLabels(t *testing.T) {
+	l := newLoop(t, ioloop.Config{})
+	var seen []string
+	note := func() {
+		seen = append(seen, labelsOfGoroutine(t))
+	}
+	require.NoError(t, l.Go(func(*ioloop.Task) {
+		note()
+		pprof.SetGoroutineLabels(pprof.WithLabels(context.Background(), pprof.Labels("task", "first")))
+		note()
+	}))
+	require.NoError(t, l.Go(func(*ioloop.Task) { note(); l.Stop() }))
+	pprof.Do(context.Background(), pprof.Labels("loop", "mine"), func(ctx context.Context) {
+		require.NoError(t, l.Run(ctx))
+	})
+	require.Equal(t, []string{`{"loop":"mine"}`, `{"task":"first"}`, `{"loop":"mine"}`}, seen)
+}
+
+// labelsOfGoroutine finds the caller in the profile of all goroutines.
+func labelsOfGoroutine(t *testing.T) string {
+	var out strings.Builder
+	require.NoError(t, pprof.Lookup("goroutine").WriteTo(&out, 1))
+	for entry := range strings.SplitSeq(out.String(), "\n\n") {
+		if strings.Contains(entry, "labelsOfGoroutine") {
+			_, labels, _ := strings.Cut(entry, "# labels: ")
+			labels, _, _ = strings.Cut(labels, "\n")
+			return labels
+		}
+	}
+	return "?"
+}
+
+// A task that never has to wait leaves others their share of the loop.
+func TestReadyTaskYields(t *testing.T) {
+	for name, check := range map[string]func(tk *ioloop.Task) error{
+		"check":   func(tk *ioloop.Task) error { return ioloop.CheckContext(tk) },
+		"view":    func(tk *ioloop.Task) error { view, _ := tk.WithTimeout(time.Hour); return ioloop.CheckContext(view) }, //nolint:govet
+		"waiting": func(tk *ioloop.Task) error { var w ioloop.Waiter; _ = w.Begin(tk); w.Wake(); return w.Wait() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := startNew(t)
+			ticks := 0
+			timer, err := l.Every(time.Millisecond, func() { ticks++ })
+			require.NoError(t, err)
+			defer timer.Stop()
+			task(t, l, func(tk *ioloop.Task) {
+				for ticks < 10 {
+					if err := check(tk); err != nil {
+						t.Error(err)
+						return
+					}
+				}
+			})
+		})
+	}
+}
+
+type jobFunc func(*ioloop.Task)
+
+func (f jobFunc) RunTask(t *ioloop.Task) { f(t) }
+
+// A job runs within the call, under the caller's lock, up to its first wait.
+func TestRunJob(t *testing.T) {
+	l := newLoop(t, ioloop.Config{Logger: quiet})
+	start(t, l)
+	kit := l.Kit()
+	var mu sync.Mutex
+	runs := func(work func(tk *ioloop.Task)) (ended bool) {
+		on(t, l, func() {
+			mu.Lock()
+			ended = kit.RunJob(jobFunc(work))
+			if ended {
+				mu.Unlock()
+			}
+		})
+		return ended
+	}
+	require.True(t, runs(func(*ioloop.Task) { mu.Unlock(); mu.Lock() }))
+	require.True(t, runs(func(*ioloop.Task) { panic("x") }))
+	require.True(t, runs(func(*ioloop.Task) { runtime.Goexit() }))
+	var waited [2]bool
+	resumed := make(chan struct{})
+	require.False(t, runs(func(tk *ioloop.Task) {
+		waited[0] = kit.Waited(tk)
+		mu.Unlock()
+		_ = tk.Sleep(0)
+		waited[1] = kit.Waited(tk)
+		close(resumed)
+	}))
+	receive(t, resumed)
+	require.Equal(t, [2]bool{false, true}, waited)
+	on(t, l, func() {})
+	require.Zero(t, l.Stats().Tasks)
+
+	within := make(chan bool, 1)
+	task(t, l, func(*ioloop.Task) {
+		running := true
+		if kit.RunJob(jobFunc(func(tk *ioloop.Task) { within <- running || !kit.Waited(tk) })) {
+			t.Error("ended within a task")
+		}
+		running = false
+	})
+	require.False(t, receive(t, within))
+}
+
+// Stop tells and unwinds jobs as it does tasks.
+func TestStopOfJobs(t *testing.T) {
+	eachEnding(t, func(t *testing.T, l *ioloop.Loop, end func(func())) {
+		var errs []error
+		beyond := false
+		end(func() {
+			_ = l.Post(func() {
+				for range 3 {
+					l.Kit().RunJob(jobFunc(func(tk *ioloop.Task) {
+						errs = append(errs, tk.Sleep(time.Hour))
+						_ = tk.Sleep(time.Hour)
+						beyond = true
+					}))
+				}
+			})
+		})
+		require.Len(t, errs, 3)
+		for _, err := range errs {
+			require.ErrorIs(t, err, ioloop.ErrTaskStopped)
+		}
+		require.False(t, beyond)
+	})
+}
+
+func BenchmarkRunJob(b *testing.B) {
+	l := newLoop(b, ioloop.Config{})
+	start(b, l)
+	n := 0
+	job := jobFunc(func(*ioloop.Task) { n++ })
+	b.ReportAllocs()
+	b.ResetTimer()
+	on(b, l, func() {
+		for n < b.N {
+			l.Kit().RunJob(job)
+		}
+	})
+	b.StopTimer()
+}
