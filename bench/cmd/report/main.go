@@ -38,7 +38,8 @@ var (
 	list      = flag.Bool("list", false, "tell the names of servers and workloads")
 )
 
-const quickServers = "cepoll,cepoll-again,eddy-callback,eddy-task,net-4k,gnet"
+// quickEchoes are the echo servers of -quick; of the others, all take part.
+const quickEchoes = "cepoll,cepoll-again,eddy-callback,eddy-task,net-4k,gnet"
 
 func main() {
 	flag.Parse()
@@ -109,7 +110,12 @@ func newPlan() (*plan, error) {
 	if *quick {
 		p.rounds, p.set = 2, measure.Settings{Passes: 2, Slice: 0.1, Lead: 0.01, Warmup: 0.1}
 		if names == "all" {
-			names = quickServers
+			names = quickEchoes
+			for _, s := range field.Servers {
+				if s.Role != workload.Echo {
+					names += "," + s.Name
+				}
+			}
 		}
 	}
 	var err error

@@ -83,7 +83,7 @@ type step struct {
 func (p *plan) steps(ctx context.Context) []step {
 	var steps []step
 	add := func(name string, do func() error) { steps = append(steps, step{name, do}) }
-	servers := slices.DeleteFunc(slices.Clone(p.servers), func(s field.Server) bool { return s.Again })
+	servers := slices.DeleteFunc(field.Of(p.servers, workload.Echo), func(s field.Server) bool { return s.Again })
 	if slices.Contains(p.parts, "memory") {
 		for _, s := range servers {
 			add("memory "+s.Name, func() error { return p.memory(s) })
@@ -135,12 +135,12 @@ func (p *plan) failed(server, what string, err error) error {
 // speed is a round of all servers on w that have means for it.
 func (p *plan) speed(ctx context.Context, w workload.Workload, round int) error {
 	var servers []field.Server
-	for _, s := range p.servers {
+	for _, s := range field.Of(p.servers, w.Role) {
 		if !p.skips[s.Name+" "+w.Name] && (!s.Seldom || seldom(round, p.rounds)) {
 			servers = append(servers, s)
 		}
 	}
-	if w.TLS && !p.tls {
+	if w.TLS && !w.Asks && !p.tls {
 		return p.failed("load", w.Name, field.SkipError("the load was built without OpenSSL (Debian: libssl-dev)"))
 	}
 	for _, r := range p.set.Round(ctx, servers, w, round) {

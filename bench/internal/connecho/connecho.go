@@ -47,3 +47,21 @@ func Line(c net.Conn, size int) {
 		}
 	}
 }
+
+// Sink reads size bytes at most at a time, and answers each mebibyte with one
+// byte.
+func Sink(c net.Conn, size int) {
+	buf := make([]byte, size)
+	for got := 0; ; {
+		n, err := c.Read(buf)
+		if err != nil {
+			return
+		}
+		if got += n; got >= 1<<20 {
+			got -= 1 << 20
+			if _, err := c.Write(buf[:1]); err != nil {
+				return
+			}
+		}
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/eddyloop/eddy/bench/internal/peer"
+	"github.com/eddyloop/eddy/bench/internal/workload"
 )
 
 // Family groups servers for ratios and colours.
@@ -27,6 +28,7 @@ const (
 type Server struct {
 	Name   string
 	Family Family
+	Role   workload.Role
 	What   string
 	Seldom bool     // takes part in some rounds only: no target refers to it
 	Again  bool     // shows what the method makes of no difference
@@ -34,6 +36,8 @@ type Server struct {
 	args   []string // of the program
 	libs   []string // to link with, C only
 	check  string   // a Python import, Python only
+	needs  string   // a program, and Debian's package of that name
+	procs  int      // processors; 0 is one
 }
 
 // LimitName is the server that is the practical limit.
@@ -57,6 +61,33 @@ var Servers = []Server{
 	{Name: "libevent", Family: Other, What: "C, libevent", source: "libevent/main.c", libs: []string{"-levent_core"}, Seldom: true},
 	{Name: "tornado", Family: Other, What: "Python, Tornado", source: "tornado/main.py", check: "tornado", Seldom: true},
 	{Name: "uvloop", Family: Other, What: "Python, asyncio on uvloop", source: "uvloop/main.py", check: "uvloop", Seldom: true},
+
+	{Name: "eddy-conn", Role: workload.Conn, Family: Eddy, What: "Eddy, a goroutine on NetConn", source: "eddy", args: []string{"-style", "netconn"}},
+	{Name: "net-conn", Role: workload.Conn, Family: Go, What: "package net, a goroutine on net.Conn", source: "net"},
+	{Name: "eddy-http", Role: workload.HTTP, Family: Eddy, What: "net/http on tcp.Server.NetListener", source: "http", args: []string{"-on", "eddy"}},
+	{Name: "net-http", Role: workload.HTTP, Family: Go, What: "net/http on package net", source: "http", args: []string{"-on", "net"}},
+	{Name: "eddy-relay", Role: workload.Relay, Family: Eddy, What: "Eddy, a relay", source: "relay", args: []string{"-on", "eddy"}},
+	{Name: "net-relay", Role: workload.Relay, Family: Go, What: "package net, io.Copy, which splices", source: "relay", args: []string{"-on", "net"}},
+	{Name: "haproxy", Role: workload.Relay, Family: Other, What: "haproxy, mode tcp", source: "haproxy", needs: "haproxy"},
+	{Name: "eddy-loops-1", Role: workload.Loops, Family: Eddy, What: "Eddy, callbacks, one loop on one processor", source: "eddy"},
+	{Name: "eddy-loops-2", Role: workload.Loops, Family: Eddy, What: "Eddy, callbacks, two loops on two processors", source: "eddy", args: []string{"-loops", "2"}, procs: 2},
+	{Name: "net-procs-1", Role: workload.Loops, Family: Go, What: "package net on one processor", source: "net"},
+	{Name: "net-procs-2", Role: workload.Loops, Family: Go, What: "package net on two processors", source: "net", procs: 2},
+}
+
+// Bases are the servers that those of a role are compared with.
+var Bases = map[workload.Role]string{
+	workload.Conn: "net-conn", workload.HTTP: "net-http", workload.Relay: "net-relay", workload.Loops: "net-procs-1",
+}
+
+// Of returns those of the servers that have a role.
+func Of(servers []Server, role workload.Role) (list []Server) {
+	for _, s := range servers {
+		if s.Role == role {
+			list = append(list, s)
+		}
+	}
+	return list
 }
 
 // Find returns the servers of those names, in the order of tables.
@@ -80,8 +111,11 @@ const python = "/usr/bin/python3"
 
 const bin = "bin"
 
-// Load is the load generator, once BuildLoad has built it.
-var Load = filepath.Join(bin, "load")
+// Load and Ask are the load generators, once BuildLoad and BuildGo have built them.
+var (
+	Load = filepath.Join(bin, "load")
+	Ask  = filepath.Join(bin, "ask")
+)
 
 // BuildLoad builds the load generator, and tells whether it can do TLS.
 func BuildLoad() (tls bool, err error) {
@@ -102,7 +136,7 @@ func BuildGo() error {
 	if err := peer.WriteCertificate(filepath.Join(bin, "certificate.pem")); err != nil {
 		return err
 	}
-	if err := run("go", "build", "-o", bin+"/", "./server/..."); err != nil {
+	if err := run("go", "build", "-o", bin+"/", "./server/...", "./load/ask"); err != nil {
 		return err
 	}
 	if err := run("go", "build", "-o", filepath.Join(bin, "behaviour")+"/", "./behaviour/..."); err != nil {
@@ -123,6 +157,10 @@ func (s Server) Build() error {
 	case s.check != "":
 		if err := exec.Command(python, "-c", "import "+s.check).Run(); err != nil {
 			return fmt.Errorf("%s has no module %s (Debian: python3-%s)", python, s.check, s.check)
+		}
+	case s.needs != "":
+		if _, err := exec.LookPath(s.needs); err != nil {
+			return fmt.Errorf("there is no %s (Debian: %s)", s.needs, s.needs)
 		}
 	}
 	return nil

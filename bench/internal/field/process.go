@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/eddyloop/eddy/bench/internal/peer"
+	"github.com/eddyloop/eddy/bench/internal/workload"
 )
 
 // SkipError is why a server has no means for what was asked of it.
@@ -35,6 +37,7 @@ type Process struct {
 	Pid   int
 	cmd   *exec.Cmd
 	lines chan string
+	end   *Process // of a relay: where it leads to
 }
 
 // allFiles raises the limit of open files as far as it goes: Go programs do so
@@ -46,12 +49,44 @@ func Apart() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 }
 
+// Start runs s where it belongs, as the other Start does. A relay leads to an
+// echo server in C, which shares the load's core.
+func (s Server) Start(args ...string) (*Process, error) {
+	cores := ServerCore
+	if s.procs > 1 {
+		cores = ServerCore + "," + LoadCore
+	}
+	if s.Role != workload.Relay {
+		return startOn(cores, max(s.procs, 1), s.Command(), args...)
+	}
+	end, err := startOn(LoadCore, 1, []string{filepath.Join(bin, LimitName)}, "-mode", "raw")
+	if err != nil {
+		return nil, err
+	}
+	p, err := startOn(cores, 1, s.Command(), append(args, "-to", end.Addr)...)
+	if err != nil {
+		end.Stop()
+		return nil, err
+	}
+	p.end = end
+	return p, nil
+}
+
 // Start runs a command on ServerCore with one Go processor, until it tells
 // where it listens. The error is a SkipError if it exits with peer.ExitSkip.
 func Start(command []string, args ...string) (*Process, error) {
-	line := slices.Concat([]string{"taskset", "-c", ServerCore, "sh", "-c", allFiles}, command, args)
+	return startOn(ServerCore, 1, command, args...)
+}
+
+// StartLoad is Start on LoadCore.
+func StartLoad(command []string, args ...string) (*Process, error) {
+	return startOn(LoadCore, 1, command, args...)
+}
+
+func startOn(cores string, procs int, command []string, args ...string) (*Process, error) {
+	line := slices.Concat([]string{"taskset", "-c", cores, "sh", "-c", allFiles}, command, args)
 	cmd := exec.Command(line[0], line[1:]...)
-	cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
+	cmd.Env = append(os.Environ(), fmt.Sprint("GOMAXPROCS=", procs))
 	cmd.SysProcAttr = Apart()
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
@@ -142,5 +177,8 @@ func (p *Process) Stop() {
 		for range p.lines {
 		}
 		_ = p.cmd.Wait()
+	}
+	if p.end != nil {
+		p.end.Stop()
 	}
 }

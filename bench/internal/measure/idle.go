@@ -14,7 +14,7 @@ import (
 // MeasureIdle opens conns connections to a line server, has each echo one
 // line, and tells what each then holds.
 func MeasureIdle(s field.Server, conns int) (*Idle, error) {
-	p, err := field.Start(s.Command(), "-mode", "line")
+	p, err := s.Start("-mode", "line")
 	if err != nil {
 		return nil, err
 	}

@@ -6,12 +6,15 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/eddyloop/eddy/bench/internal/field"
+	"github.com/eddyloop/eddy/bench/internal/workload"
 )
 
 // patience is how much longer than asked for the load may take.
@@ -38,9 +41,13 @@ type output struct {
 }
 
 // connect starts the load for a server. It returns when all is connected.
-func connect(p *field.Process, flags ...string) (*loader, error) {
-	args := append([]string{"-c", field.LoadCore, field.Load, "-i", "-a", p.Addr, "-p", strconv.Itoa(p.Pid)}, flags...)
-	l := &loader{cmd: exec.Command("taskset", args...)}
+func connect(p *field.Process, w workload.Workload) (*loader, error) {
+	program := []string{field.Load, "-i", "-a", p.Addr, "-p", strconv.Itoa(p.Pid)}
+	if w.Asks {
+		program = []string{field.Ask, "-a", p.Addr, "-pid", strconv.Itoa(p.Pid)}
+	}
+	l := &loader{cmd: exec.Command("taskset", slices.Concat([]string{"-c", field.LoadCore}, program, w.Load)...)}
+	l.cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
 	l.cmd.SysProcAttr, l.cmd.Stderr = field.Apart(), &l.stderr
 	var err error
 	if l.ask, err = l.cmd.StdinPipe(); err != nil {

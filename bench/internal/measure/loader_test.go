@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/eddyloop/eddy/bench/internal/field"
+	"github.com/eddyloop/eddy/bench/internal/workload"
 )
 
 // echo serves on a free port, changing what it echoes, and returns itself as a
@@ -69,7 +70,7 @@ func TestLoad(t *testing.T) {
 		"a delimiter": "-c 3 -D that_is_all",
 	} {
 		t.Run(name, func(t *testing.T) {
-			l, err := connect(echo(t, func([]byte) {}), strings.Fields(flags)...)
+			l, err := connect(echo(t, func([]byte) {}), workload.Workload{Load: strings.Fields(flags)})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -91,7 +92,7 @@ func TestLoad(t *testing.T) {
 			if seen += len(p); seen > 100_000 {
 				p[len(p)/2] ^= 1
 			}
-		}), "-c", "1")
+		}), workload.Workload{Load: []string{"-c", "1"}})
 		if err != nil {
 			t.Fatal(err)
 		}

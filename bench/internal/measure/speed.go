@@ -78,8 +78,8 @@ func (set Settings) Round(ctx context.Context, servers []field.Server, w workloa
 }
 
 func (c *contender) start(w workload.Workload) {
-	if c.process, c.Err = field.Start(c.Server.Command(), w.Args()...); c.Err == nil {
-		c.load, c.Err = connect(c.process, w.Load...)
+	if c.process, c.Err = c.Server.Start(w.Args()...); c.Err == nil {
+		c.load, c.Err = connect(c.process, w)
 	}
 }
 

@@ -23,12 +23,12 @@ var Traced = []workload.Workload{
 // which slows it down several times: this says which calls, not how many
 // events one wait returns at full speed.
 func Calls(s field.Server, w workload.Workload, seconds float64) (map[string]float64, error) {
-	p, err := field.Start(s.Command(), w.Args()...)
+	p, err := s.Start(w.Args()...)
 	if err != nil {
 		return nil, err
 	}
 	defer p.Stop()
-	load, err := connect(p, w.Load...)
+	load, err := connect(p, w)
 	if err != nil {
 		return nil, err
 	}

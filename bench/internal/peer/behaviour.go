@@ -26,8 +26,8 @@ var (
 	Slices    = slices1100()
 )
 
-// DialTo is where to connect to.
-var DialTo = flag.String("to", "", "address to connect to in mode dial")
+// DialTo is where to connect to, and where a relay leads.
+var DialTo = flag.String("to", "", "address to connect to: mode dial, relays")
 
 func slices1100() [][]byte {
 	var list [][]byte

@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"image/color"
 	"math"
+	"slices"
 
 	"github.com/eddyloop/eddy/bench/internal/field"
 	"github.com/eddyloop/eddy/bench/internal/measure"
 	"github.com/eddyloop/eddy/bench/internal/stats"
+	"github.com/eddyloop/eddy/bench/internal/workload"
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
@@ -95,18 +97,23 @@ func (d *data) curve(workload, server string) (points plotter.XYs) {
 var ratioed = []series{{"eddy-callback", blue}, {"eddy-task", sky}, {"net-4k", orange}, {"net-64k", yellow},
 	{"gnet", red}, {"netpoll", pink}, {"evio", green}, {"gaio", olive}}
 
-// ratios is one tile: CPU over that of the limit, with its interval, a row for
-// each workload.
+// ratios is one tile of the echo workloads: CPU over that of the limit.
 func (d *data) ratios() []*plot.Plot {
+	return d.dots("CPU for each message over that of C", ratioed, d.of(workload.Echo), always(field.LimitName))
+}
+
+// dots draws ratios with their intervals, a row for each workload that has a
+// base.
+func (d *data) dots(title string, all []series, workloads []workload.Workload, base func(workload string) string) []*plot.Plot {
 	const most = 3.0 // what is beyond is not drawn
 	p := plot.New()
-	p.Title.Text = "CPU for each message over that of C: median and 95 % interval; what exceeds 3 is not drawn"
+	p.Title.Text = title + ": median and 95 % interval; what exceeds 3 is not drawn"
 	smallLetters(p)
 	p.Add(plotter.NewGrid())
 	var rows []string
 	at := map[string]float64{}
-	for _, w := range d.workloads() {
-		if len(d.cells[w.Name][field.LimitName]) > 0 {
+	for _, w := range workloads {
+		if len(d.cells[w.Name][base(w.Name)]) > 0 {
 			at[w.Name] = float64(len(rows))
 			rows = append(rows, w.Name)
 		}
@@ -114,18 +121,17 @@ func (d *data) ratios() []*plot.Plot {
 	if len(rows) == 0 {
 		return nil
 	}
-	upward := make([]string, len(rows))
-	for i, name := range rows {
-		upward[len(rows)-1-i] = name
-	}
-	for i, s := range ratioed {
+	upward := slices.Clone(rows)
+	slices.Reverse(upward)
+	for i, s := range all {
 		var points intervals
-		for _, c := range d.compare(always(s.server), always(field.LimitName), cpu) {
+		for _, c := range d.compare(always(s.server), base, cpu) {
 			if math.IsNaN(c.Low) {
 				c.Low, c.High = c.Min, c.Max
 			}
-			if c.Median <= most {
-				y := float64(len(rows)-1) - at[c.workload] + (float64(len(ratioed)-1)/2-float64(i))*0.1
+			row, ok := at[c.workload]
+			if ok && c.Median <= most {
+				y := float64(len(rows)-1) - row + (float64(len(all)-1)/2-float64(i))*0.8/float64(len(all))
 				points.XYs = append(points.XYs, plotter.XY{X: c.Median, Y: y})
 				points.XErrors = append(points.XErrors, struct{ Low, High float64 }{c.Low - c.Median, min(c.High, most) - c.Median})
 			}
@@ -147,8 +153,8 @@ func (d *data) ratios() []*plot.Plot {
 		p.Legend.Add(s.server, dots)
 	}
 	p.NominalY(upward...)
-	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = 0.8, most, -0.6, float64(len(rows))+1.4
-	p.X.Tick.Marker = plot.ConstantTicks{{Value: 0.9, Label: "0.9"}, {Value: 1, Label: "1"}, {Value: 1.1, Label: "1.1"}, {Value: 1.2, Label: "1.2"},
+	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = 0.4, most, -0.6, float64(len(rows))+1.4
+	p.X.Tick.Marker = plot.ConstantTicks{{Value: 0.5, Label: "0.5"}, {Value: 0.7, Label: "0.7"}, {Value: 0.9, Label: "0.9"}, {Value: 1, Label: "1"}, {Value: 1.1, Label: "1.1"}, {Value: 1.2, Label: "1.2"},
 		{Value: 1.5, Label: "1.5"}, {Value: 2, Label: "2"}, {Value: 2.5, Label: "2.5"}, {Value: 3, Label: "3"}}
 	p.Legend.Top, p.Legend.XOffs = true, -vg.Points(6)
 	return []*plot.Plot{p}

@@ -126,9 +126,9 @@ func (d *data) least(workload string, names []string, figure func(*measure.Cell)
 	return best
 }
 
-// names of the servers of a family, and those of package net.
+// names of the echo servers of a family, and those of package net.
 func names(family field.Family) (list []string) {
-	for _, s := range field.Servers {
+	for _, s := range field.Of(field.Servers, workload.Echo) {
 		if s.Family == family {
 			list = append(list, s.Name)
 		}
@@ -141,6 +141,11 @@ var netNames = []string{"net-4k", "net-64k"}
 // workloads returns those that there are figures of, in the order of tables.
 func (d *data) workloads() []workload.Workload {
 	return slices.DeleteFunc(slices.Clone(workload.All), func(w workload.Workload) bool { return len(d.cells[w.Name]) == 0 })
+}
+
+// of returns those of the workloads that are for a role.
+func (d *data) of(role workload.Role) []workload.Workload {
+	return slices.DeleteFunc(d.workloads(), func(w workload.Workload) bool { return w.Role != role })
 }
 
 // num writes a number with three significant digits or, above, in whole.

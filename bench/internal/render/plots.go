@@ -23,6 +23,7 @@ const (
 	cpuPlot     = "cpu.png"
 	latencyPlot = "latency.png"
 	memoryPlot  = "memory.png"
+	besidePlot  = "beside.png"
 )
 
 // plots draws what there are figures for, and returns the names of the files.
@@ -36,6 +37,7 @@ func (d *data) plots(dir string) (map[string]bool, error) {
 		height  vg.Length
 	}{
 		{ratioPlot, d.ratios(), 1, 24, 22},
+		{besidePlot, d.besideDots(), 1, 24, 22},
 		{cpuPlot, d.cpuBars(), 3, 9, 7},
 		{latencyPlot, d.latencyCurves(), 2, 14, 9},
 		{memoryPlot, d.memoryBars(), 1, 22, 14},

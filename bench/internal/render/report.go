@@ -25,6 +25,8 @@ func Report(dir string, records []measure.Record) error {
 	r.intro()
 	r.targets()
 	r.standing()
+	r.beside()
+	r.picture(cpuPlot, "Server CPU for each message")
 	r.memory()
 	r.syscalls()
 	r.behaviour()

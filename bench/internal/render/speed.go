@@ -35,7 +35,8 @@ func (d *data) ratio(workload, a, b string, figure func(*measure.Cell) float64) 
 
 // standing is where Eddy stands on each workload.
 func (r *writer) standing() {
-	if len(r.cells) == 0 {
+	echoes := r.of(workload.Echo)
+	if len(echoes) == 0 {
 		return
 	}
 	r.printf("\n## CPU for each message\n\n")
@@ -45,7 +46,7 @@ func (r *writer) standing() {
 		"in which the machine was busy with other things. All figures of all servers are in " +
 		"[results/workloads.md](results/workloads.md).\n")
 	r.table("workload", "callback / C", "task / C", "C again / C", "callback / best Go peer", "that is", "pairs")
-	for _, w := range r.workloads() {
+	for _, w := range echoes {
 		best := r.cheapest(w.Name, names(field.Go))
 		pairs, _ := r.pairs(w.Name, "eddy-callback", field.LimitName, cpu)
 		if len(pairs) == 0 {
@@ -58,14 +59,13 @@ func (r *writer) standing() {
 	r.picture(ratioPlot, "CPU for each message over that of C")
 	r.printf("\nThe callback style over each Go peer:\n")
 	r.table(append([]string{"workload"}, names(field.Go)...)...)
-	for _, w := range r.workloads() {
+	for _, w := range echoes {
 		cells := []string{w.Name}
 		for _, name := range names(field.Go) {
 			cells = append(cells, r.ratio(w.Name, "eddy-callback", name, cpu))
 		}
 		r.row(cells...)
 	}
-	r.picture(cpuPlot, "Server CPU for each message")
 	r.picture(latencyPlot, "Latency")
 }
 
@@ -82,6 +82,9 @@ func (r *writer) everyWorkload() {
 func (r *writer) workload(w workload.Workload) {
 	r.printf("\n## %s\n\n%s. CPU is for each %s.\n", w.Name, w.What, w.Counted())
 	best, net := r.cheapest(w.Name, names(field.Go)), r.cheapest(w.Name, netNames)
+	if base, ok := field.Bases[w.Role]; ok {
+		best, net = base, base
+	}
 	r.table("server", "a second", "min..max", "CPU µs", "p50 µs", "p99", "p99.9", "CPUs: server, load",
 		"CPU / C", "CPU / net", "CPU / best Go", "rate / C", "rounds quiet/all")
 	var present []string

@@ -58,6 +58,7 @@ func (r *writer) targets() {
 	r.leading("dribble")
 	r.leading("churn")
 	r.slowReader()
+	r.besideTargets()
 	r.again()
 }
 

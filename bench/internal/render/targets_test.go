@@ -50,3 +50,29 @@ func TestTargets(t *testing.T) {
 		t.Error("busy rounds are not marked:", got)
 	}
 }
+
+// beside is 16 rounds of two servers on a workload.
+func beside(workload, own, net string, ratio float64) (records []measure.Record) {
+	for round := range 16 {
+		wobble := 1 + float64(round%5-2)/500
+		for server, cost := range map[string]float64{own: 10 * ratio * wobble, net: 10} {
+			records = append(records, measure.Record{Kind: measure.Speed, Server: server, Workload: workload, Round: round + 1,
+				Cell: &measure.Cell{CPU: cost, Rate: 1e6 / cost}})
+		}
+	}
+	return records
+}
+
+func TestBesideTargets(t *testing.T) {
+	for want, records := range map[string][]measure.Record{
+		"http-up: CPU at most 1.05 of net-http | 1.04 [1.04, 1.04] | met":            beside("http-up", "eddy-http", "net-http", 1.04),
+		"http-small: CPU at most 1.00 of net-http | 1.04 [1.04, 1.04] | **short**":   beside("http-small", "eddy-http", "net-http", 1.04),
+		"conn-ping: CPU at most 1.00 of net-conn | 1.00 [1.00, 1.00] | equal within": beside("conn-ping", "eddy-conn", "net-conn", 1.0001),
+		"relay-1k: CPU at most 0.70 of net-relay | 0.69 [0.69, 0.69] | met":          beside("relay-1k", "eddy-relay", "net-relay", 0.69),
+		"relay-bulk: CPU at most 1.20 of haproxy | 1.30 [1.29, 1.30] | **short**":    beside("relay-bulk", "eddy-relay", "haproxy", 1.3),
+	} {
+		if got := report(records); !strings.Contains(got, want) {
+			t.Errorf("no %q in %s", want, got)
+		}
+	}
+}

@@ -15,14 +15,21 @@ import (
 	"github.com/eddyloop/eddy/tcp"
 )
 
-var style = flag.String("style", "callback", "callback, task, goroutine or netconn")
+var (
+	style = flag.String("style", "callback", "callback, task, goroutine or netconn")
+	loops = flag.Int("loops", 1, "loops")
+	size  = flag.Int("buf", 4096, "bytes of the buffers of style netconn")
+)
 
 func main() {
-	peer.Parse("raw", "line", "broadcast")
+	peer.Parse("raw", "line", "sink", "broadcast")
 	if *peer.Mode == "broadcast" && *style != "callback" {
 		peer.Skip("broadcast is written with callbacks only: it is the same writes in each style")
 	}
-	srv := &tcp.Server{Loops: 1, Logger: slog.New(slog.DiscardHandler)}
+	if *peer.Mode == "sink" && *style != "netconn" {
+		peer.Skip("sink is for net.Conns only")
+	}
+	srv := &tcp.Server{Loops: *loops, Logger: slog.New(slog.DiscardHandler)}
 	if *peer.TLS {
 		useTLS(srv)
 	}
@@ -106,9 +113,9 @@ func broadcast(s *iostream.Stream) {
 
 // netConn is the server of package net on a stream.
 func netConn(s *iostream.Stream) {
-	serve := map[string]func(net.Conn, int){"raw": connecho.Raw, "line": connecho.Line}[*peer.Mode]
+	serve := map[string]func(net.Conn, int){"raw": connecho.Raw, "line": connecho.Line, "sink": connecho.Sink}[*peer.Mode]
 	go func() {
 		defer s.Close()
-		serve(s.NetConn(), 4096)
+		serve(s.NetConn(), *size)
 	}()
 }
