@@ -33,7 +33,7 @@ func serveEddy(to string) {
 // copyTo sends on what comes in as soon as there is room for it.
 func copyTo(t *ioloop.Task, to, from *iostream.Stream) error {
 	for {
-		p, err := from.ReadSome(t, 0)
+		p, err := from.Read(t, iostream.Some(0))
 		if err != nil {
 			_ = to.CloseWrite()
 			return err
