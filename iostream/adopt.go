@@ -65,6 +65,7 @@ func (s *Stream) Detach() (net.Conn, []byte, error) {
 	if err != nil {
 		return nil, nil, opError("detach", err)
 	}
+	s.takeOver()
 	rest := append([]byte(nil), s.in.take(s.in.len())...)
 	s.closeLocked(net.ErrClosed)
 	s.schedule()
@@ -79,7 +80,7 @@ func (s *Stream) detach() (net.Conn, error) {
 		return nil, s.details.err
 	case !ok:
 		return nil, fmt.Errorf("%w: not a plain socket", ErrInvalid)
-	case s.op.kind != readNone:
+	case s.readPending():
 		return nil, ErrReadPending
 	case s.backlog() > 0 || s.any(closing):
 		return nil, fmt.Errorf("%w: bytes wait to be sent", ErrInvalid)

@@ -1,5 +1,7 @@
 package iostream
 
+import "fmt"
+
 // ReadFunc has fn called with the next message, once, on the loop, with what
 // Read would return; the bytes are fn's until it returns. ReadFunc returns an
 // error, and fn is not called, only where the call itself is wrong: ErrInvalid,
@@ -16,12 +18,65 @@ func (s *Stream) ReadFunc(f Frame, fn func(msg []byte, err error)) error {
 // returns false or has been given an error. The read stays pending meanwhile.
 // While more than Config.HighWaterMark bytes wait to be sent, it holds back: a
 // peer that does not read is not read from. A Frame of no bytes, Bytes(0), is
-// ErrInvalid.
+// ErrInvalid; a second empty message that takes no input is io.ErrNoProgress.
+//
+// Within fn the stream can go on in another way: [Stream.SetFrame] changes what
+// the next message is, and [Stream.Pause] puts it off. Another read of any kind,
+// Handle, Detach, StartTLSServer and StartTLSClient take the stream over: the
+// repeating read is over, and what fn returns does not matter.
 func (s *Stream) Handle(f Frame, fn func(msg []byte, err error) bool) error {
 	if fn == nil || f.endless() {
 		return opError(readNames[f.kind], ErrInvalid)
 	}
 	return s.submit(&f, &readOp{each: fn})
+}
+
+// SetFrame sets the frame of the repeating read from the next message on: a
+// header's function sets the frame of the body. It may be called from within the
+// function of Handle, and while the read is paused; a read that waits for a
+// message returns ErrReadPending, and without a repeating read the error is
+// ErrInvalid. After an error the frame is what it was. At the end of the stream,
+// and on one that is closing or closed, what is buffered is read by the new
+// frame, or the function is told the end, as without it.
+//
+// Bytes(0) is one empty message, at once. If its function does not set another
+// frame, it is told io.ErrNoProgress next.
+func (s *Stream) SetFrame(f Frame) error {
+	var next readOp
+	if err := next.setFrame(&f, s.config); err != nil {
+		return opError("set frame", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.op.each == nil:
+		return opError("set frame", fmt.Errorf("%w: there is no repeating read", ErrInvalid))
+	case !s.op.running && !s.op.stopped:
+		return opError("set frame", ErrReadPending)
+	}
+	s.op.nextFrame(&next)
+	return nil
+}
+
+// Pause pauses the repeating read: its function is called for no message until
+// Resume, and nothing is received. A function that runs is not interrupted. If
+// the stream is closed, or the read deadline passes, the function is told; the
+// peer's end of stream it is told after Resume. Without a repeating read, Pause
+// does nothing; the pause ends with the read.
+func (s *Stream) Pause() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.op.stopped = s.op.each != nil
+}
+
+// Resume ends a Pause. Without one it does nothing.
+func (s *Stream) Resume() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.op.stopped {
+		s.op.stopped = false
+		s.schedule()
+	}
 }
 
 // PeekFunc is Peek with a callback, as ReadFunc.
@@ -65,6 +120,7 @@ func (s *Stream) start(op *readOp) error {
 	if err := s.begin(op.kind); err != nil {
 		return err
 	}
+	s.takeOver()
 	s.op = *op
 	s.op.expired = s.any(readExpired)
 	if s.in.len() > 0 || s.readEnd() != nil || op.size == 0 {

@@ -27,8 +27,14 @@ func (s *Stream) deliverRead() bool {
 	if op.kind == readNone || op.running {
 		return false
 	}
-	if s.in.len() == 0 && op.size > 0 && !op.isInto() && s.readEnd() == nil && !op.expired || s.paused() {
-		return false // nothing to look at, or not now
+	if s.in.len() == 0 && op.size > 0 && !op.isInto() && s.readEnd() == nil && !op.expired {
+		return false // nothing to look at
+	}
+	if s.paused() {
+		if op.expired {
+			s.callReader(nil, opError(readNames[op.kind], os.ErrDeadlineExceeded))
+		}
+		return op.expired
 	}
 	waiting := op.wait != nil
 	if waiting {
@@ -130,35 +136,43 @@ func (s *Stream) callReader(data []byte, err error) {
 	}
 	s.mu.Lock()
 	s.in.pinned = false
+	s.unset(takenOver)
 }
 
 // eachBatch is how many results of a repeating read count as one delivery.
 const eachBatch = 32
 
 // callEach calls the callback of a repeating read, which keeps the slot
-// meanwhile, and goes on with the results that are there already.
+// meanwhile, and goes on with the results that are there already. The states of
+// a repeating read, and what leads from one to another, stand in
+// docs/architecture.md.
 func (s *Stream) callEach(data []byte) {
-	op, each, most := &s.op, s.op.each, s.config.highWaterMark()
+	op, each := &s.op, s.op.each
 	op.running, s.in.pinned = true, true
 	for left := eachBatch; left > 0; left-- {
+		op.nextMessage(data)
 		s.mu.Unlock()
 		more := each(data, nil)
 		s.mu.Lock()
-		op.scanned = 0
+		if s.any(takenOver) {
+			break // the slot is another's
+		}
 		if !more {
 			*op = readOp{}
 			break
 		}
 		n := -1
-		if left > 1 && s.in.len() > 0 && s.backlog() <= most {
+		if left > 1 && s.in.len() > 0 && !s.paused() {
 			n, _ = op.match(s.in.bytes())
 		}
 		if n < 0 {
+			op.running = false
 			break
 		}
 		data = s.in.take(n)
 	}
-	op.running, s.in.pinned = false, false
+	s.in.pinned = false
+	s.unset(takenOver)
 }
 
 // deliverSent tells the first of those who wait for writes, if its time has

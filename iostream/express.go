@@ -12,7 +12,7 @@ import "github.com/eddyloop/eddy/poller"
 // bytes, and there is nothing else to see to.
 func (s *Stream) steady(ready poller.Interest) bool {
 	return ready == poller.Readable && s.armed == poller.Readable && s.unremarkable() &&
-		s.in.data == nil && (s.op.each != nil || s.op.wait != nil && !s.op.isInto()) && s.config.Budget == nil
+		s.in.data == nil && (s.op.each != nil && !s.op.stopped || s.op.wait != nil && !s.op.isInto()) && s.config.Budget == nil
 }
 
 // unremarkable reports whether the stream is open both ways, with nothing to

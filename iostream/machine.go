@@ -140,10 +140,16 @@ func (s *Stream) lingering() bool {
 	return s.any(closing) && !s.any(noLinger|inputEnded|closed)
 }
 
-// paused reports whether a repeating read holds back because too much waits to
-// be sent. It goes on at the low-water mark, so that it does not flutter.
+// paused reports whether a repeating read holds back: it was asked to, or too
+// much waits to be sent. Then it goes on at the low-water mark, so that it does
+// not flutter.
 func (s *Stream) paused() bool {
-	if s.op.each == nil || s.out == nil || s.any(closed) {
+	switch {
+	case s.op.each == nil || s.any(closed):
+		return false
+	case s.op.stopped:
+		return !s.any(closing)
+	case s.out == nil:
 		return false
 	}
 	backlog := s.backlog()

@@ -62,7 +62,9 @@ func (s *Stream) ReadAtLeast(ctx context.Context, p []byte, least int) (int, err
 	var w *waitOp
 	if err == nil {
 		var done bool
-		if _, err, done = s.outcome(&op); !done {
+		if _, err, done = s.outcome(&op); done {
+			s.takeOver()
+		} else {
 			w = waitOps.Get().(*waitOp)
 			err = s.occupy(ctx, &op, w)
 		}
@@ -118,7 +120,7 @@ func (s *Stream) Discard(n int) (int, error) {
 	switch {
 	case n < 0:
 		return 0, opError("discard", ErrInvalid)
-	case s.op.kind != readNone && !s.op.running:
+	case s.readPending():
 		return 0, opError("discard", ErrReadPending)
 	}
 	n = min(n, s.in.len())
@@ -134,7 +136,7 @@ func (s *Stream) begin(kind readKind) error {
 	switch {
 	case s.any(writeOnly):
 		return opError(readNames[kind], errWriteOnly)
-	case s.op.kind != readNone:
+	case s.readPending():
 		return opError(readNames[kind], ErrReadPending)
 	}
 	s.in.lent = false
@@ -143,6 +145,22 @@ func (s *Stream) begin(kind readKind) error {
 		s.charge()
 	}
 	return nil
+}
+
+// readPending reports whether another read has the slot. A repeating read whose
+// function runs gives it up to whatever that begins.
+func (s *Stream) readPending() bool { return s.op.kind != readNone && !s.op.running }
+
+// takeOver ends the repeating read whose function runs, if one does: something
+// else has begun that reads the stream from here on.
+func (s *Stream) takeOver() {
+	if !s.in.pinned {
+		return
+	}
+	s.set(takenOver)
+	if s.op.running {
+		s.op = readOp{}
+	}
 }
 
 // listen has the loop see to a read that has to wait. In the steady state it
@@ -173,6 +191,7 @@ func (s *Stream) tryRead(ctx context.Context, f *Frame) ([]byte, *waitOp, error)
 	if s.in.len() > 0 || op.size == 0 || s.readEnd() != nil {
 		s.in.own()
 		if data, err, ok := s.outcome(&op); ok {
+			s.takeOver()
 			s.in.lent = len(data) > 0
 			s.mu.Unlock()
 			return data, nil, err
@@ -194,6 +213,7 @@ func (s *Stream) occupy(ctx context.Context, op *readOp, w *waitOp) error {
 		return opError(readNames[op.kind], err)
 	}
 	op.wait = w
+	s.takeOver()
 	s.op = *op
 	s.listen()
 	return nil

@@ -2,6 +2,7 @@ package iostream
 
 import (
 	"bytes"
+	"io"
 	"strings"
 	"sync"
 	"unsafe"
@@ -22,10 +23,11 @@ const (
 	readSome                // 1 to size bytes
 	readUntilClose          // everything up to the end of the stream
 	readInto                // least bytes or more in the caller's buffer
+	readStuck               // nothing: what is awaited has come, and would come for ever
 )
 
 var readNames = [...]string{"read", "read until", "read until regexp", "read bytes",
-	"peek", "read some", "read until close", "read at least"}
+	"peek", "read some", "read until close", "read at least", "read"}
 
 // readOp is the pending-read slot: what is waited for, and who is told. It is
 // assigned whole when a read begins and whole again when it ends, whichever
@@ -34,6 +36,7 @@ type readOp struct {
 	kind    readKind
 	running bool  // the callback of a repeating read is in progress
 	held    bool  // a repeating read holds back: too much waits to be sent
+	stopped bool  // a repeating read was paused by Pause
 	expired bool  // the read deadline has passed since it began
 	size    int32 // exact or greatest number of bytes, within MaxReadLimit
 	scanned int32 // bytes of the input that were searched in vain
@@ -134,6 +137,27 @@ func (op *readOp) setFrame(f *Frame, c *Config) error {
 	return nil
 }
 
+// nextFrame makes the frame of a repeating read that of next.
+func (op *readOp) nextFrame(next *readOp) {
+	op.kind, op.size, op.scanned = next.kind, next.size, 0
+	op.delim, op.scan = next.delim, next.scan
+}
+
+// nextMessage makes a repeating read that got a message wait for the next one.
+// What has taken nothing would do so for ever, and what has read to the end of
+// the stream has only the end before it; the function may set another frame.
+func (op *readOp) nextMessage(message []byte) {
+	op.scanned = 0
+	switch {
+	case op.kind == readUntilClose:
+		op.kind, op.size = readSome, 1
+	case len(message) == 0:
+		op.kind, op.size = readStuck, 0
+	case op.kind == readRegexp:
+		op.scan.Reset()
+	}
+}
+
 // match looks whether b, the unread input, satisfies the read. It returns how
 // many bytes the result has, or -1; err is ErrTooLong if no further input can
 // make it good.
@@ -153,6 +177,8 @@ func (op *readOp) match(b []byte) (int, error) {
 		}
 	case readUntilClose:
 		return -1, op.limit(b)
+	case readStuck:
+		return -1, io.ErrNoProgress
 	}
 	return -1, nil
 }

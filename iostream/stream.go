@@ -81,6 +81,7 @@ const (
 	noLinger                        // closing loses nothing that is out already
 	handshaking                     // TLS was started, and its outcome not told
 	layered                         // the transport is a Layer
+	takenOver                       // the callback of a read that runs has begun another read, or ended the stream's reads
 )
 
 // any reports whether any of the facts holds.
@@ -165,6 +166,7 @@ func (w *work) Fail(err error) {
 	if s.in.pinned {
 		s.in.pinned, s.in.lent = false, true // whoever failed may have kept them
 	}
+	s.unset(takenOver)
 	if s.op.running {
 		s.op = readOp{}
 	}

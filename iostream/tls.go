@@ -38,8 +38,8 @@ var (
 //
 // The client's first message may have been received already; bytes that are no
 // such message are refused with ErrEarlyPlaintext. With a read pending the
-// error is ErrReadPending; a Handle function that runs may start TLS, and goes
-// on with it. ErrInvalid is the error if the stream has TLS already, and for a
+// error is ErrReadPending, but a Handle function that runs may start TLS, which
+// ends the repeating read. ErrInvalid is the error if the stream has TLS already, and for a
 // config without certificates. After these errors nothing has changed. If the
 // handshake fails, takes longer than Config.HandshakeTimeout, or ctx is done
 // first, the stream is closed with the error.
@@ -177,6 +177,7 @@ func (s *Stream) beginTLS(role tlsRole, config *tls.Config) (*handshake, error) 
 	}
 	t.hs = &handshake{local: t.LocalAddr(), remote: t.RemoteAddr()}
 	t.hs.timer = s.loop.AfterFunc(s.config.handshakeTimeout(), func() { s.handshakeLate(t) })
+	s.takeOver()
 	s.use(t)
 	s.set(handshaking)
 	s.schedule()
@@ -209,7 +210,7 @@ func (s *Stream) mayStartTLS(role tlsRole) error {
 	if s.any(layered) {
 		return fmt.Errorf("%w: the stream has TLS, or another layer, already", ErrInvalid)
 	}
-	if s.op.kind != readNone && !s.op.running {
+	if s.readPending() {
 		return ErrReadPending
 	}
 	if early := s.in.bytes(); len(early) > 0 && (role == tlsClient || !looksLikeHello(early)) {

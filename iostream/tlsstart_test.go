@@ -55,15 +55,17 @@ func TestStartTLSOnALiveStream(t *testing.T) {
 			}()
 		},
 		"handle": func(s *iostream.Stream, config *tls.Config, done chan<- error) {
-			_ = s.Handle(iostream.Until("\n"), func(line []byte, err error) bool {
+			var command func(line []byte, err error) bool
+			command = func(line []byte, err error) bool {
 				if string(line) == "STARTTLS\n" {
 					_, _ = s.Write([]byte("go ahead\n"))
-					done <- s.StartTLSServerFunc(config, func(error) {})
+					done <- s.StartTLSServerFunc(config, func(error) { _ = s.Handle(iostream.Until("\n"), command) })
 					return true
 				}
 				_, _ = s.Write(append([]byte("you said "), line...))
 				return err == nil
-			})
+			}
+			_ = s.Handle(iostream.Until("\n"), command)
 		},
 	}
 	for name, serve := range styles {

@@ -222,6 +222,22 @@ func (m *model) rest() string {
 	return inbound[m.consumed:end]
 }
 
+// takeOver ends the repeating read whose callback is in progress, which has
+// begun another read.
+func (m *model) takeOver() {
+	c := m.running
+	m.running = nil
+	if c.noticed {
+		return
+	}
+	c.noticed = true
+	if len(c.results) > 0 {
+		c.results[len(c.results)-1].last = true
+		return
+	}
+	m.reads = slices.DeleteFunc(m.reads, func(r *call) bool { return r == c })
+}
+
 // pending returns the read that has the slot, as far as is known.
 func (m *model) pending() *call {
 	if m.running != nil {
@@ -357,7 +373,8 @@ func (m *model) judgeRead(c *call, o outcome) error {
 		if got != "" && c.into == nil {
 			return fmt.Errorf("got %s and %v", brief(got), o.err)
 		}
-		if isDeadline(o.err) && (n >= 0 || tooLong) && c.into == nil {
+		// A repeating read that holds back is told its deadline all the same.
+		if isDeadline(o.err) && (n >= 0 || tooLong) && c.into == nil && c.stop == 0 {
 			return fmt.Errorf("%v, though it can have %d bytes of %s", o.err, n, brief(rest))
 		}
 	case !among(o.err, m.readEnds(c)):

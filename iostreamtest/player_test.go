@@ -290,6 +290,9 @@ func (p *player) mayRead() bool {
 func (p *player) enter(c *call) (busy bool) {
 	p.observe()
 	c.late = p.model.reason != nil
+	if c.isRead() && p.model.running != nil {
+		p.model.takeOver()
+	}
 	if c.isRead() && p.model.pending() != nil {
 		return true
 	}
