@@ -4,17 +4,6 @@ package poller
 
 import "golang.org/x/sys/unix"
 
-// fileKind is what must be known of a file before it is watched.
-type fileKind uint8
-
-const (
-	kindOther  fileKind = iota
-	kindPipe            // pipe or FIFO
-	kindWriter          // end of one that is for writing only
-	kindSocket          // socket; in a slot of poll(2) one that is a stream
-	kindAlways          // always ready, or never, whatever happens
-)
-
 // kindOf looks at an open file.
 func kindOf(fd int) (fileKind, unix.Stat_t, error) {
 	var st unix.Stat_t

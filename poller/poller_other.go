@@ -1,4 +1,4 @@
-//go:build !linux && !darwin && !freebsd && !netbsd && !openbsd && !dragonfly && !aix && !solaris
+//go:build !linux && !darwin && !freebsd && !netbsd && !openbsd && !dragonfly && !aix && !solaris && !windows
 
 package poller
 

@@ -1,4 +1,4 @@
-//go:build unix
+//go:build unix || windows
 
 package poller
 
@@ -31,6 +31,17 @@ const (
 	kindShift = 6 // a fileKind, but for those that are refused
 
 	lasting = changed | 3<<kindShift // survives Modify
+)
+
+// fileKind is what must be known of a file before it is watched.
+type fileKind uint8
+
+const (
+	kindOther  fileKind = iota
+	kindPipe            // pipe or FIFO
+	kindWriter          // end of one that is for writing only
+	kindSocket          // socket; in a slot of poll(2) one that is a stream
+	kindAlways          // always ready, or never, whatever happens
 )
 
 func (s *slot) kind() fileKind { return fileKind(s.state >> kindShift) }

@@ -1,4 +1,4 @@
-//go:build darwin || dragonfly || freebsd || linux || netbsd || openbsd
+//go:build darwin || dragonfly || freebsd || linux || netbsd || openbsd || windows
 
 package pollertest
 
@@ -10,8 +10,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/eddyloop/eddy/internal/posix"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 )
 
 // openFDs lists the open descriptors where the system can.
@@ -40,15 +40,15 @@ func (h *harness) own(fds ...int) {
 // close closes fd now.
 func (h *harness) close(fd int) {
 	delete(h.fds, fd)
-	require.NoError(h.T, unix.Close(fd))
+	require.NoError(h.T, posix.Close(fd))
 }
 
 // open sets up what a system call has opened.
 func (h *harness) open(fd int, err error) int {
 	h.Helper()
 	require.NoError(h.T, err)
-	unix.CloseOnExec(fd)
-	require.NoError(h.T, unix.SetNonblock(fd, true))
+	posix.CloseOnExec(fd)
+	require.NoError(h.T, posix.SetNonblock(fd, true))
 	h.own(fd)
 	return fd
 }
@@ -56,7 +56,7 @@ func (h *harness) open(fd int, err error) int {
 // dup duplicates fd.
 func (h *harness) dup(fd int) int {
 	h.Helper()
-	return h.open(unix.Dup(fd))
+	return h.open(posix.Dup(fd))
 }
 
 // move puts the file of fd at number to, which must be closed, and closes fd.
@@ -66,7 +66,7 @@ func (h *harness) move(fd, to int) {
 		return
 	}
 	require.NoError(h.T, dup2(fd, to))
-	unix.CloseOnExec(to)
+	posix.CloseOnExec(to)
 	h.own(to)
 	h.close(fd)
 }
@@ -75,33 +75,33 @@ func (h *harness) move(fd, to int) {
 func (h *harness) pipe() (rd, wr int) {
 	h.Helper()
 	var fds [2]int
-	err := unix.Pipe(fds[:])
+	err := posix.Pipe(fds[:])
 	return h.open(fds[0], err), h.open(fds[1], err)
 }
 
 // pair returns connected Unix sockets.
 func (h *harness) pair() (a, b int) {
 	h.Helper()
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	fds, err := posix.Socketpair(posix.AF_UNIX, posix.SOCK_STREAM, 0)
 	return h.open(fds[0], err), h.open(fds[1], err)
 }
 
 // listen returns a TCP listener and its address.
-func (h *harness) listen(backlog int) (int, unix.Sockaddr) {
+func (h *harness) listen(backlog int) (int, posix.Sockaddr) {
 	h.Helper()
-	l := h.open(unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0))
-	require.NoError(h.T, unix.Bind(l, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
-	require.NoError(h.T, unix.Listen(l, backlog))
-	addr, err := unix.Getsockname(l)
+	l := h.open(posix.Socket(posix.AF_INET, posix.SOCK_STREAM, 0))
+	require.NoError(h.T, posix.Bind(l, &posix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
+	require.NoError(h.T, posix.Listen(l, backlog))
+	addr, err := posix.Getsockname(l)
 	require.NoError(h.T, err)
 	return l, addr
 }
 
 // dial begins to connect.
-func (h *harness) dial(addr unix.Sockaddr) int {
+func (h *harness) dial(addr posix.Sockaddr) int {
 	h.Helper()
-	fd := h.open(unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0))
-	if err := unix.Connect(fd, addr); err != unix.EINPROGRESS {
+	fd := h.open(posix.Socket(posix.AF_INET, posix.SOCK_STREAM, 0))
+	if err := posix.Connect(fd, addr); err != posix.EINPROGRESS {
 		require.NoError(h.T, err)
 	}
 	return fd
@@ -110,8 +110,8 @@ func (h *harness) dial(addr unix.Sockaddr) int {
 // accept waits for a connection.
 func (h *harness) accept(l int) int {
 	h.Helper()
-	awaitPoll(l, unix.POLLIN)
-	fd, _, err := unix.Accept(l)
+	awaitPoll(l, posix.POLLIN)
+	fd, _, err := posix.Accept(l)
 	return h.open(fd, err)
 }
 
@@ -121,10 +121,10 @@ func (h *harness) tcp() (a, b int) {
 	l, addr := h.listen(1)
 	a = h.dial(addr)
 	b = h.accept(l)
-	awaitPoll(a, unix.POLLOUT)
+	awaitPoll(a, posix.POLLOUT)
 	h.close(l)
 	for _, fd := range []int{a, b} {
-		require.NoError(h.T, unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1))
+		require.NoError(h.T, posix.SetsockoptInt(fd, posix.IPPROTO_TCP, posix.TCP_NODELAY, 1))
 	}
 	return a, b
 }
@@ -133,10 +133,10 @@ func (h *harness) tcp() (a, b int) {
 func awaitPoll(fd int, events int16) int16 { return pollFor(fd, events, patience) }
 
 func pollFor(fd int, events int16, limit time.Duration) int16 {
-	fds := []unix.PollFd{{Fd: int32(fd), Events: events}}
+	fds := []posix.PollFd{{Fd: int32(fd), Events: events}}
 	for {
-		_, err := unix.Poll(fds, int(limit.Milliseconds()))
-		if err != unix.EINTR {
+		_, err := posix.Poll(fds, int(limit.Milliseconds()))
+		if err != posix.EINTR {
 			return fds[0].Revents
 		}
 	}
@@ -144,7 +144,7 @@ func pollFor(fd int, events int16, limit time.Duration) int16 {
 
 func (h *harness) write(fd int, s string) {
 	h.Helper()
-	n, err := unix.Write(fd, []byte(s))
+	n, err := posix.Write(fd, []byte(s))
 	require.NoError(h.T, err)
 	require.Equal(h.T, len(s), n)
 }
@@ -154,9 +154,9 @@ func (h *harness) write(fd int, s string) {
 func drain(fd int) (data []byte, err error) {
 	buf := make([]byte, 64<<10)
 	for {
-		n, err := unix.Read(fd, buf)
+		n, err := posix.Read(fd, buf)
 		switch {
-		case err == unix.EINTR:
+		case err == posix.EINTR:
 		case err != nil:
 			return data, err
 		case n == 0:
@@ -171,7 +171,7 @@ func drain(fd int) (data []byte, err error) {
 func (h *harness) drained(fd int) string {
 	h.Helper()
 	data, err := drain(fd)
-	require.ErrorIs(h.T, err, unix.EAGAIN)
+	require.ErrorIs(h.T, err, posix.EAGAIN)
 	return string(data)
 }
 
@@ -187,8 +187,8 @@ func (h *harness) atEnd(fd int) string {
 // be room again a moment later, when the peer's kernel has taken what is on its way.
 func fill(fd int) int {
 	total := fillOnce(fd)
-	if addr, _ := unix.Getsockname(fd); isInet(addr) {
-		for pollFor(fd, unix.POLLOUT, 20*time.Millisecond) != 0 {
+	if addr, _ := posix.Getsockname(fd); isInet(addr) {
+		for pollFor(fd, posix.POLLOUT, 20*time.Millisecond) != 0 {
 			n := fillOnce(fd)
 			if n == 0 {
 				break
@@ -199,8 +199,8 @@ func fill(fd int) int {
 	return total
 }
 
-func isInet(addr unix.Sockaddr) bool {
-	_, ok := addr.(*unix.SockaddrInet4)
+func isInet(addr posix.Sockaddr) bool {
+	_, ok := addr.(*posix.SockaddrInet4)
 	return ok
 }
 
@@ -208,9 +208,9 @@ func fillOnce(fd int) int {
 	total := 0
 	buf := make([]byte, 64<<10)
 	for {
-		n, err := unix.Write(fd, buf)
+		n, err := posix.Write(fd, buf)
 		switch {
-		case err == unix.EINTR:
+		case err == posix.EINTR:
 		case err != nil && len(buf) == 1:
 			return total
 		case err != nil:
@@ -226,7 +226,7 @@ func fillOnce(fd int) int {
 func (h *harness) awaitEnd(fd int) {
 	h.Helper()
 	h.eventually("the end", func() bool {
-		n, _, err := unix.Recvfrom(fd, make([]byte, 1), unix.MSG_PEEK)
+		n, _, err := posix.Recvfrom(fd, make([]byte, 1), posix.MSG_PEEK)
 		return n == 0 && err == nil
 	})
 }
@@ -234,13 +234,13 @@ func (h *harness) awaitEnd(fd int) {
 // resetClose closes a TCP socket with a reset, and any other as it is.
 func (h *harness) resetClose(fd int) {
 	h.Helper()
-	require.NoError(h.T, unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}))
+	require.NoError(h.T, posix.SetLinger(fd, 0))
 	h.close(fd)
 }
 
 // errno of the socket, which is thereby taken.
 func socketError(fd int) error {
-	n, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
+	n, err := posix.GetsockoptInt(fd, posix.SOL_SOCKET, posix.SO_ERROR)
 	if err != nil || n == 0 {
 		return err
 	}

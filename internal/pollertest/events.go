@@ -1,4 +1,4 @@
-//go:build darwin || dragonfly || freebsd || linux || netbsd || openbsd
+//go:build darwin || dragonfly || freebsd || linux || netbsd || openbsd || windows
 
 package pollertest
 
@@ -6,16 +6,16 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/eddyloop/eddy/internal/posix"
 	"github.com/eddyloop/eddy/poller"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 )
 
 func (s suite) events(t *testing.T) {
 	s.streams(t, "DirectionsAreJoined", func(h *harness, a, b int) {
 		for mode, value := range s.modes() {
 			h.write(b, "x")
-			awaitPoll(a, unix.POLLIN)
+			awaitPoll(a, posix.POLLIN)
 			h.add(a, 1, r|w, value)
 			ev := h.expect(1, r|w)
 			require.Zero(h, ev.Hints, mode)

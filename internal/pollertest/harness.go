@@ -1,4 +1,4 @@
-//go:build darwin || dragonfly || freebsd || linux || netbsd || openbsd
+//go:build darwin || dragonfly || freebsd || linux || netbsd || openbsd || windows
 
 package pollertest
 
@@ -9,10 +9,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/eddyloop/eddy/internal/posix"
 	"github.com/eddyloop/eddy/internal/testtime"
 	"github.com/eddyloop/eddy/poller"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 )
 
 const (
@@ -33,7 +33,7 @@ const quiet = 3 * time.Millisecond
 
 // Limits are what a kernel can't do. The suite then checks that what happens
 // instead is what package poller says.
-type Limits uint8
+type Limits uint16
 
 const (
 	// NoEdges: mode Edge is refused.
@@ -54,6 +54,33 @@ const (
 
 	// NoFIFOWriters: the writing ends of FIFOs are refused.
 	NoFIFOWriters
+
+	// NoPipes: sockets alone can be watched. Pipes are played by sockets then.
+	NoPipes
+
+	// NoSignals: no signal interrupts a wait.
+	NoSignals
+
+	// NoHangup: there is no hint that both sides have finished.
+	NoHangup
+
+	// OwnEndUntold: the end that a socket has itself set to its reading is no event.
+	OwnEndUntold
+
+	// KeepsErrors: SO_ERROR is not gone when it has been read.
+	KeepsErrors
+
+	// NoNumbers: the system alone gives descriptors their numbers.
+	NoNumbers
+
+	// UntoldDatagrams: that nobody takes datagrams is not told.
+	UntoldDatagrams
+
+	// Late: what the system notices may take a moment to reach the Poller.
+	Late
+
+	// ResetsAreEnds: reading after a reset finds an end, without the error.
+	ResetsAreEnds
 )
 
 // Run runs the suite on Pollers made by newPoller.
@@ -65,7 +92,7 @@ func Run(t *testing.T, newPoller func() (poller.Poller, error), limits Limits) {
 	if runtime.GOOS != "linux" {
 		limits |= NullPolls
 	}
-	s := suite{newPoller, limits}
+	s := suite{newPoller, limits | systemLimits}
 	t.Run("Lifecycle", s.lifecycle)
 	t.Run("Registration", s.registration)
 	t.Run("Concurrency", s.concurrency)
@@ -91,11 +118,7 @@ func warmUp(t *testing.T) {
 	require.NoError(t, err)
 	a.Close()
 	b.Close()
-	var limit unix.Rlimit
-	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) == nil && limit.Cur < limit.Max {
-		limit.Cur = limit.Max
-		unix.Setrlimit(unix.RLIMIT_NOFILE, &limit)
-	}
+	raiseFileLimit()
 }
 
 type suite struct {
@@ -135,7 +158,7 @@ func (s suite) run(t *testing.T, name string, scenario func(h *harness)) {
 		h.Poller = h.another()
 		t.Cleanup(func() {
 			for fd := range h.fds {
-				unix.Close(fd)
+				posix.Close(fd)
 			}
 		})
 		scenario(h)
@@ -146,8 +169,13 @@ func (s suite) run(t *testing.T, name string, scenario func(h *harness)) {
 func (h *harness) unless(limit Limits) {
 	if h.suite.limits&limit != 0 {
 		h.Skip("the kernel can't do this: ", map[Limits]string{
-			NoEdges: "no edges",
-			NoFD:    "no descriptor of its own",
+			NoEdges:         "no edges",
+			NoFD:            "no descriptor of its own",
+			NoPipes:         "no pipes",
+			NoSignals:       "no signals",
+			NoNumbers:       "numbers can't be chosen",
+			UntoldDatagrams: "unreachable ports are not told",
+			OwnEndUntold:    "its own end of reading is not told",
 		}[limit])
 	}
 }

@@ -3,6 +3,7 @@
 package pollertest
 
 import (
+	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -20,8 +21,8 @@ func dup2(from, to int) error { return unix.Dup2(from, to) }
 func threadID() int { return 0 }
 
 // interrupt sends a signal to the process.
-func interrupt(_ int, sig unix.Signal) error {
-	return unix.Kill(unix.Getpid(), sig)
+func interrupt(_ int, sig os.Signal) error {
+	return unix.Kill(unix.Getpid(), sig.(unix.Signal))
 }
 
 // pollRDHup is asked for only where unread data hides the end of a stream.

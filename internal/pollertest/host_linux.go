@@ -1,6 +1,7 @@
 package pollertest
 
 import (
+	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -18,8 +19,8 @@ func dup2(from, to int) error { return unix.Dup3(from, to, 0) }
 func threadID() int { return unix.Gettid() }
 
 // interrupt sends a signal to one thread.
-func interrupt(thread int, sig unix.Signal) error {
-	return unix.Tgkill(unix.Getpid(), thread, sig)
+func interrupt(thread int, sig os.Signal) error {
+	return unix.Tgkill(unix.Getpid(), thread, sig.(unix.Signal))
 }
 
 // pollRDHup is what shows that the peer has ended its stream.

@@ -1,4 +1,4 @@
-//go:build darwin || dragonfly || freebsd || linux || netbsd || openbsd
+//go:build darwin || dragonfly || freebsd || linux || netbsd || openbsd || windows
 
 package pollertest
 
@@ -13,9 +13,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/eddyloop/eddy/internal/posix"
 	"github.com/eddyloop/eddy/poller"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 )
 
 func (s suite) lifecycle(t *testing.T) {
@@ -32,9 +32,9 @@ func (s suite) lifecycle(t *testing.T) {
 			fds = append(fds, h.FD())
 		}
 		for _, fd := range fds {
-			flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+			closed, err := closedOnExec(fd)
 			require.NoError(h, err)
-			require.NotZero(h, flags&unix.FD_CLOEXEC, "descriptor %d", fd)
+			require.True(h, closed, "descriptor %d", fd)
 		}
 	})
 	s.run(t, "ChildProcessInheritsNothing", func(h *harness) {
@@ -71,8 +71,8 @@ func (s suite) lifecycle(t *testing.T) {
 			fd := h.FD()
 			finish := h.awaiting()
 			require.NoError(h, h.Close())
-			_, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
-			require.ErrorIs(h, err, unix.EBADF, "open after Close has returned")
+			_, err := closedOnExec(fd)
+			require.ErrorIs(h, err, posix.EBADF, "open after Close has returned")
 			_, err = finish()
 			require.ErrorIs(h, err, poller.ErrClosed)
 		}

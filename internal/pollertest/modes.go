@@ -1,4 +1,4 @@
-//go:build darwin || dragonfly || freebsd || linux || netbsd || openbsd
+//go:build darwin || dragonfly || freebsd || linux || netbsd || openbsd || windows
 
 package pollertest
 
@@ -6,9 +6,9 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/eddyloop/eddy/internal/posix"
 	"github.com/eddyloop/eddy/poller"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 )
 
 func (s suite) inModes(t *testing.T) {
@@ -34,7 +34,7 @@ func (s suite) inModes(t *testing.T) {
 		for range 3 {
 			h.expect(1, r)
 		}
-		_, err := unix.Read(a, make([]byte, 1))
+		_, err := posix.Read(a, make([]byte, 1))
 		require.NoError(h, err)
 		h.expect(1, r)
 		h.drained(a)
@@ -46,7 +46,7 @@ func (s suite) inModes(t *testing.T) {
 		h.write(b, "xy")
 		h.expect(1, r)
 		h.silent()
-		_, err := unix.Read(a, make([]byte, 1))
+		_, err := posix.Read(a, make([]byte, 1))
 		require.NoError(h, err)
 		h.silent()
 	})
@@ -78,7 +78,7 @@ func (s suite) inModes(t *testing.T) {
 		h.modify(a, 2, r|w, edge)
 		h.expect(2, w)
 		h.write(b, "x")
-		awaitPoll(a, unix.POLLIN)
+		awaitPoll(a, posix.POLLIN)
 		h.next()
 		h.modify(a, 3, r, edge)
 		h.expect(3, r)
@@ -87,7 +87,7 @@ func (s suite) inModes(t *testing.T) {
 	s.streams(t, "EdgeStaysEdgeWithoutOneDirection", func(h *harness, a, b int) {
 		h.unless(NoEdges)
 		h.write(b, "x")
-		awaitPoll(a, unix.POLLIN)
+		awaitPoll(a, posix.POLLIN)
 		h.add(a, 1, r|w, edge)
 		h.expect(1, r|w)
 		h.modify(a, 1, r, edge)
@@ -114,7 +114,7 @@ func (s suite) inModes(t *testing.T) {
 		h.add(a, 1, w, edge)
 		h.silent()
 		for got := 0; got < total; {
-			awaitPoll(b, unix.POLLIN)
+			awaitPoll(b, posix.POLLIN)
 			data, _ := drain(b)
 			got += len(data)
 		}
@@ -152,7 +152,7 @@ func (s suite) inModes(t *testing.T) {
 		h.add(a, 1, r|w|pc, oneShot)
 		h.expect(1, w)
 		h.close(b)
-		awaitPoll(a, unix.POLLIN)
+		awaitPoll(a, posix.POLLIN)
 		h.silentFor(idle)
 	})
 	s.run(t, "ModeMayChange", func(h *harness) {
@@ -186,9 +186,9 @@ func (s suite) inModes(t *testing.T) {
 		total := fill(a)
 		h.silent()
 		for got := 0; got < total; {
-			awaitPoll(b, unix.POLLIN)
+			awaitPoll(b, posix.POLLIN)
 			data, err := drain(b)
-			require.ErrorIs(h, err, unix.EAGAIN)
+			require.ErrorIs(h, err, posix.EAGAIN)
 			got += len(data)
 		}
 		h.expect(1, w)

@@ -1,4 +1,4 @@
-//go:build darwin || dragonfly || freebsd || linux || netbsd || openbsd
+//go:build darwin || dragonfly || freebsd || linux || netbsd || openbsd || windows
 
 package pollertest
 
@@ -6,13 +6,16 @@ import (
 	"os/exec"
 	"testing"
 
+	"github.com/eddyloop/eddy/internal/posix"
 	"github.com/eddyloop/eddy/poller"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 	"os"
 )
 
 func (s suite) pipes(t *testing.T) {
+	if s.limits&NoPipes != 0 {
+		t.Skip("the kernel can't watch pipes")
+	}
 	s.eachMode(t, "ReaderSeesTheEnd", func(h *harness, mode poller.Mode) {
 		rd, wr := h.pipe()
 		h.add(rd, 1, r, mode)
@@ -60,8 +63,8 @@ func (s suite) pipes(t *testing.T) {
 		h.silent()
 		h.close(rd)
 		h.expect(1, w)
-		_, err := unix.Write(wr, []byte("x"))
-		require.ErrorIs(h, err, unix.EPIPE)
+		_, err := posix.Write(wr, []byte("x"))
+		require.ErrorIs(h, err, posix.EPIPE)
 		if mode == level {
 			h.expect(1, w)
 		} else {
@@ -75,8 +78,8 @@ func (s suite) pipes(t *testing.T) {
 		h.close(rd)
 		h.add(wr, 1, w, mode)
 		h.expect(1, w)
-		_, err := unix.Write(wr, []byte("x"))
-		require.ErrorIs(h, err, unix.EPIPE)
+		_, err := posix.Write(wr, []byte("x"))
+		require.ErrorIs(h, err, posix.EPIPE)
 		h.modify(wr, 2, w, mode)
 		h.expect(2, w)
 		h.remove(wr)
@@ -118,9 +121,9 @@ func (s suite) pipes(t *testing.T) {
 
 // file returns a blocking duplicate of fd.
 func (h *harness) file(fd int) *os.File {
-	d, err := unix.Dup(fd)
+	d, err := posix.Dup(fd)
 	require.NoError(h, err)
-	unix.CloseOnExec(d)
-	require.NoError(h, unix.SetNonblock(d, false))
+	posix.CloseOnExec(d)
+	require.NoError(h, posix.SetNonblock(d, false))
 	return os.NewFile(uintptr(d), "pipe")
 }

@@ -1,4 +1,4 @@
-//go:build darwin || dragonfly || freebsd || linux || netbsd || openbsd
+//go:build darwin || dragonfly || freebsd || linux || netbsd || openbsd || windows
 
 package pollertest
 
@@ -6,10 +6,11 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+	"time"
 
+	"github.com/eddyloop/eddy/internal/posix"
 	"github.com/eddyloop/eddy/poller"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 )
 
 // random compares random sequences of operations with a model. What the
@@ -111,11 +112,11 @@ func (m *model) step() {
 		}
 	case 3, 4:
 		if !c.ended {
-			unix.Write(c.b, []byte("hello"))
+			posix.Write(c.b, []byte("hello"))
 			c.moved = true
 		}
 	case 5:
-		unix.Read(c.a, make([]byte, 1+m.rnd.IntN(20)))
+		posix.Read(c.a, make([]byte, 1+m.rnd.IntN(20)))
 		c.moved = true
 	case 6:
 		fill(c.a)
@@ -125,7 +126,7 @@ func (m *model) step() {
 		c.moved = true
 	case 8:
 		if m.rnd.IntN(3) == 0 && !c.ended {
-			unix.Shutdown(c.b, unix.SHUT_WR)
+			posix.Shutdown(c.b, posix.SHUT_WR)
 			c.ended, c.moved = true, true
 		}
 	case 9:
@@ -143,12 +144,12 @@ func (m *model) step() {
 
 // ready asks the kernel what c is ready for.
 func (c *modelConn) ready() (found poller.Interest) {
-	fds := []unix.PollFd{{Fd: int32(c.a), Events: unix.POLLIN | unix.POLLOUT}}
-	unix.Poll(fds, 0)
-	if fds[0].Revents&(unix.POLLIN|unix.POLLHUP|unix.POLLERR) != 0 {
+	fds := []posix.PollFd{{Fd: int32(c.a), Events: posix.POLLIN | posix.POLLOUT}}
+	posix.Poll(fds, 0)
+	if fds[0].Revents&(posix.POLLIN|posix.POLLHUP|posix.POLLERR) != 0 {
 		found |= r
 	}
-	if fds[0].Revents&(unix.POLLOUT|unix.POLLERR) != 0 {
+	if fds[0].Revents&(posix.POLLOUT|posix.POLLERR) != 0 {
 		found |= w
 	}
 	if c.ended {
@@ -159,6 +160,9 @@ func (c *modelConn) ready() (found poller.Interest) {
 
 // check harvests once and compares.
 func (m *model) check() {
+	if m.h.suite.limits&Late != 0 {
+		time.Sleep(quiet)
+	}
 	n, err := m.h.Wait(m.h.buf, 0)
 	require.NoError(m.h, err)
 	got := map[poller.Token]poller.Interest{}

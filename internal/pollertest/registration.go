@@ -1,4 +1,4 @@
-//go:build darwin || dragonfly || freebsd || linux || netbsd || openbsd
+//go:build darwin || dragonfly || freebsd || linux || netbsd || openbsd || windows
 
 package pollertest
 
@@ -9,9 +9,9 @@ import (
 	"runtime"
 	"testing"
 
+	"github.com/eddyloop/eddy/internal/posix"
 	"github.com/eddyloop/eddy/poller"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 )
 
 func (s suite) registration(t *testing.T) {
@@ -111,7 +111,7 @@ func (s suite) registration(t *testing.T) {
 		h.add(a, 1, r, mode)
 		h.modify(a, 1, 0, mode)
 		h.resetClose(b)
-		awaitPoll(a, unix.POLLIN)
+		awaitPoll(a, posix.POLLIN)
 		h.silentFor(idle)
 		h.modify(a, 2, r, mode)
 		h.expect(2, r)
@@ -127,13 +127,14 @@ func (s suite) registration(t *testing.T) {
 	})
 	s.run(t, "FilesWithoutReadinessAreRefused", refusedFiles)
 	s.run(t, "PipesAndFIFOsAreAccepted", func(h *harness) {
+		h.unless(NoPipes)
 		rd, wr := h.pipe()
 		h.add(rd, 1, r, level)
 		h.add(wr, 2, w, level)
 		h.expect(2, w)
 		path := filepath.Join(h.TempDir(), "fifo")
-		require.NoError(h, unix.Mkfifo(path, 0o600))
-		fifo := h.open(unix.Open(path, unix.O_RDONLY|unix.O_NONBLOCK, 0))
+		require.NoError(h, posix.Mkfifo(path, 0o600))
+		fifo := h.open(posix.Open(path, posix.O_RDONLY|posix.O_NONBLOCK, 0))
 		err := h.Add(fifo, 3, r, level)
 		if s.limits&NoFIFOs != 0 {
 			// Its reader would never hear of the end.
@@ -143,8 +144,8 @@ func (s suite) registration(t *testing.T) {
 		require.NoError(h, err)
 		h.modify(fifo, 3, 0, level)
 		h.remove(wr)
-		wr = h.open(unix.Open(path, unix.O_WRONLY|unix.O_NONBLOCK, 0))
-		both := h.open(unix.Open(path, unix.O_RDWR|unix.O_NONBLOCK, 0))
+		wr = h.open(posix.Open(path, posix.O_WRONLY|posix.O_NONBLOCK, 0))
+		both := h.open(posix.Open(path, posix.O_RDWR|posix.O_NONBLOCK, 0))
 		h.add(both, 5, r, level)
 		if err := h.Add(wr, 4, w, level); s.limits&NoFIFOWriters != 0 || runtime.GOOS == "netbsd" && err != nil {
 			require.ErrorIs(h, err, poller.ErrNotPollable)
@@ -165,8 +166,8 @@ func (s suite) registration(t *testing.T) {
 		h.remove(both)
 		h.close(both)
 		h.expect(4, w)
-		_, err = unix.Write(wr, []byte("x"))
-		require.ErrorIs(h, err, unix.EPIPE)
+		_, err = posix.Write(wr, []byte("x"))
+		require.ErrorIs(h, err, posix.EPIPE)
 	})
 	s.run(t, "BadDescriptorIsRefused", func(h *harness) {
 		rd, wr := h.pipe()
@@ -174,7 +175,7 @@ func (s suite) registration(t *testing.T) {
 		for _, fd := range []int{-1, rd, 1 << 30, math.MaxInt} {
 			for _, interest := range []poller.Interest{0, r, r | w | pc} {
 				err := h.Add(fd, 1, interest, level)
-				require.ErrorIs(h, err, unix.EBADF, "descriptor %d", fd)
+				require.ErrorIs(h, err, posix.EBADF, "descriptor %d", fd)
 				var sys *os.SyscallError
 				require.ErrorAs(h, err, &sys)
 				require.ErrorIs(h, h.Remove(fd), poller.ErrNotExist)
@@ -255,7 +256,7 @@ func refusedFiles(h *harness) {
 		paths = append(paths, "/dev/null")
 	}
 	for _, path := range paths {
-		fd := h.open(unix.Open(path, unix.O_RDONLY, 0))
+		fd := h.open(posix.Open(path, posix.O_RDONLY, 0))
 		for _, interest := range []poller.Interest{0, r, w} {
 			require.ErrorIs(h, h.Add(fd, 1, interest, level), poller.ErrNotPollable)
 			require.ErrorIs(h, h.Remove(fd), poller.ErrNotExist)

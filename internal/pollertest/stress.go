@@ -1,4 +1,4 @@
-//go:build darwin || dragonfly || freebsd || linux || netbsd || openbsd
+//go:build darwin || dragonfly || freebsd || linux || netbsd || openbsd || windows
 
 package pollertest
 
@@ -10,9 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/eddyloop/eddy/internal/posix"
 	"github.com/eddyloop/eddy/poller"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 )
 
 func (s suite) stress(t *testing.T) {
@@ -200,7 +200,7 @@ func (h *harness) reuseRounds() {
 			if !ok {
 				continue // closed on behalf of another event of this batch
 			}
-			n, err := unix.Read(c.a, make([]byte, 8))
+			n, err := posix.Read(c.a, make([]byte, 8))
 			require.NoError(h, err)
 			require.Equal(h, 1, n)
 			for victim, v := range live {

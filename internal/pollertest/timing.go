@@ -1,4 +1,4 @@
-//go:build darwin || dragonfly || freebsd || linux || netbsd || openbsd
+//go:build darwin || dragonfly || freebsd || linux || netbsd || openbsd || windows
 
 package pollertest
 
@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 )
 
 func (s suite) timing(t *testing.T) {
@@ -98,8 +97,9 @@ func (h *harness) lasts(d time.Duration) {
 
 // signals interrupts a timed wait again and again.
 func (h *harness) signals() {
+	h.unless(NoSignals)
 	caught := make(chan os.Signal, 1)
-	signal.Notify(caught, unix.SIGURG)
+	signal.Notify(caught, interruption)
 	defer signal.Stop(caught)
 
 	runtime.LockOSThread()
@@ -113,7 +113,7 @@ func (h *harness) signals() {
 			case <-stop:
 				return
 			case <-time.After(2 * time.Millisecond):
-				interrupt(thread, unix.SIGURG)
+				interrupt(thread, interruption)
 			}
 		}
 	}()
