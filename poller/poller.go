@@ -49,8 +49,8 @@ const (
 
 	// Edge reports a condition when it arises: when new data arrives (also
 	// behind unread data) or room appears. Modify re-arms it, so that a
-	// condition that holds already is reported once more. With poll(2) it is
-	// refused with ErrNoEdges.
+	// condition that holds already is reported once more. With poll(2) and on
+	// Windows it is refused with ErrNoEdges.
 	Edge
 
 	// OneShot reports one event and is then silent in both directions until the
@@ -91,7 +91,7 @@ var (
 	ErrInvalid     = fmt.Errorf("poller: %w", fs.ErrInvalid)
 	ErrNotPollable = errors.New("poller: this kind of file cannot be watched")
 	ErrBusy        = errors.New("poller: another goroutine is waiting")
-	ErrNoEdges     = fmt.Errorf("poller: poll(2) has no edges: %w", errors.ErrUnsupported)
+	ErrNoEdges     = fmt.Errorf("poller: the system has no edges: %w", errors.ErrUnsupported)
 	ErrUnsupported = fmt.Errorf("poller: no backend for this system: %w", errors.ErrUnsupported)
 )
 

@@ -81,7 +81,9 @@ func New() (Poller, error) {
 		return nil, err
 	}
 	a.groups[0].users = 0
-	return newFront(a.table, a), nil
+	p := newFront(a.table, a)
+	p.edges = false
+	return p, nil
 }
 
 // join returns a group that has room.
@@ -106,9 +108,6 @@ func (a *afd) add(i uint32) error {
 	if err != nil {
 		return err
 	}
-	if a.table.slots[i].mode == Edge {
-		return ErrNoEdges
-	}
 	group, err := a.join()
 	if err != nil {
 		return err
@@ -129,14 +128,15 @@ func (a *afd) add(i uint32) error {
 // the change. The socket may be another of the same number by now.
 func (a *afd) set(i uint32) error {
 	s, w := &a.table.slots[i], &a.watches[i]
-	if s.mode == Edge {
-		return ErrNoEdges
-	}
 	if socket, err := baseSocket(windows.Handle(s.fd)); err == nil {
 		w.socket = socket
 	}
 	a.takeBack(w)
-	return a.renew(i)
+	err := a.renew(i)
+	if err != nil {
+		s.armed++ // nothing is now
+	}
+	return err
 }
 
 func (a *afd) remove(i uint32) error {
@@ -192,7 +192,7 @@ func (a *afd) submit(i uint32) error {
 		return nil
 	}
 	a.spare = append(a.spare, r)
-	if err == windows.STATUS_INVALID_HANDLE {
+	if errnoOf(err) == windows.ERROR_INVALID_HANDLE {
 		// Closed without Remove: deaf until somebody says what the number is now.
 		return nil
 	}

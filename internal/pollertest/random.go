@@ -160,17 +160,11 @@ func (c *modelConn) ready() (found poller.Interest) {
 
 // check harvests once and compares.
 func (m *model) check() {
-	if m.h.suite.limits&Late != 0 {
-		time.Sleep(quiet)
-	}
-	n, err := m.h.Wait(m.h.buf, 0)
-	require.NoError(m.h, err)
 	got := map[poller.Token]poller.Interest{}
-	for _, ev := range m.h.buf[:n] {
-		require.NotZero(m.h, ev.Ready)
-		_, twice := got[ev.Token]
-		require.False(m.h, twice, "two events for one descriptor")
-		got[ev.Token] = ev.Ready
+	m.harvest(got)
+	for end := time.Now().Add(patience); m.lacks(got) && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+		m.harvest(got)
 	}
 	for i := range m.conns {
 		c := &m.conns[i]
@@ -182,6 +176,37 @@ func (m *model) check() {
 		c.moved = false
 	}
 	require.Empty(m.h, got, "events of unknown registrations")
+}
+
+// harvest adds what a Wait finds to got.
+func (m *model) harvest(got map[poller.Token]poller.Interest) {
+	n, err := m.h.Wait(m.h.buf, 0)
+	require.NoError(m.h, err)
+	seen := map[poller.Token]bool{}
+	for _, ev := range m.h.buf[:n] {
+		require.NotZero(m.h, ev.Ready)
+		require.False(m.h, seen[ev.Token], "two events for one descriptor")
+		seen[ev.Token] = true
+		got[ev.Token] |= ev.Ready
+	}
+}
+
+// lacks tells whether an event may be under way that has to come.
+func (m *model) lacks(got map[poller.Token]poller.Interest) bool {
+	if m.h.suite.limits&Late == 0 {
+		return false
+	}
+	for i := range m.conns {
+		c := &m.conns[i]
+		must := c.ready() & c.interest
+		if c.told {
+			must &^= pc
+		}
+		if c.watched && (c.mode == level || c.armed && got[c.token] == 0) && must&^got[c.token] != 0 {
+			return true
+		}
+	}
+	return false
 }
 
 func (m *model) compare(i int, c *modelConn, got poller.Interest) {

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/eddyloop/eddy/internal/posix"
+	"github.com/eddyloop/eddy/internal/tempdir"
 	"github.com/eddyloop/eddy/poller"
 	"github.com/stretchr/testify/require"
 )
@@ -132,7 +133,7 @@ func (s suite) registration(t *testing.T) {
 		h.add(rd, 1, r, level)
 		h.add(wr, 2, w, level)
 		h.expect(2, w)
-		path := filepath.Join(h.TempDir(), "fifo")
+		path := filepath.Join(tempdir.New(h), "fifo")
 		require.NoError(h, posix.Mkfifo(path, 0o600))
 		fifo := h.open(posix.Open(path, posix.O_RDONLY|posix.O_NONBLOCK, 0))
 		err := h.Add(fifo, 3, r, level)
@@ -249,7 +250,7 @@ func (s suite) registration(t *testing.T) {
 }
 
 func refusedFiles(h *harness) {
-	dir := h.TempDir()
+	dir := tempdir.New(h)
 	require.NoError(h, os.WriteFile(filepath.Join(dir, "file"), []byte("x"), 0o600))
 	paths := []string{dir, filepath.Join(dir, "file")}
 	if h.suite.limits&NullPolls == 0 {
@@ -261,6 +262,7 @@ func refusedFiles(h *harness) {
 			require.ErrorIs(h, h.Add(fd, 1, interest, level), poller.ErrNotPollable)
 			require.ErrorIs(h, h.Remove(fd), poller.ErrNotExist)
 		}
+		h.close(fd) // Windows removes no directory before
 	}
 	h.silent()
 }
