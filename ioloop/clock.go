@@ -1,23 +1,25 @@
 package ioloop
 
 import (
+	"maps"
+	"slices"
 	"sync"
 	"time"
 )
 
-// Clock is the time that a loop's timers go by. Its methods may be called from
-// any goroutine, and must not call those of the loop.
+// Clock is the time that a loop's timers go by: the system's, or a
+// [ManualClock]. Its methods may be called from any goroutine.
 type Clock interface {
 	// Now returns the time since some fixed moment. It never goes back.
 	Now() time.Duration
 
-	// Wait returns how long to block in the kernel for the time to be when:
+	// wait returns how long to block in the kernel for the time to be when:
 	// 0 if it is already, negative for "until woken".
-	Wait(when time.Duration) time.Duration
+	wait(when time.Duration) time.Duration
 
-	// OnAdvance has wake called whenever the time jumps. A clock that only
-	// ever runs ignores it.
-	OnAdvance(wake func())
+	// onAdvance has wake called whenever the time jumps, until the returned
+	// function is called. A clock that only ever runs ignores it.
+	onAdvance(wake func()) (unregister func())
 }
 
 type systemClock struct{ start time.Time }
@@ -26,16 +28,16 @@ func newSystemClock() systemClock { return systemClock{start: time.Now()} }
 
 func (c systemClock) Now() time.Duration { return time.Since(c.start) }
 
-func (c systemClock) Wait(when time.Duration) time.Duration { return max(0, when-c.Now()) }
+func (c systemClock) wait(when time.Duration) time.Duration { return max(0, when-c.Now()) }
 
-func (c systemClock) OnAdvance(func()) {}
+func (c systemClock) onAdvance(func()) func() { return func() {} }
 
 // ManualClock is a Clock that stands still until it is advanced, for tests
 // without sleeping. The zero value is ready; it may serve several loops.
 type ManualClock struct {
 	mu    sync.Mutex
 	now   time.Duration
-	wakes []func()
+	wakes map[*func()]struct{} // of the loops that are open
 }
 
 // Now returns how far the clock has been advanced.
@@ -45,28 +47,35 @@ func (c *ManualClock) Now() time.Duration {
 	return c.now
 }
 
-// Wait implements Clock: nothing but Advance makes time pass.
-func (c *ManualClock) Wait(when time.Duration) time.Duration {
+// wait implements Clock: nothing but Advance makes time pass.
+func (c *ManualClock) wait(when time.Duration) time.Duration {
 	if when <= c.Now() {
 		return 0
 	}
 	return -1
 }
 
-// OnAdvance implements Clock.
-func (c *ManualClock) OnAdvance(wake func()) {
+func (c *ManualClock) onAdvance(wake func()) (unregister func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.wakes = append(c.wakes, wake)
+	if c.wakes == nil {
+		c.wakes = make(map[*func()]struct{})
+	}
+	c.wakes[&wake] = struct{}{}
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.wakes, &wake)
+	}
 }
 
 // Advance moves the clock forward by d and wakes the loops that go by it.
 func (c *ManualClock) Advance(d time.Duration) {
 	c.mu.Lock()
 	c.now = later(c.now, d)
-	wakes := c.wakes
+	wakes := slices.Collect(maps.Keys(c.wakes))
 	c.mu.Unlock()
 	for _, wake := range wakes {
-		wake()
+		(*wake)()
 	}
 }

@@ -1,5 +1,7 @@
 package ioloop
 
+import "time"
+
 // Asleep reports whether Run has decided to block: from now on it has to be woken.
 func (l *Loop) Asleep() bool {
 	l.mu.Lock()
@@ -35,3 +37,23 @@ func (l *Loop) GoHandle(fn func(*Task)) (*Task, error) {
 
 // IdleCoroutines returns how many coroutines l keeps for further tasks. Only on l.
 func (l *Loop) IdleCoroutines() int { return len(l.coroutines.idle) }
+
+// OnAdvance is the clock's hook for loops.
+func (c *ManualClock) OnAdvance(wake func()) (unregister func()) { return c.onAdvance(wake) }
+
+// WaitFor is how long a loop would block for the time to be when.
+func (c *ManualClock) WaitFor(when time.Duration) time.Duration { return c.wait(when) }
+
+// Loops returns how many loops go by the clock.
+func (c *ManualClock) Loops() int { return len(c.wakes) }
+
+// TimerRoom returns how many timers l keeps room for.
+func (l *Loop) TimerRoom() (n int) {
+	for _, h := range l.timers.heaps {
+		n += cap(h)
+	}
+	return n
+}
+
+// HandlerRoom returns how many handlers l keeps room for.
+func (l *Loop) HandlerRoom() int { return cap(l.handlers.slots) }

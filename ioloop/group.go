@@ -39,27 +39,29 @@ func NewGroup(n int, config Config) (*Group, error) {
 // Loops returns the group's loops. The slice is the caller's.
 func (g *Group) Loops() []*Loop { return append([]*Loop(nil), g.loops...) }
 
-// Next returns the loop with the fewest registered descriptors; equals take turns.
+// Next returns a loop that has not been closed, each in turn, or nil if none is
+// left. Whoever hands out work at once deals it out evenly with it, as the work
+// need not have reached the loop for its next call.
 func (g *Group) Next() *Loop {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	best := g.loops[g.next]
-	for i := range g.loops {
-		l := g.loops[(g.next+i)%len(g.loops)]
-		if l.load() < best.load() {
-			best = l
+	for range g.loops {
+		l := g.loops[g.next]
+		g.next = (g.next + 1) % len(g.loops)
+		if !l.isClosing() {
+			return l
 		}
 	}
-	g.next = (g.next + 1) % len(g.loops)
-	return best
+	return nil
 }
-
-func (l *Loop) load() int64 { return l.handlers.live.Load() }
 
 // Run runs all loops until ctx is done, Stop or Close is called, or one of them
 // fails, which stops the others. It returns what Loop.Run returned, joined if
 // several failed.
 func (g *Group) Run(ctx context.Context) error {
+	if ctx == nil {
+		return ErrInvalid
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	results := make([]error, len(g.loops))

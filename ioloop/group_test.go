@@ -25,7 +25,7 @@ func TestGroupSize(t *testing.T) {
 	require.Len(t, newGroup(t, 0).Loops(), runtime.GOMAXPROCS(0))
 	_, err := ioloop.NewGroup(-1, ioloop.Config{})
 	require.ErrorIs(t, err, ioloop.ErrInvalid)
-	_, err = ioloop.NewGroup(2, ioloop.Config{Watchdog: -1})
+	_, err = ioloop.NewGroup(2, ioloop.Config{MaxOffload: -1})
 	require.ErrorIs(t, err, ioloop.ErrInvalid)
 }
 
@@ -88,6 +88,13 @@ func TestGroupNext(t *testing.T) {
 	}
 	for _, l := range g.Loops() {
 		require.Equal(t, 3, count[l], "equals take turns")
+	}
+	for i, l := range g.Loops() {
+		require.NoError(t, l.Close())
+		for range 6 {
+			require.Equal(t, i < 2, g.Next() != nil)
+			require.NotContains(t, g.Loops()[:i+1], g.Next(), "not one that is closed")
+		}
 	}
 	loops := g.Loops()
 	loops[0] = nil // the slice is the caller's

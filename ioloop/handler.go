@@ -32,15 +32,18 @@ func (r Registration) token() poller.Token {
 // handlerTable finds the handler of an event. It is dense, not indexed by
 // descriptor: the descriptors of a process are shared out over many loops.
 type handlerTable struct {
-	slots  []handlerSlot
-	free   []int32
-	live   atomic.Int64
-	failed int // slots that have been told of the loop's end
+	slots   []handlerSlot
+	free    []int32
+	live    atomic.Int64
+	failed  int // slots that have been told of the loop's end
+	removed int // handlers since it was last looked whether memory can be given back
+
+	generation uint32 // of the last handler that was added
 }
 
-// handlerSlot holds a handler, or nil if it is free. Its generation starts at 1
-// and changes with every use, so that an event of a removed handler finds
-// nothing, also when it was fetched before the removal.
+// handlerSlot holds a handler, or nil if it is free. No two handlers of the table
+// have the same generation, which is never 0, so that an event of a removed
+// handler finds nothing, also when it was fetched before the removal.
 type handlerSlot struct {
 	handler    Handler
 	generation uint32
@@ -68,18 +71,43 @@ func (t *handlerTable) add(fd int, interest poller.Interest, h Handler) Registra
 	i := t.free[len(t.free)-1]
 	t.free = t.free[:len(t.free)-1]
 	s := &t.slots[i]
-	s.generation++
-	s.handler, s.interest = h, interest
+	if t.generation++; t.generation == 0 {
+		t.generation = 1
+	}
+	s.handler, s.interest, s.generation = h, interest, t.generation
 	t.live.Add(1)
 	return Registration{fd: int32(fd), slot: i, generation: s.generation}
 }
 
 func (t *handlerTable) remove(r Registration) {
 	s := &t.slots[r.slot]
-	s.generation++
 	s.handler = nil
 	t.free = append(t.free, r.slot)
 	t.live.Add(-1)
+	if t.removed++; t.removed > len(t.slots)/8 && len(t.slots) > maxSpare {
+		t.removed = 0
+		t.shrink()
+	}
+}
+
+// shrink gives back the memory of a burst: the free slots at the end, if they are
+// half of all.
+func (t *handlerTable) shrink() {
+	n := len(t.slots)
+	for n > 0 && t.slots[n-1].handler == nil {
+		n--
+	}
+	if n > len(t.slots)/2 {
+		return
+	}
+	t.slots = append(make([]handlerSlot, 0, n), t.slots[:n]...)
+	free := make([]int32, 0, n)
+	for _, i := range t.free {
+		if int(i) < n {
+			free = append(free, i)
+		}
+	}
+	t.free = free
 }
 
 // failHandlers tells every handler that the loop closes.

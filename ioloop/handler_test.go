@@ -395,27 +395,6 @@ func (f *failing) Fail(err error) {
 	}
 }
 
-func TestGroupNextIsLeastLoaded(t *testing.T) {
-	g := newGroup(t, 3)
-	count := map[*ioloop.Loop]int{}
-	for i := range 30 {
-		l := g.Next()
-		count[l]++
-		r, _ := pipe(t)
-		handle(t, l, r, 0, new(listener))
-		if i == 5 {
-			for range 4 { // somebody else's
-				r, _ := pipe(t)
-				handle(t, g.Loops()[1], r, 0, new(listener))
-			}
-		}
-	}
-	for i, l := range g.Loops() {
-		require.InDelta(t, 11, l.Stats().Handlers, 1, i)
-	}
-	require.Less(t, count[g.Loops()[1]], 10)
-}
-
 // A loop that always has events never sleeps; goroutines that it wakes run all the
 // same, even if they share its processor.
 func TestBusyLoopLetsWokenGoroutinesRun(t *testing.T) {
@@ -457,3 +436,35 @@ func TestBusyLoopLetsWokenGoroutinesRun(t *testing.T) {
 	run(t, l)
 	require.Greater(t, prompt, rounds/2, "the scheduler may decide otherwise at times")
 }
+
+func TestHandlersGiveMemoryBack(t *testing.T) {
+	l := newLoop(t, ioloop.Config{Poller: new(nullPoller)})
+	const n = 20_000
+	var all []ioloop.Registration
+	for i := range n {
+		all = append(all, handle(t, l, i, 0, new(listener)))
+	}
+	for _, r := range all[10:] {
+		require.NoError(t, l.Remove(r))
+	}
+	for range n { // those that come and go
+		require.NoError(t, l.Remove(handle(t, l, n, 0, new(listener))))
+	}
+	require.Less(t, l.HandlerRoom(), n/2)
+	for _, r := range all[10:] {
+		require.ErrorIs(t, l.Remove(r), poller.ErrNotExist)
+	}
+	again := handle(t, l, n, 0, new(listener))
+	require.NotContains(t, all, again)
+	for _, r := range append(all[:10:10], again) {
+		require.NoError(t, l.Remove(r))
+	}
+}
+
+// nullPoller has no descriptors.
+type nullPoller struct{ poller.Poller }
+
+func (nullPoller) Add(int, poller.Token, poller.Interest, poller.Mode) error { return nil }
+func (nullPoller) Remove(int) error                                          { return nil }
+func (nullPoller) Wake() error                                               { return nil }
+func (nullPoller) Close() error                                              { return nil }

@@ -16,7 +16,7 @@ import (
 )
 
 func TestNewInvalidConfig(t *testing.T) {
-	_, err := ioloop.New(ioloop.Config{Watchdog: -1})
+	_, err := ioloop.New(ioloop.Config{MaxOffload: -1})
 	require.ErrorIs(t, err, ioloop.ErrInvalid)
 	require.ErrorIs(t, err, fs.ErrInvalid)
 }
@@ -225,6 +225,69 @@ func TestCloseFromCallback(t *testing.T) {
 			require.ErrorIs(t, post, ioloop.ErrClosed)
 		})
 	}
+}
+
+func TestNilArguments(t *testing.T) {
+	l := newLoop(t, ioloop.Config{})
+	require.ErrorIs(t, l.Run(nil), ioloop.ErrInvalid) //nolint:staticcheck // that is the test
+	require.False(t, l.Running())
+	require.ErrorIs(t, l.RunTask(nil, func(*ioloop.Task) error { return nil }), ioloop.ErrInvalid) //nolint:staticcheck
+	require.ErrorIs(t, l.RunTask(context.Background(), nil), ioloop.ErrInvalid)
+	require.ErrorIs(t, l.Kit().Schedule(nil), ioloop.ErrInvalid)
+	require.ErrorIs(t, newGroup(t, 1).Run(nil), ioloop.ErrInvalid) //nolint:staticcheck
+	_, err := l.Signal(nil)
+	require.ErrorIs(t, err, ioloop.ErrInvalid)
+	turn(t, l)
+}
+
+func TestDone(t *testing.T) {
+	l := newLoop(t, ioloop.Config{})
+	ended := false
+	require.NoError(t, l.Go(func(task *ioloop.Task) {
+		_ = task.Sleep(time.Hour)
+		ended = true
+	}))
+	start(t, l)
+	require.NoError(t, l.Close())
+	receive(t, l.Done())
+	require.True(t, ended)
+}
+
+func TestRunTask(t *testing.T) {
+	ctx := context.Background()
+	failure := errors.New("failure")
+	cancelled, cancel := context.WithCancelCause(ctx)
+	cancel(failure)
+	for name, c := range map[string]struct {
+		ctx   context.Context
+		fn    func(*ioloop.Task) error
+		check func(error) bool
+	}{
+		"returns": {ctx, func(task *ioloop.Task) error { return task.Sleep(1) }, func(err error) bool { return err == nil }},
+		"fails":   {ctx, func(*ioloop.Task) error { return failure }, func(err error) bool { return err == failure }},
+		"goexit":  {ctx, func(*ioloop.Task) error { runtime.Goexit(); return nil }, func(err error) bool { return err == ioloop.ErrGoexit }},
+		"panics":  {ctx, func(*ioloop.Task) error { panic(failure) }, func(err error) bool { return errors.Is(err, failure) }},
+		"context": {cancelled, func(task *ioloop.Task) error { return task.Sleep(time.Hour) }, func(err error) bool { return errors.Is(err, ioloop.ErrTaskStopped) }},
+		"unwound": {cancelled, func(task *ioloop.Task) error {
+			for {
+				_ = task.Sleep(time.Hour)
+			}
+		}, func(err error) bool { return errors.Is(err, ioloop.ErrTaskStopped) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLoop(t, ioloop.Config{Logger: quiet})
+			for range 2 {
+				err := l.RunTask(c.ctx, c.fn)
+				require.True(t, c.check(err), "%v", err)
+			}
+			require.Zero(t, l.Stats().Tasks)
+		})
+	}
+	l := newLoop(t, ioloop.Config{})
+	require.NoError(t, l.RunTask(ctx, func(*ioloop.Task) error {
+		require.ErrorIs(t, l.RunTask(ctx, func(*ioloop.Task) error { return nil }), ioloop.ErrRunning)
+		return nil
+	}))
 }
 
 func TestCloseRunsWhatWasPosted(t *testing.T) {

@@ -10,6 +10,7 @@
 package ioloop
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -43,6 +44,11 @@ type Config struct {
 	// Clock is what timers go by. Nil is the system's monotonic clock.
 	Clock Clock
 
+	// MaxOffload is how many pieces of work of Offload and Await run at once;
+	// others wait for their turn. 0 is 256. Each that blocks in a system call is a
+	// thread, of which Go permits a program 10,000.
+	MaxOffload int
+
 	// Poller is what the Loop waits on; the Loop closes it. Nil is poller.New().
 	Poller poller.Poller
 }
@@ -50,12 +56,16 @@ type Config struct {
 // Loop is an event loop. Its methods may be called from any goroutine, except
 // those that say otherwise.
 type Loop struct {
-	poller   poller.Poller
-	clock    Clock
-	log      *slog.Logger
-	watchdog watchdog
-	timers   timerQueue
-	counters counters
+	poller      poller.Poller
+	clock       Clock
+	log         *slog.Logger
+	done        chan struct{} // closed when everything is released
+	forgetClock func()
+	watchdog    watchdog
+	timers      timerQueue
+	counters    counters
+
+	offloads offloads
 
 	// Of the loop's goroutine alone. What a turn has still to do stands here
 	// and not in local variables, so that the turn goes on when a callback
@@ -100,8 +110,8 @@ type Loop struct {
 
 // New opens a Loop. It returns the error of poller.New, if any.
 func New(config Config) (*Loop, error) {
-	if config.Watchdog < 0 {
-		return nil, fmt.Errorf("%w: negative watchdog time", ErrInvalid)
+	if config.MaxOffload < 0 {
+		return nil, fmt.Errorf("%w: negative MaxOffload", ErrInvalid)
 	}
 	p := config.Poller
 	if p == nil {
@@ -114,6 +124,7 @@ func New(config Config) (*Loop, error) {
 		poller: p,
 		clock:  config.Clock,
 		log:    config.Logger,
+		done:   make(chan struct{}),
 		events: make([]poller.Event, minEvents),
 		labels: context.Background(),
 	}
@@ -125,14 +136,15 @@ func New(config Config) (*Loop, error) {
 	}
 	l.watchdog.limit = config.Watchdog
 	l.timers.init()
+	l.offloads.most = cmp.Or(config.MaxOffload, 256)
 	l.share.init()
-	l.clock.OnAdvance(func() { _ = l.poller.Wake() })
+	l.forgetClock = l.clock.onAdvance(func() { _ = l.poller.Wake() })
 	return l, nil
 }
 
 // Run runs the loop until Stop or Close is called or ctx is done. It returns nil
 // if Stop or Close ended it, context.Cause(ctx) if ctx did, or the error that the
-// Poller failed with. It returns ErrRunning if the loop runs already, and
+// Poller failed with. It returns ErrInvalid for a nil ctx, ErrRunning if the loop runs already, and
 // ErrClosed if Close was called before.
 //
 // When Run ends, every task that has begun is ended: its first wait returns
@@ -140,9 +152,17 @@ func New(config Config) (*Loop, error) {
 // stay, and Run may be called again. The callbacks run on a goroutine of Run's
 // own.
 func (l *Loop) Run(ctx context.Context) error {
+	if ctx == nil {
+		return ErrInvalid
+	}
 	if err := l.begin(); err != nil {
 		return err
 	}
+	return l.run(ctx)
+}
+
+// run is Run after begin.
+func (l *Loop) run(ctx context.Context) error {
 	cancelled := make(chan struct{})
 	unregister := context.AfterFunc(ctx, func() {
 		l.Stop()
@@ -167,15 +187,53 @@ func (l *Loop) Run(ctx context.Context) error {
 	return err
 }
 
-// Step runs one turn without blocking, and reports whether there was anything
+// RunTask runs the loop until fn, as a task, has ended, and returns fn's error,
+// a *PanicError if it panicked or ErrGoexit. If Run would have ended before, fn's
+// waits return ErrTaskStopped, and RunTask returns what fn returns then; if fn
+// had not begun, it never does, and RunTask returns Run's error or
+// ErrTaskStopped. A nil fn or ctx returns ErrInvalid; the other errors are those of
+// Run.
+func (l *Loop) RunTask(ctx context.Context, fn func(*Task) error) error {
+	if ctx == nil || fn == nil {
+		return ErrInvalid
+	}
+	if err := l.begin(); err != nil {
+		return err
+	}
+	err := ErrTaskStopped
+	begun := false
+	var over atomic.Bool
+	_ = l.enqueue(newJob(l, jobFunc(func(t *Task) {
+		if over.Load() {
+			return
+		}
+		begun = true
+		returned := false
+		defer func() {
+			if !returned && t.job.stopping != unwinding {
+				err = l.failure(recover())
+			}
+			l.Stop()
+		}()
+		err = fn(t)
+		returned = true
+	})), true)
+	runErr := l.run(ctx)
+	if over.Store(true); !begun && runErr != nil {
+		return runErr
+	}
+	return err
+}
+
+// RunOnce runs one turn without blocking, and reports whether there was anything
 // to do: events, what was queued, timers that were due. It is for tests, which
-// with it and a ManualClock see everything happen in one order, and for
-// programs that have a loop of their own and call this one from there.
+// with it and a ManualClock see everything happen in one order. It is not for
+// embedding a loop in another one: nothing tells how long that may block.
 //
-// Steps take the place of Run. Unlike the end of Run, the end of a Step leaves
+// RunOnce takes the place of Run. Unlike the end of Run, its end leaves
 // tasks as they are; Close ends them. Stop has no meaning for it. The errors are
 // those of Run.
-func (l *Loop) Step() (worked bool, err error) {
+func (l *Loop) RunOnce() (worked bool, err error) {
 	if err := l.begin(); err != nil {
 		return false, err
 	}
@@ -301,8 +359,16 @@ func (l *Loop) release() error {
 	})
 	l.burials.Wait()
 	loopNumbers.remove(l.number)
-	return l.poller.Close()
+	l.forgetClock()
+	l.scratch = nil
+	err := l.poller.Close()
+	close(l.done)
+	return err
 }
+
+// Done returns a channel that is closed when the loop has been closed and has
+// let go of everything. A Close while Run is in progress returns before that.
+func (l *Loop) Done() <-chan struct{} { return l.done }
 
 // shut closes the queue for good, unless something has come into it.
 func (l *Loop) shut() bool {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -131,4 +133,55 @@ func TestAwaitStopDuringWork(t *testing.T) {
 	}))
 	run(t, l)
 	require.ErrorIs(t, err, ioloop.ErrTaskStopped)
+}
+
+func TestOffloadIsBounded(t *testing.T) {
+	l := newLoop(t, ioloop.Config{MaxOffload: 2, Logger: quiet})
+	start(t, l)
+	var running, most atomic.Int64
+	var wg sync.WaitGroup
+	for i := range 20 {
+		wg.Add(1)
+		require.NoError(t, ioloop.Offload(l, func() (int, error) {
+			defer running.Add(-1)
+			now := running.Add(1)
+			for m := most.Load(); now > m && !most.CompareAndSwap(m, now); m = most.Load() {
+			}
+			time.Sleep(time.Millisecond)
+			if i%5 == 0 {
+				runtime.Goexit()
+			}
+			return i, nil
+		}, func(int, error) { wg.Done() }))
+	}
+	all := make(chan struct{})
+	go func() { wg.Wait(); close(all) }()
+	receive(t, all)
+	require.EqualValues(t, 2, most.Load())
+}
+
+type closing chan struct{}
+
+func (c closing) Close() error { close(c); return nil }
+
+// TestResultsNobodyTakesAreClosed: a connection that was dialled for a task which
+// does not wait any more, or for a loop that has closed.
+func TestResultsNobodyTakesAreClosed(t *testing.T) {
+	l := newLoop(t, ioloop.Config{})
+	start(t, l)
+	awaited, offloaded := make(closing), make(closing)
+	begun, release := make(chan struct{}), make(chan struct{})
+	task(t, l, func(task *ioloop.Task) {
+		view, cancel := task.WithTimeout(time.Hour)
+		go func() { <-begun; cancel() }()
+		_, err := ioloop.Await(view, func() (closing, error) { close(begun); <-release; return awaited, nil })
+		require.ErrorIs(t, err, context.Canceled)
+	})
+	require.NoError(t, ioloop.Offload(l, func() (closing, error) { <-release; return offloaded, nil },
+		func(closing, error) { t.Error("called") }))
+	require.NoError(t, l.Close())
+	receive(t, l.Done())
+	close(release)
+	receive(t, awaited)
+	receive(t, offloaded)
 }

@@ -32,6 +32,15 @@ func TestNoKindOfWorkHoldsTheLoop(t *testing.T) {
 				})
 			}
 		},
+		"timers due together": func(t *testing.T, l *ioloop.Loop, stopped func() bool) {
+			for range 20_000 {
+				l.AfterFunc(0, func() {
+					if !stopped() {
+						work(cost)
+					}
+				})
+			}
+		},
 		"put off again and again": func(t *testing.T, l *ioloop.Loop, stopped func() bool) {
 			var again runnerFunc
 			again = func() {

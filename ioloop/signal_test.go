@@ -14,7 +14,8 @@ import (
 func TestSignal(t *testing.T) {
 	l := newLoop(t, ioloop.Config{})
 	got := make(chan os.Signal, 10)
-	stop := l.Signal(func(s os.Signal) { got <- s }, syscall.SIGUSR1)
+	stop, err := l.Signal(func(s os.Signal) { got <- s }, syscall.SIGUSR1)
+	require.NoError(t, err)
 	start(t, l)
 	for range 5 {
 		require.NoError(t, syscall.Kill(os.Getpid(), syscall.SIGUSR1))
@@ -22,7 +23,8 @@ func TestSignal(t *testing.T) {
 	}
 	// Another one keeps the signal from ending the process.
 	other := make(chan os.Signal, 10)
-	stopOther := l.Signal(func(s os.Signal) { other <- s }, syscall.SIGUSR1)
+	stopOther, err := l.Signal(func(s os.Signal) { other <- s }, syscall.SIGUSR1)
+	require.NoError(t, err)
 	on(t, l, stop)
 	on(t, l, stop)
 	require.NoError(t, syscall.Kill(os.Getpid(), syscall.SIGUSR1))
@@ -38,7 +40,8 @@ func TestSignal(t *testing.T) {
 func TestSignalStopOnLoopIsAtOnce(t *testing.T) {
 	l := startNew(t)
 	called := false
-	stop := l.Signal(func(os.Signal) { called = true }, syscall.SIGUSR1)
+	stop, err := l.Signal(func(os.Signal) { called = true }, syscall.SIGUSR1)
+	require.NoError(t, err)
 	on(t, l, func() {
 		_ = syscall.Kill(os.Getpid(), syscall.SIGUSR1)
 		until(t, func() bool { return l.Stats().Queue > 0 })

@@ -52,9 +52,6 @@ func (l *Loop) Stats() Stats {
 	l.mu.Lock()
 	queue := len(l.queue)
 	l.mu.Unlock()
-	l.timers.mu.Lock()
-	timers := len(l.timers.heap)
-	l.timers.mu.Unlock()
 	return Stats{
 		Turns:       p.turns.Load(),
 		Wakeups:     p.wakeups.Load(),
@@ -65,6 +62,6 @@ func (l *Loop) Stats() Stats {
 		Queue:       queue,
 		Handlers:    int(l.handlers.live.Load()),
 		Tasks:       int(l.tasks.live.Load()),
-		Timers:      timers,
+		Timers:      l.timers.count(),
 	}
 }

@@ -1,8 +1,10 @@
 package ioloop_test
 
 import (
+	"log/slog"
 	"math"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,15 +21,17 @@ func newClocked(t testing.TB) (*ioloop.Loop, *ioloop.ManualClock) {
 func TestManualClock(t *testing.T) {
 	var clock ioloop.ManualClock
 	woken := 0
-	clock.OnAdvance(func() { woken++ })
+	unregister := clock.OnAdvance(func() { woken++ })
 	require.Zero(t, clock.Now())
 	clock.Advance(5)
 	clock.Advance(-3)
 	require.EqualValues(t, 5, clock.Now())
-	require.EqualValues(t, 0, clock.Wait(5))
-	require.EqualValues(t, -1, clock.Wait(6))
+	require.EqualValues(t, 0, clock.WaitFor(5))
+	require.EqualValues(t, -1, clock.WaitFor(6))
 	require.Equal(t, 2, woken)
+	unregister()
 	clock.Advance(math.MaxInt64)
+	require.Equal(t, 2, woken)
 	require.Positive(t, clock.Now())
 	require.Greater(t, clock.Now(), time.Duration(1<<62))
 }
@@ -125,8 +129,10 @@ func TestTimerReset(t *testing.T) {
 }
 
 func TestTimerNil(t *testing.T) {
-	l, _ := newClocked(t)
+	var log recorder
+	l := newLoop(t, ioloop.Config{Logger: slog.New(&log)})
 	timer := l.AfterFunc(0, nil)
+	require.Equal(t, []string{"ERROR AfterFunc with a nil function"}, log.all())
 	require.False(t, timer.Reset(0))
 	turn(t, l)
 	require.False(t, timer.Stop())
@@ -151,21 +157,6 @@ func TestTimerSetInTurnWaitsForNext(t *testing.T) {
 		turn(t, l)
 		require.Equal(t, i, fired, "one a turn")
 	}
-}
-
-func TestAt(t *testing.T) {
-	l, clock := newClocked(t)
-	past, future := 0, 0
-	l.At(time.Time{}, func() { past++ })
-	l.At(time.Now().Add(time.Hour), func() { future++ })
-	turn(t, l)
-	require.Equal(t, 1, past)
-	clock.Advance(59 * time.Minute)
-	turn(t, l)
-	require.Equal(t, 0, future)
-	clock.Advance(time.Minute)
-	turn(t, l)
-	require.Equal(t, 1, future)
 }
 
 func TestEvery(t *testing.T) {
@@ -208,9 +199,9 @@ func TestEveryStopAndResetFromItself(t *testing.T) {
 	timer, err := l.Every(10, func() {
 		switch at = append(at, l.Now()); len(at) {
 		case 2:
-			require.True(t, timer.Reset(3))
+			require.False(t, timer.Reset(3), "its call is under way")
 		case 4:
-			require.True(t, timer.Stop())
+			require.False(t, timer.Stop(), "its call is under way")
 		}
 	})
 	require.NoError(t, err)
@@ -306,4 +297,55 @@ func TestTimersMany(t *testing.T) {
 	}
 	require.Equal(t, n/2+1, fired)
 	require.Equal(t, n-fired, l.Stats().Timers)
+}
+
+// TestTimerStopIsFinal: from any goroutine, no call begins after Stop has
+// returned true.
+func TestTimerStopIsFinal(t *testing.T) {
+	l := startNew(t)
+	for range scaled(3000) {
+		var stopped atomic.Bool
+		var late atomic.Int64
+		called := make(chan struct{}, 1)
+		timer, err := l.Every(1, func() {
+			if stopped.Load() {
+				late.Add(1)
+			}
+			select {
+			case called <- struct{}{}:
+			default:
+			}
+		})
+		require.NoError(t, err)
+		receive(t, called)
+		if timer.Stop() {
+			stopped.Store(true)
+		}
+		turns(t, l)
+		require.Zero(t, late.Load())
+	}
+}
+
+func TestTimersDueGiveMemoryBack(t *testing.T) {
+	l := newLoop(t, ioloop.Config{})
+	timers := make([]*ioloop.Timer, 100_000)
+	for i := range timers {
+		timers[i] = l.AfterFunc(time.Hour, func() {})
+	}
+	for _, timer := range timers {
+		require.True(t, timer.Stop())
+	}
+	require.Less(t, l.TimerRoom(), 20_000)
+}
+
+func TestTimersOfAClosedLoop(t *testing.T) {
+	l, clock := newClocked(t)
+	require.Equal(t, 1, clock.Loops())
+	require.NoError(t, l.Close())
+	require.Zero(t, clock.Loops(), "the clock lets go of it")
+	timer := l.AfterFunc(0, func() {})
+	require.Zero(t, l.Stats().Timers)
+	require.False(t, timer.Stop())
+	require.False(t, timer.Reset(1))
+	require.Zero(t, l.Stats().Timers)
 }

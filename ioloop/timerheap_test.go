@@ -56,13 +56,13 @@ func checkHeap(t *testing.T, q *timerQueue, model []timerEntry) {
 	earliest := never
 	if len(model) > 0 {
 		earliest = model[0].when
-		require.Equal(t, model[0], q.heap[0])
+		require.Equal(t, model[0], q.heaps[0][0])
 	}
 	require.Equal(t, int64(earliest), q.earliest.Load())
-	require.Len(t, q.heap, len(model))
-	for i, e := range q.heap {
-		if e.timer.index != i || i > 0 && e.before(q.heap[(i-1)/4]) {
-			require.FailNow(t, "not a heap", "at %d: %v", i, q.heap)
+	require.Len(t, q.heaps[0], len(model))
+	for i, e := range q.heaps[0] {
+		if e.timer.index != i || i > 0 && e.before(q.heaps[0][(i-1)/4]) {
+			require.FailNow(t, "not a heap", "at %d: %v", i, q.heaps[0])
 		}
 	}
 }

@@ -162,7 +162,7 @@ func (s *Stream) callEach(data []byte) {
 			break
 		}
 		n := -1
-		if left > 1 && s.in.len() > 0 && !s.paused() {
+		if left > 1 && s.in.len() > 0 && !s.paused() && !s.loop.Kit().TurnUsedUp() {
 			n, _ = op.match(s.in.bytes())
 		}
 		if n < 0 {

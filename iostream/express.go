@@ -44,7 +44,7 @@ func (s *Stream) express() bool {
 		s.resumeReader(s.in.give(end, s.op.kind == readPeek))
 	}
 	if s.out != nil {
-		s.flush(nil)
+		s.flushInTurn()
 	}
 	s.in.own()
 	s.in.release()

@@ -41,7 +41,9 @@ func (s *Stream) pump(ready poller.Interest, hints poller.Hint) {
 	s.notice(ready, hints)
 	budget := maxDeliveries
 	for budget > 0 && s.progress() {
-		budget--
+		if budget--; s.loop.Kit().TurnUsedUp() {
+			budget = 0
+		}
 	}
 	s.in.own()
 	s.in.release()
@@ -60,8 +62,19 @@ func (s *Stream) progress() bool {
 	if s.deliver() {
 		return true
 	}
-	s.flush(nil)
+	s.flushInTurn()
 	return s.advance() || s.deliver()
+}
+
+// flushInTurn is flush on the loop: what it sends is work of the turn.
+func (s *Stream) flushInTurn() {
+	if s.out == nil {
+		s.flush(nil)
+		return
+	}
+	before := s.backlog()
+	s.flush(nil)
+	s.loop.Kit().Charge(before - s.backlog())
 }
 
 // schedule has the loop call pump, if it does not do so anyway.

@@ -183,7 +183,7 @@ func (f *lateFlush) Run() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.unset(dirty)
-	s.flush(nil)
+	s.flushInTurn()
 	s.charge()
 	s.afterFlush()
 }

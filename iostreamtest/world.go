@@ -56,7 +56,7 @@ func NewWorld() *World {
 }
 
 // Step runs one turn of the loop, and reports whether it had anything to do.
-func (w *World) Step() (bool, error) { return w.Loop.Step() }
+func (w *World) Step() (bool, error) { return w.Loop.RunOnce() }
 
 // maxTurns is far more than what any finite cause keeps the loop busy for.
 const maxTurns = 100_000

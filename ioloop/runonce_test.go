@@ -18,7 +18,7 @@ import (
 func steps(t *testing.T, l *ioloop.Loop) (turns int) {
 	t.Helper()
 	for {
-		worked, err := l.Step()
+		worked, err := l.RunOnce()
 		require.NoError(t, err)
 		if !worked {
 			return turns
@@ -37,7 +37,7 @@ func newStepped(t *testing.T) (*ioloop.Loop, *ioloop.ManualClock) {
 	return l, clock
 }
 
-func TestStepRunsOneTurn(t *testing.T) {
+func TestRunOnceRunsOneTurn(t *testing.T) {
 	l, clock := newStepped(t)
 	var order []string
 	add := func(what string) func() { return func() { order = append(order, what) } }
@@ -47,7 +47,7 @@ func TestStepRunsOneTurn(t *testing.T) {
 		add("post")()
 		_ = l.Post(add("next turn"))
 	}))
-	worked, err := l.Step()
+	worked, err := l.RunOnce()
 	require.NoError(t, err)
 	require.True(t, worked)
 	require.Equal(t, []string{"post"}, order)
@@ -57,7 +57,7 @@ func TestStepRunsOneTurn(t *testing.T) {
 	require.Equal(t, []string{"post", "next turn", "timer"}, order)
 }
 
-func TestStepSeesEvents(t *testing.T) {
+func TestRunOnceSeesEvents(t *testing.T) {
 	l, _ := newStepped(t)
 	r, w, err := os.Pipe()
 	require.NoError(t, err)
@@ -75,9 +75,9 @@ func TestStepSeesEvents(t *testing.T) {
 	require.Equal(t, "ready", string(got[:5]))
 }
 
-// TestStepKeepsTasks: a task waits from one Step to a later one, and Close
+// TestRunOnceKeepsTasks: a task waits from one Step to a later one, and Close
 // tells it.
-func TestStepKeepsTasks(t *testing.T) {
+func TestRunOnceKeepsTasks(t *testing.T) {
 	l, clock := newStepped(t)
 	var slept, told error
 	slept = context.DeadlineExceeded
@@ -93,29 +93,29 @@ func TestStepKeepsTasks(t *testing.T) {
 	require.NoError(t, told)
 	require.NoError(t, l.Close())
 	require.ErrorIs(t, told, ioloop.ErrTaskStopped)
-	_, err := l.Step()
+	_, err := l.RunOnce()
 	require.ErrorIs(t, err, ioloop.ErrClosed)
 }
 
-func TestStepOutlivesGoexitAndCloseInIt(t *testing.T) {
+func TestRunOnceOutlivesGoexitAndCloseInIt(t *testing.T) {
 	l, _ := newStepped(t)
 	ran := false
 	require.NoError(t, l.Post(runtime.Goexit))
 	require.NoError(t, l.Post(func() {
-		_, err := l.Step()
+		_, err := l.RunOnce()
 		require.ErrorIs(t, err, ioloop.ErrRunning)
 		require.NoError(t, l.Close())
 		ran = true
 	}))
-	worked, err := l.Step()
+	worked, err := l.RunOnce()
 	require.NoError(t, err)
 	require.True(t, worked)
 	require.True(t, ran)
-	_, err = l.Step()
+	_, err = l.RunOnce()
 	require.ErrorIs(t, err, ioloop.ErrClosed)
 }
 
-func TestStepThenRun(t *testing.T) {
+func TestRunOnceThenRun(t *testing.T) {
 	l, _ := newStepped(t)
 	var out []string
 	require.NoError(t, l.Go(func(task *ioloop.Task) {
@@ -125,7 +125,7 @@ func TestStepThenRun(t *testing.T) {
 		out = append(out, "run")
 		l.Stop()
 	}))
-	_, err := l.Step()
+	_, err := l.RunOnce()
 	require.NoError(t, err)
 	require.NoError(t, l.Run(context.Background()))
 	require.Equal(t, []string{"stepped", "run"}, out)
