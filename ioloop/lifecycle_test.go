@@ -137,7 +137,11 @@ func TestRunAndStopFromManyGoroutines(t *testing.T) {
 				started++
 				_ = l.Go(func(t *ioloop.Task) {
 					begun.Add(1)
-					defer l.Kit().AtTurnEnd(runnerFunc(func() { late.Add(1) }))
+					defer func() {
+						if !l.Kit().AtTurnEnd(runnerFunc(func() { late.Add(1) })) {
+							late.Add(1) // Close began it
+						}
+					}()
 					_ = t.Sleep(time.Hour)
 				})
 			}
