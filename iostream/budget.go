@@ -46,7 +46,7 @@ func (s *Stream) holds() int64 {
 	if s.any(closed) {
 		return 0
 	}
-	n := s.backlog()
+	n := s.backlog() - s.out.lent()
 	if s.in.len() > 0 && !s.in.borrowed {
 		n += cap(s.in.data)
 	}

@@ -17,3 +17,10 @@ func NewStdioOf(l *ioloop.Loop, in, out int, shared bool, config *Config) (*Stre
 	}
 	return newStdio(l, in, out, open, config)
 }
+
+// KnowsOfInput reports whether a read into a buffer would not wait for the loop.
+func KnowsOfInput(s *Stream) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.knowsOfInput()
+}

@@ -18,7 +18,7 @@ func (s *Stream) steady(ready poller.Interest) bool {
 // unremarkable reports whether the stream is open both ways, with nothing to
 // send and nobody waiting for that.
 func (s *Stream) unremarkable() bool {
-	return s.state&^(halfClose|noLinger) == attached|pumping && s.out == nil
+	return s.state&^(halfClose|noLinger|plainSocket|cameFull) == attached|pumping && s.out == nil
 }
 
 // express receives once, delivers one read (or a batch of a repeating one) and

@@ -45,6 +45,7 @@ func FuzzDelimiter(f *testing.F) {
 // queueModel is what a write queue stands for.
 type queueModel struct {
 	bytes   []byte
+	lent    []byte       // what is queued without a copy
 	waiters []sentWaiter // by index, and in the order in which they came
 }
 
@@ -57,7 +58,7 @@ func FuzzWriteQueue(f *testing.F) {
 		q, m := new(output), new(queueModel)
 		script = script[:min(len(script), 100)]
 		for ; len(script) >= 2; script = script[2:] {
-			m.play(t, q, script[0]%8, int(script[1]))
+			m.play(t, q, script[0]%10, int(script[1]))
 			m.compare(t, q)
 		}
 	})
@@ -107,7 +108,31 @@ func (m *queueModel) play(t *testing.T, q *output, what byte, n int) {
 		n = min(n*n, len(m.bytes))
 		q.truncate(n)
 		m.bytes = m.bytes[:len(m.bytes)-n]
+	case 8: // a writer that waits lends what it writes
+		if len(m.bytes) > 4*chunkSize {
+			return
+		}
+		p := bytes.Repeat([]byte{byte(n), byte(len(m.bytes))}, n*300)
+		if q.borrowed == nil {
+			m.lent = p // else it is copied
+			if len(p) <= corkLimit {
+				m.lent = nil
+			}
+		} else {
+			defer clear(p)
+		}
+		q.borrow(p)
+		m.bytes = append(m.bytes, p...)
+	case 9: // and has it back
+		q.keep()
+		clear(m.lent)
+		m.lent = nil
 	}
+	if q.borrowed == nil {
+		clear(m.lent)
+		m.lent = nil
+	}
+	require.LessOrEqual(t, q.lent(), len(m.lent))
 }
 
 func (m *queueModel) compare(t *testing.T, q *output) {

@@ -69,11 +69,11 @@ func (s *Stream) progress() bool {
 // flushInTurn is flush on the loop: what it sends is work of the turn.
 func (s *Stream) flushInTurn() {
 	if s.out == nil {
-		s.flush(nil)
+		s.flush()
 		return
 	}
 	before := s.backlog()
-	s.flush(nil)
+	s.flush()
 	s.loop.Kit().Charge(before - s.backlog())
 }
 
@@ -117,7 +117,7 @@ func (s *Stream) notice(ready poller.Interest, hints poller.Hint) {
 	read, write := s.wants()
 	if s.any(blocked) && ready&write != 0 {
 		s.unset(blocked)
-		s.flush(nil)
+		s.flush()
 	}
 	switch {
 	case s.reading():
@@ -231,6 +231,7 @@ func (s *Stream) readOnce() (full bool, err error) {
 	if n, err = s.transport.Read(room); n > 0 {
 		if s.op.isInto() {
 			s.op.into.filled += n
+			s.noteFull(n >= min(len(room), maxRead))
 		} else {
 			s.in.data = s.in.data[:len(s.in.data)+n]
 		}

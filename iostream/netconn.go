@@ -52,11 +52,14 @@ func orNowhere(addr net.Addr) net.Addr {
 
 // fail makes an operation's error what package net would return.
 func (c *netConn) fail(op string, err error) error {
+	if err == nil {
+		return nil
+	}
 	var e *Error
 	if errors.As(err, &e) {
 		err = e.Err
 	}
-	if err == nil || err == io.EOF && op == "read" {
+	if err == io.EOF && op == "read" {
 		return err
 	}
 	return &net.OpError{Op: op, Net: c.remote.Network(), Source: c.local, Addr: c.remote, Err: err}
@@ -72,25 +75,16 @@ func (c *netConn) Read(p []byte) (int, error) {
 	return n, c.fail("read", err)
 }
 
-// maxPiece is how much of a large Write is handed on at a time, which bounds
-// what is copied of it.
-const maxPiece = 256 << 10
-
 func (c *netConn) Write(p []byte) (int, error) {
 	c.writing.Lock()
 	defer c.writing.Unlock()
-	sent := 0
-	for {
-		piece := p[sent:min(len(p), sent+maxPiece)]
-		n, err := c.stream.writeThrough(piece)
-		if sent += n; err != nil || sent == len(p) {
-			return sent, c.fail("write", err)
-		}
-	}
+	n, err := c.stream.writeThrough(p)
+	return n, c.fail("write", err)
 }
 
-// writeThrough writes p and waits until it is out. If that fails, what has not
-// left the queue is withdrawn; it returns how much of p is not.
+// writeThrough writes p and waits until it is out. What the transport does not take at once
+// stands in p meanwhile, and not in a copy. If it fails, what has not left the queue
+// is withdrawn; it returns how much of p is not.
 func (s *Stream) writeThrough(p []byte) (int, error) {
 	mark, err := s.writeNow(p)
 	if err != nil {
@@ -110,14 +104,11 @@ func (s *Stream) writeNow(p []byte) (int64, error) {
 	if err := s.refusal(); err != nil {
 		return 0, opError("write", err)
 	}
-	if len(p) > s.config.writeLimit()-s.backlog() && s.backlog() > 0 {
-		return 0, opError("write", ErrBufferFull)
-	}
-	s.accepted += int64(len(p))
+	s.accepted += int64(len(p)) // no limit applies: whoever writes waits, and what waits is the writer's
 	if s.any(blocked) || !s.any(attached) {
-		s.output().append(p)
+		s.output().borrow(p)
 	} else {
-		s.flush(p)
+		s.send(p, true)
 		s.afterFlush()
 	}
 	return s.accepted, nil
@@ -135,6 +126,7 @@ func (s *Stream) withdrawWrite(mark int64, n int) int {
 	}
 	unsent = min(unsent, s.out.queued())
 	if mark != s.accepted || unsent == 0 || s.out.next() != nil {
+		s.out.keep() // the caller has its slice back
 		return 0
 	}
 	s.out.truncate(unsent)

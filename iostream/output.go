@@ -3,6 +3,7 @@ package iostream
 import (
 	"slices"
 	"sync"
+	"unsafe"
 )
 
 // output is what a stream has accepted for writing and not yet handed to its
@@ -17,6 +18,10 @@ type output struct {
 	first   int
 	vector  [][]byte // scratch for what goes to Transport.Write
 	spare   []byte   // a chunk that is used again and again
+
+	// borrowed is the chunk, if any, that is a waiting writer's own slice. It begins where
+	// that does, whatever is cut off its end.
+	borrowed []byte
 }
 
 // maxSpare is the largest chunk that is kept as a spare.
@@ -48,7 +53,7 @@ func (q *output) append(p []byte) {
 	q.size += len(p)
 	if last := len(q.chunks) - 1; last >= 0 {
 		c := q.chunks[last]
-		if len(c)+len(p) <= chunkSize {
+		if len(c)+len(p) <= chunkSize && !q.isBorrowed(c) {
 			q.chunks[last] = extend(c, p)
 			return
 		}
@@ -84,8 +89,56 @@ func (q *output) begin(p []byte) {
 	q.chunks = append(q.chunks, append(c, p...))
 }
 
+// borrow queues p itself, which its owner leaves alone until it is out, taken back or
+// kept. There is one such chunk at a time, and what is small is copied all the same.
+func (q *output) borrow(p []byte) {
+	if q.borrowed != nil || len(p) <= corkLimit {
+		q.append(p)
+		return
+	}
+	q.borrowed = p[:len(p):len(p)]
+	q.chunks = append(q.chunks, q.borrowed)
+	q.size += len(p)
+}
+
+func (q *output) isBorrowed(c []byte) bool {
+	return q.borrowed != nil && unsafe.SliceData(c) == unsafe.SliceData(q.borrowed)
+}
+
+// keep replaces what is left of a borrowed chunk by a copy.
+func (q *output) keep() {
+	if q == nil || q.borrowed == nil {
+		return
+	}
+	for i, c := range q.chunks {
+		if q.isBorrowed(c) {
+			q.chunks[i] = append(getBuffer(len(c)), c...)
+		}
+	}
+	q.borrowed = nil
+}
+
+// lent returns how many of the queued bytes stand in a borrowed chunk.
+func (q *output) lent() int {
+	if q == nil || q.borrowed == nil {
+		return 0
+	}
+	for i, c := range q.chunks {
+		if q.isBorrowed(c) && i == 0 {
+			return len(c) - q.head
+		} else if q.isBorrowed(c) {
+			return len(c)
+		}
+	}
+	return 0
+}
+
 // recycle keeps the chunk as the spare or puts it back into its pool.
 func (q *output) recycle(c []byte) {
+	if q.isBorrowed(c) {
+		q.borrowed = nil
+		return
+	}
 	if q.spare == nil && cap(c) <= maxSpare {
 		q.spare = c[:0]
 		return

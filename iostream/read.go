@@ -62,7 +62,12 @@ func (s *Stream) ReadAtLeast(ctx context.Context, p []byte, least int) (int, err
 	var w *waitOp
 	if err == nil {
 		var done bool
-		if _, err, done = s.outcome(&op); done {
+		_, err, done = s.outcome(&op)
+		if !done && s.knowsOfInput() {
+			s.receiveInto(t)
+			_, err, done = s.outcome(&op)
+		}
+		if done {
 			s.takeOver()
 		} else {
 			w = waitOps.Get().(*waitOp)

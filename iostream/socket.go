@@ -38,6 +38,7 @@ type socketStream struct {
 func newSocketStream(fd int) *socketStream {
 	both := new(socketStream)
 	both.fd = int32(fd)
+	both.set(cameFull) // clients often speak first: the first read looks for itself
 	return both
 }
 

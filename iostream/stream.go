@@ -82,6 +82,8 @@ const (
 	handshaking                     // TLS was started, and its outcome not told
 	layered                         // the transport is a Layer
 	takenOver                       // the callback of a read that runs has begun another read, or ended the stream's reads
+	plainSocket                     // the transport is a socket, which any goroutine may read
+	cameFull                        // the last read into a buffer of the caller filled it
 )
 
 // any reports whether any of the facts holds.

@@ -165,7 +165,7 @@ func (s *Stream) beginTLS(role tlsRole, config *tls.Config) (*handshake, error) 
 	if err := s.mayStartTLS(role); err != nil {
 		return nil, err
 	}
-	s.flush(nil) // plaintext, still
+	s.flush() // plaintext, still
 	if err := s.sendEnd(); err != nil {
 		return nil, err
 	}

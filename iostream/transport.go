@@ -10,7 +10,8 @@ import (
 // Transport is what a Stream moves its bytes through: a socket, TLS over one (a
 // [Layer]), or a simulation in a test. A Stream calls it under its own lock, so a
 // Transport needs none; Attach, Arm, Read, Probe and Close are called on the
-// loop only, the others from any goroutine. None may block. The loop is passed
+// loop only (the module's own sockets are read by other goroutines too), the others from
+// any goroutine. None may block. The loop is passed
 // to those that need it, so that a quiet stream does not hold it twice.
 type Transport interface {
 	// Attach connects the transport to the loop: from now on h is called on the
@@ -74,8 +75,12 @@ type Layer interface {
 // use makes t the stream's transport.
 func (s *Stream) use(t Transport) {
 	s.transport = t
-	if _, ok := t.(Layer); ok {
+	s.unset(layered | plainSocket)
+	switch t.(type) {
+	case Layer:
 		s.set(layered)
+	case *socketTransport, *promptTransport:
+		s.set(plainSocket)
 	}
 }
 

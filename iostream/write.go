@@ -63,7 +63,7 @@ func (s *Stream) take(p []byte) (int, error) {
 		}
 		return len(p), nil
 	}
-	s.flush(p)
+	s.send(p, false)
 	s.charge()
 	s.afterFlush()
 	if err := s.writeEnd(); err != nil {
@@ -150,15 +150,19 @@ func (s *Stream) waitEnd() error {
 	return os.ErrDeadlineExceeded
 }
 
-// flush hands what is queued, and p behind it, to the transport, as far as that
-// takes it, and completes the waiting calls that this fulfils.
-func (s *Stream) flush(p []byte) {
+// flush hands what is queued to the transport, as far as that takes it, and completes
+// the waiting calls that this fulfils.
+func (s *Stream) flush() { s.send(nil, false) }
+
+// send is flush with p behind what is queued. If p stays as it is until it is out
+// (stays), what is left of it is queued without a copy.
+func (s *Stream) send(p []byte, stays bool) {
 	if s.any(closed|outputEnded) || !s.any(attached) || s.out == nil && len(p) == 0 && !s.any(layered) {
 		return
 	}
 	var err error
 	if s.out != nil || len(p) > 0 {
-		err = s.writeQueue(p)
+		err = s.writeQueue(p, stays)
 	}
 	if s.any(layered) {
 		err = s.flushLayer(err)
@@ -198,7 +202,7 @@ func (s *Stream) flushLayer(err error) error {
 
 // writeQueue writes until all is out, the transport blocks, or the budget is
 // used up, which counts as blocked: the next turn goes on.
-func (s *Stream) writeQueue(p []byte) error {
+func (s *Stream) writeQueue(p []byte, stays bool) error {
 	q := s.output()
 	for budget := maxFlush; !s.any(blocked) && q.size+len(p) > 0; {
 		n, err := s.transport.Write(q.slices(p))
@@ -215,7 +219,11 @@ func (s *Stream) writeQueue(p []byte) error {
 			s.set(blocked)
 		}
 	}
-	if len(p) > 0 {
+	switch {
+	case len(p) == 0:
+	case stays:
+		q.borrow(p)
+	default:
 		q.append(p)
 	}
 	return nil
@@ -333,7 +341,7 @@ func (s *Stream) trySent(name string, index int64) (bool, error) {
 		return true, opError(name, ErrInvalid)
 	}
 	if index > s.sent() && !s.any(blocked) {
-		s.flush(nil)
+		s.flush()
 		s.afterFlush()
 	}
 	if index <= s.sent() {

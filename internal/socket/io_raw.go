@@ -11,18 +11,26 @@ import (
 
 // The calls of every message bypass the scheduler's bookkeeping, which costs
 // more than the calls themselves. Each says MSG_DONTWAIT: O_NONBLOCK belongs to
-// the open file, and whoever shares that may take it away. No call moves more
-// than MaxBytes bytes, so that the processor is not held for long either. The
-// race detector's build uses io_plain.go, whose calls
-// tell the detector of the memory they touch.
+// the open file, and whoever shares that may take it away. A call that may move more
+// than rawBytes does enter the scheduler: it takes so long that the processor must not
+// be held, and the entry no longer counts. The race detector's build uses
+// io_plain.go, whose calls tell the detector of the memory they touch.
+const rawBytes = 64 << 10
 
 // Read reads up to len(p) and at most MaxBytes bytes from a socket; 0 is the
 // end of the stream. It is recvfrom, which passes fewer layers than read.
 func Read(fd int, p []byte) (int, error) {
 	n := min(len(p), MaxBytes)
 	for {
-		r, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd),
-			uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(n), unix.MSG_DONTWAIT, 0, 0)
+		var r uintptr
+		var errno unix.Errno
+		if n <= rawBytes {
+			r, _, errno = syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd),
+				uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(n), unix.MSG_DONTWAIT, 0, 0)
+		} else {
+			r, _, errno = syscall.Syscall6(unix.SYS_RECVFROM, uintptr(fd),
+				uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(n), unix.MSG_DONTWAIT, 0, 0)
+		}
 		if errno != unix.EINTR {
 			return outcome(r, errno)
 		}
@@ -33,8 +41,15 @@ func Read(fd int, p []byte) (int, error) {
 func Send(fd int, p []byte) (int, error) {
 	n := min(len(p), MaxBytes)
 	for {
-		r, _, errno := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(fd),
-			uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(n), sendFlags|unix.MSG_DONTWAIT, 0, 0)
+		var r uintptr
+		var errno unix.Errno
+		if n <= rawBytes {
+			r, _, errno = syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(fd),
+				uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(n), sendFlags|unix.MSG_DONTWAIT, 0, 0)
+		} else {
+			r, _, errno = syscall.Syscall6(unix.SYS_SENDTO, uintptr(fd),
+				uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(n), sendFlags|unix.MSG_DONTWAIT, 0, 0)
+		}
 		if errno != unix.EINTR {
 			return outcome(r, errno)
 		}
@@ -57,8 +72,15 @@ func SendVector(fd int, bufs [][]byte) (int, error) {
 	header.Iov = &vector[0]
 	header.SetIovlen(count)
 	for {
-		r, _, errno := syscall.RawSyscall(unix.SYS_SENDMSG, uintptr(fd),
-			uintptr(unsafe.Pointer(&header)), sendFlags|unix.MSG_DONTWAIT)
+		var r uintptr
+		var errno unix.Errno
+		if MaxBytes-left <= rawBytes {
+			r, _, errno = syscall.RawSyscall(unix.SYS_SENDMSG, uintptr(fd),
+				uintptr(unsafe.Pointer(&header)), sendFlags|unix.MSG_DONTWAIT)
+		} else {
+			r, _, errno = syscall.Syscall(unix.SYS_SENDMSG, uintptr(fd),
+				uintptr(unsafe.Pointer(&header)), sendFlags|unix.MSG_DONTWAIT)
+		}
 		if errno != unix.EINTR {
 			return outcome(r, errno)
 		}
