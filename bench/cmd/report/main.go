@@ -22,7 +22,7 @@ import (
 )
 
 var (
-	parts     = flag.String("parts", "speed,memory,syscalls,behaviour", "what to measure")
+	parts     = flag.String("parts", "speed,memory,syscalls,behaviour,lag", "what to measure")
 	workloads = flag.String("workloads", "all", "names")
 	servers   = flag.String("servers", "all", "names")
 	rounds    = flag.Int("rounds", 16, "rounds on each workload, each with fresh servers")

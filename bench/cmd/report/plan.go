@@ -10,6 +10,7 @@ import (
 
 	"github.com/eddyloop/eddy/bench/internal/behave"
 	"github.com/eddyloop/eddy/bench/internal/field"
+	"github.com/eddyloop/eddy/bench/internal/lag"
 	"github.com/eddyloop/eddy/bench/internal/measure"
 	"github.com/eddyloop/eddy/bench/internal/workload"
 	"github.com/schollz/progressbar/v3"
@@ -107,6 +108,15 @@ func (p *plan) steps(ctx context.Context) []step {
 			}
 		}
 	}
+	if slices.Contains(p.parts, "lag") {
+		for round := range min(p.rounds, lagRounds) {
+			for _, load := range lag.Loads {
+				for _, server := range measure.LagServers {
+					add("timer beside "+load.Name+", "+server, func() error { return p.lag(server, load, round+1) })
+				}
+			}
+		}
+	}
 	if !slices.Contains(p.parts, "speed") {
 		return steps
 	}
@@ -159,6 +169,20 @@ func (p *plan) speed(ctx context.Context, w workload.Workload, round int) error 
 
 // seldom picks 5 of the rounds, or all if they are fewer, evenly spread.
 func seldom(round, rounds int) bool { return rounds <= 5 || round*5/rounds != (round-1)*5/rounds }
+
+// The lag part: rounds, and seconds of each.
+const (
+	lagRounds  = 6
+	lagSeconds = 2
+)
+
+func (p *plan) lag(server string, load lag.Load, round int) error {
+	l, err := measure.MeasureLag(server, load, lagSeconds, p.set.Quiet)
+	if err != nil {
+		return p.failed(server, "timer beside "+load.Name, err)
+	}
+	return p.log.Add(measure.Record{Kind: measure.Late, Server: server, Workload: load.Name, Round: round, Lag: l})
+}
 
 func (p *plan) memory(s field.Server) error {
 	m, err := measure.MeasureIdle(s, *idle)

@@ -130,8 +130,10 @@ func BuildLoad() (tls bool, err error) {
 // BuildGo makes a certificate and builds what is in Go: the servers, and the
 // programs of the behaviour table.
 func BuildGo() error {
-	if err := os.MkdirAll(filepath.Join(bin, "behaviour"), 0o777); err != nil {
-		return err
+	for _, part := range []string{"behaviour", "lag"} {
+		if err := os.MkdirAll(filepath.Join(bin, part), 0o777); err != nil {
+			return err
+		}
 	}
 	if err := peer.WriteCertificate(filepath.Join(bin, "certificate.pem")); err != nil {
 		return err
@@ -139,8 +141,10 @@ func BuildGo() error {
 	if err := run("go", "build", "-o", bin+"/", "./server/...", "./load/ask"); err != nil {
 		return err
 	}
-	if err := run("go", "build", "-o", filepath.Join(bin, "behaviour")+"/", "./behaviour/..."); err != nil {
-		return err
+	for _, part := range []string{"behaviour", "lag"} {
+		if err := run("go", "build", "-o", filepath.Join(bin, part)+"/", "./"+part+"/..."); err != nil {
+			return err
+		}
 	}
 	return run("go", "test", "-c", "-o", filepath.Join(bin, "nettest"), "./behaviour/nettest")
 }

@@ -3,6 +3,7 @@ package field
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/eddyloop/eddy/bench/internal/lag"
 	"github.com/eddyloop/eddy/bench/internal/peer"
 	"github.com/eddyloop/eddy/bench/internal/workload"
 )
@@ -57,13 +59,13 @@ func (s Server) Start(args ...string) (*Process, error) {
 		cores = ServerCore + "," + LoadCore
 	}
 	if s.Role != workload.Relay {
-		return startOn(cores, max(s.procs, 1), s.Command(), args...)
+		return StartOn(cores, max(s.procs, 1), s.Command(), args...)
 	}
-	end, err := startOn(LoadCore, 1, []string{filepath.Join(bin, LimitName)}, "-mode", "raw")
+	end, err := StartOn(LoadCore, 1, []string{filepath.Join(bin, LimitName)}, "-mode", "raw")
 	if err != nil {
 		return nil, err
 	}
-	p, err := startOn(cores, 1, s.Command(), append(args, "-to", end.Addr)...)
+	p, err := StartOn(cores, 1, s.Command(), append(args, "-to", end.Addr)...)
 	if err != nil {
 		end.Stop()
 		return nil, err
@@ -75,15 +77,11 @@ func (s Server) Start(args ...string) (*Process, error) {
 // Start runs a command on ServerCore with one Go processor, until it tells
 // where it listens. The error is a SkipError if it exits with peer.ExitSkip.
 func Start(command []string, args ...string) (*Process, error) {
-	return startOn(ServerCore, 1, command, args...)
+	return StartOn(ServerCore, 1, command, args...)
 }
 
-// StartLoad is Start on LoadCore.
-func StartLoad(command []string, args ...string) (*Process, error) {
-	return startOn(LoadCore, 1, command, args...)
-}
-
-func startOn(cores string, procs int, command []string, args ...string) (*Process, error) {
+// StartOn is Start on some cores with as many Go processors.
+func StartOn(cores string, procs int, command []string, args ...string) (*Process, error) {
 	line := slices.Concat([]string{"taskset", "-c", cores, "sh", "-c", allFiles}, command, args)
 	cmd := exec.Command(line[0], line[1:]...)
 	cmd.Env = append(os.Environ(), fmt.Sprint("GOMAXPROCS=", procs))
@@ -145,6 +143,31 @@ func (p *Process) Memory() (heap, stack int64, err error) {
 	}
 	_, err = fmt.Sscan(line, &heap, &stack)
 	return heap, stack, err
+}
+
+// Lag returns what a program of the lag part tells since it was asked last.
+func (p *Process) Lag() (r lag.Result, err error) {
+	if err := p.cmd.Process.Signal(syscall.SIGUSR2); err != nil {
+		return r, err
+	}
+	line, err := p.answer("lag ")
+	if err != nil {
+		return r, err
+	}
+	return r, json.Unmarshal([]byte(line), &r)
+}
+
+// CPU returns the seconds that all threads have used, from the scheduler's
+// counters.
+func (p *Process) CPU() (seconds float64) {
+	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", p.Pid))
+	for _, name := range threads {
+		data, _ := os.ReadFile(name)
+		var ns int64
+		_, _ = fmt.Sscan(string(data), &ns)
+		seconds += float64(ns) / 1e9
+	}
+	return seconds
 }
 
 // RSS returns the bytes of memory that the process holds.

@@ -17,6 +17,7 @@ const (
 	Memory    = "memory"    // what idle connections hold
 	Syscalls  = "syscalls"  // system calls for each message
 	Behaviour = "behaviour" // what a peer did in trouble
+	Late      = "lag"       // how late a timer was beside a load
 )
 
 // Record is one line of the raw data. Which fields are set depends on Kind.
@@ -30,6 +31,7 @@ type Record struct {
 
 	*Cell
 	*Idle
+	Lag   *Lag               `json:"lag,omitempty"`
 	Calls map[string]float64 `json:"calls,omitempty"` // for each message
 	Facts map[string]string  `json:"facts,omitempty"` // of the run: machine, versions
 }

@@ -26,6 +26,7 @@ type data struct {
 	idle      map[string]*measure.Idle
 	calls     map[string]map[string]map[string]float64 // workload, server
 	behaviour map[string]map[string]string             // probe, server
+	lag       map[string]map[string][]*measure.Lag     // load, server
 }
 
 func sortOut(records []measure.Record) *data {
@@ -34,6 +35,7 @@ func sortOut(records []measure.Record) *data {
 		idle:      map[string]*measure.Idle{},
 		calls:     map[string]map[string]map[string]float64{},
 		behaviour: map[string]map[string]string{},
+		lag:       map[string]map[string][]*measure.Lag{},
 	}
 	for _, r := range records {
 		switch r.Kind {
@@ -48,6 +50,9 @@ func sortOut(records []measure.Record) *data {
 			d.idle[r.Server] = r.Idle
 		case measure.Syscalls:
 			sub(d.calls, r.Workload)[r.Server] = r.Calls
+		case measure.Late:
+			of := sub(d.lag, r.Workload)
+			of[r.Server] = append(of[r.Server], r.Lag)
 		case measure.Behaviour:
 			sub(d.behaviour, r.Workload)[r.Server] = r.Text
 		}

@@ -24,6 +24,7 @@ const (
 	latencyPlot = "latency.png"
 	memoryPlot  = "memory.png"
 	besidePlot  = "beside.png"
+	lagPlot     = "lag.png"
 )
 
 // plots draws what there are figures for, and returns the names of the files.
@@ -38,6 +39,7 @@ func (d *data) plots(dir string) (map[string]bool, error) {
 	}{
 		{ratioPlot, d.ratios(), 1, 24, 22},
 		{besidePlot, d.besideDots(), 1, 24, 22},
+		{lagPlot, d.lagBars(), 1, 22, 12},
 		{cpuPlot, d.cpuBars(), 3, 9, 7},
 		{latencyPlot, d.latencyCurves(), 2, 14, 9},
 		{memoryPlot, d.memoryBars(), 1, 22, 14},

@@ -27,6 +27,7 @@ func Report(dir string, records []measure.Record) error {
 	r.standing()
 	r.beside()
 	r.picture(cpuPlot, "Server CPU for each message")
+	r.late()
 	r.memory()
 	r.syscalls()
 	r.behaviour()

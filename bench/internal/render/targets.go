@@ -42,12 +42,12 @@ func always(name string) func(string) string { return func(string) string { retu
 
 // targets begins the report: what was to be reached, and what was.
 func (r *writer) targets() {
-	if len(r.cells) == 0 {
+	if len(r.cells) == 0 && len(r.lag) == 0 {
 		return
 	}
 	r.printf("\n## Against the targets\n\n")
 	r.printf("Ratios are medians of the rounds with their 95 %% intervals; `callback` and `task` are Eddy's styles, C is the " +
-		"epoll server by hand. CPU is the server's for each message.\n")
+		"epoll server by hand. CPU is the server's for each message. † marks figures from rounds in which the machine was busy with other things.\n")
 	r.table("target", "reached", "")
 	r.limited("callback: CPU at most %.2f of C (aim %.2f)", "eddy-callback", callbackLimit, callbackAim)
 	r.limited("task: CPU at most %.2f of C (aim %.2f)", "eddy-task", taskLimit, taskAim)
@@ -59,6 +59,7 @@ func (r *writer) targets() {
 	r.leading("churn")
 	r.slowReader()
 	r.besideTargets()
+	r.lagTargets()
 	r.again()
 }
 

@@ -76,3 +76,23 @@ func TestBesideTargets(t *testing.T) {
 		}
 	}
 }
+
+func TestLagTargets(t *testing.T) {
+	var records []measure.Record
+	for _, server := range measure.LagServers {
+		for round := range 6 {
+			l := &measure.Lag{Foreign: float64(round % 2)} // half of the rounds are busy
+			l.P99 = 4_000 + 3_000*l.Foreign
+			records = append(records, measure.Record{Kind: measure.Late, Server: server, Workload: "producer", Round: round + 1, Lag: l})
+		}
+	}
+	if got, want := report(records), "beside producer: p99 at most 5 ms late | 5.50 (4.00..7.00) † ms; on net 5.50"; !strings.Contains(got, want) {
+		t.Errorf("no %q in %s", want, got)
+	}
+	for i := range records {
+		records[i].Lag.Foreign = float64(i % 6 / 4) // a third
+	}
+	if got, want := report(records), "producer: p99 at most 5 ms late | 5.50 (4.00..7.00) ms;"; !strings.Contains(got, want) {
+		t.Errorf("no %q in %s", want, got)
+	}
+}
