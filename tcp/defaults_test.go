@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -149,7 +150,7 @@ func TestAcceptErrorsThatPersist(t *testing.T) {
 		dial(t, addr)
 		require.ErrorIs(t, receive(t, paused), errno)
 		require.ErrorIs(t, receive(t, paused), errno, "it is tried again")
-		require.Contains(t, log.String(), "accepting is put off")
+		eventually(t, func() bool { return strings.Contains(log.String(), "accepting is put off") })
 		require.NoError(t, srv.Close())
 		receive(t, done)
 		restore()

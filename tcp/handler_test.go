@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -122,7 +123,7 @@ func TestHandlerErrorIsLogged(t *testing.T) {
 	addr, _ := local(t, srv)
 	c := dial(t, addr)
 	c.expectEnd()
-	require.Contains(t, log.String(), "no more")
+	eventually(t, func() bool { return strings.Contains(log.String(), "no more") })
 	require.Contains(t, log.String(), c.LocalAddr().String())
 }
 

@@ -67,7 +67,7 @@ func (srv *Server) serve(ctx context.Context) error {
 	group := srv.Group
 	if group == nil {
 		var err error
-		if group, err = ioloop.NewGroup(srv.Loops, ioloop.Config{Logger: srv.Logger}); err != nil {
+		if group, err = ioloop.NewGroup(srv.Loops, ioloop.Config{Logger: srv.logger()}); err != nil {
 			return err
 		}
 		defer group.Close()

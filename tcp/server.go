@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/eddyloop/eddy/internal/ratelog"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
 )
@@ -124,10 +125,14 @@ type Server struct {
 	// Hooks are called when something happens that metrics count.
 	Hooks Hooks
 
-	// Logger hears of trouble with accepting (error, warn) and of handlers that
+	// Logger is written to on a goroutine, with at most 10 records a second of one
+	// kind (debug records aside); "left_out" counts those left out. It hears of trouble with accepting (error, warn) and of handlers that
 	// return an error and of TLS handshakes that fail (debug). Nil is
 	// slog.Default().
 	Logger *slog.Logger
+
+	logOnce sync.Once
+	bounded *slog.Logger // see logger
 
 	mu        sync.Mutex
 	started   bool // Serve was called
@@ -217,9 +222,14 @@ func (srv *Server) handshakeTimeout() time.Duration {
 	return srv.Stream.HandshakeTimeout
 }
 
+// logger returns Logger as one that never blocks, and whose rate is bounded.
 func (srv *Server) logger() *slog.Logger {
-	if srv.Logger == nil {
-		return slog.Default()
-	}
-	return srv.Logger
+	srv.logOnce.Do(func() {
+		logger := srv.Logger
+		if logger == nil {
+			logger = slog.Default()
+		}
+		srv.bounded = ratelog.New(logger.Handler())
+	})
+	return srv.bounded
 }

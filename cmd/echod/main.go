@@ -15,12 +15,16 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/eddyloop/eddy/internal/ratelog"
 	"github.com/eddyloop/eddy/tcp"
 )
 
 // drainTime is how long clients in the middle of a message may take to finish
 // when the daemon is told to stop.
 const drainTime = 5 * time.Second
+
+// flushTime is how long the log may take to be written in the end.
+const flushTime = time.Second
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -49,6 +53,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 // serve runs the daemon until ctx is done.
 func serve(ctx context.Context, o *options, stdout, stderr io.Writer) error {
 	logger := o.logger(stderr)
+	defer ratelog.Flush(logger, flushTime)
 	srv := newServer(o, logger)
 	var bound []string
 	for _, address := range o.listen {

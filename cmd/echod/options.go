@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/eddyloop/eddy/internal/ratelog"
 	"github.com/eddyloop/eddy/iostream"
 )
 
@@ -95,15 +96,16 @@ func (o *options) check() error {
 	return nil
 }
 
+// logger returns one that no client can hold the daemon up with.
 func (o *options) logger(w io.Writer) *slog.Logger {
 	level := &slog.HandlerOptions{}
 	if o.verbose {
 		level.Level = slog.LevelDebug
 	}
 	if o.log == "json" {
-		return slog.New(slog.NewJSONHandler(w, level))
+		return ratelog.New(slog.NewJSONHandler(w, level))
 	}
-	return slog.New(slog.NewTextHandler(w, level))
+	return ratelog.New(slog.NewTextHandler(w, level))
 }
 
 // splitAddress turns a -listen value into what package net calls network and
