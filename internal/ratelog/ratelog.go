@@ -74,11 +74,11 @@ func (h *Handler) Handle(_ context.Context, r slog.Record) error {
 type writer struct {
 	root slog.Handler
 
-	mu      sync.Mutex
-	queue   []entry
-	idle    chan struct{} // closed when all is written; nil: it is
-	kinds   map[kind]*count
-	timer   *time.Timer // for what was left out
+	mu    sync.Mutex
+	queue []entry
+	idle  chan struct{} // closed when all is written; nil: it is
+	kinds map[kind]*count
+	timer *time.Timer // for what was left out
 }
 
 type entry struct {
