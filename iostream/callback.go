@@ -1,6 +1,9 @@
 package iostream
 
-import "fmt"
+import (
+	"bufio"
+	"fmt"
+)
 
 // ReadFunc has fn called with the next message, once, on the loop, with what
 // Read would return; the bytes are fn's until it returns. ReadFunc returns an
@@ -54,6 +57,9 @@ func (s *Stream) SetFrame(f Frame) error {
 	case !s.op.running && !s.op.stopped:
 		return opError("set frame", ErrReadPending)
 	}
+	if f.split != nil {
+		next.split = s.splitterFor(f.split)
+	}
 	s.op.nextFrame(&next)
 	return nil
 }
@@ -98,7 +104,7 @@ func (s *Stream) ReadAtLeastFunc(p []byte, least int, fn func(int, error)) error
 	}
 	t := targets.Get().(*target)
 	t.p, t.least, t.fn = p, least, fn
-	err := s.start(&readOp{kind: readInto, size: t.size(), into: t, fn: t.tell})
+	err := s.start(&readOp{kind: readInto, size: t.size(), into: t, fn: t.tell}, nil)
 	if err != nil {
 		t.release()
 	}
@@ -110,15 +116,18 @@ func (s *Stream) submit(f *Frame, op *readOp) error {
 	if err := op.setFrame(f, s.config); err != nil {
 		return opError(readNames[f.kind], err)
 	}
-	return s.start(op)
+	return s.start(op, f.split)
 }
 
 // start puts a read with a callback into the slot.
-func (s *Stream) start(op *readOp) error {
+func (s *Stream) start(op *readOp, split bufio.SplitFunc) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.begin(op.kind); err != nil {
 		return err
+	}
+	if split != nil {
+		op.split = s.splitterFor(split)
 	}
 	s.takeOver()
 	s.op = *op

@@ -64,12 +64,12 @@ func (s *Stream) outcome(op *readOp) (data []byte, err error, ok bool) {
 			return nil, nil, true
 		}
 	} else {
-		n, err := op.match(s.in.bytes())
+		n, err := s.match(op)
 		if err != nil {
 			return nil, opError(readNames[op.kind], err), true
 		}
 		if n >= 0 {
-			return s.in.give(n, op.kind == readPeek), nil, true
+			return s.takeMessage(op, n), nil, true
 		}
 	}
 	end := s.readEnd()
@@ -163,13 +163,13 @@ func (s *Stream) callEach(data []byte) {
 		}
 		n := -1
 		if left > 1 && s.in.len() > 0 && !s.paused() && !s.loop.Kit().TurnUsedUp() {
-			n, _ = op.match(s.in.bytes())
+			n, _ = s.match(op)
 		}
 		if n < 0 {
 			op.running = false
 			break
 		}
-		data = s.in.take(n)
+		data = s.takeMessage(op, n)
 	}
 	s.in.pinned = false
 	s.unset(takenOver)

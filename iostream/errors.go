@@ -24,6 +24,10 @@ var (
 	// buffered and the stream usable.
 	ErrTooLong = errors.New("message is longer than the limit")
 
+	// ErrMalformed: a length prefix that counts itself is less than its own size.
+	// The bytes stay buffered.
+	ErrMalformed = errors.New("malformed length prefix")
+
 	// ErrBufferFull: a write would exceed Config.WriteLimit. None of it was
 	// taken; the stream stays usable.
 	ErrBufferFull = errors.New("write buffer is full")

@@ -36,12 +36,12 @@ func (s *Stream) express() bool {
 	if s.op.each == nil {
 		s.in.own() // the caller keeps the bytes for longer than the scratch buffer does
 	}
-	if end, _ := s.op.match(s.in.bytes()); end < 0 {
+	if end, _ := s.match(&s.op); end < 0 {
 		return false
 	} else if s.op.each != nil {
-		s.callEach(s.in.take(end))
+		s.callEach(s.takeMessage(&s.op, end))
 	} else {
-		s.resumeReader(s.in.give(end, s.op.kind == readPeek))
+		s.resumeReader(s.takeMessage(&s.op, end))
 	}
 	if s.out != nil {
 		s.flushInTurn()

@@ -1,6 +1,10 @@
 package iostream
 
-import "regexp"
+import (
+	"bufio"
+	"encoding/binary"
+	"regexp"
+)
 
 // Frame says what a read reads: where a message ends. It is a small value,
 // which costs no allocation and can be kept, in a variable of a protocol's
@@ -20,6 +24,8 @@ type Frame struct {
 	limit int // 0: Config.ReadLimit
 	delim string
 	re    *regexp.Regexp
+	split bufio.SplitFunc
+	shape prefix
 }
 
 // Until is a message that ends in delim, which is part of the message.
@@ -43,6 +49,47 @@ func Some(max int) Frame { return Frame{kind: readSome, n: max} }
 // ended the stream in good order; otherwise the error comes with the bytes that
 // had arrived.
 func UntilClose() Frame { return Frame{kind: readUntilClose} }
+
+// Split is what fn makes of the input, as bufio.Scanner has it: a token, which
+// is the message, input to pass over, or an error, which the read returns. It is
+// called once for each arrival, with all that is buffered, and once more with
+// atEOF at an end in good order. So a fn that begins anew each time, such as
+// bufio.ScanLines, costs a message that comes in k pieces k looks at it; [Until]
+// and [LengthPrefix] look at each byte once.
+//
+// bufio.ErrFinalToken ends the messages: what follows is io.EOF. A fn that
+// advances by less than nothing or beyond the data is bufio.ErrNegativeAdvance
+// or bufio.ErrAdvanceTooFar, one that returns 100 tokens in a row without
+// advancing io.ErrNoProgress, and one that panics a *ioloop.PanicError. A token
+// need not be part of the data. fn must not call methods of the stream.
+func Split(fn bufio.SplitFunc) Frame { return Frame{kind: readSplit, split: fn} }
+
+// LengthPrefix is a message behind its length, a number of size bytes (1, 2, 3, 4
+// or 8) in the given order. The length is that of what follows, and the message
+// is without it; [Frame.CountsHeader] and [Frame.KeepHeader] say otherwise. A
+// length that announces more than the limit is ErrTooLong at once. An empty
+// message is a message. The order of a single byte may be nil.
+func LengthPrefix(size int, order binary.ByteOrder) Frame {
+	return Frame{kind: readPrefix, shape: newPrefix(size, order)}
+}
+
+// Varint is a message behind its length, an unsigned varint as encoding/binary
+// and Protocol Buffers have it. One beyond 64 bits is ErrTooLong.
+func Varint() Frame { return Frame{kind: readPrefix} }
+
+// KeepHeader returns f, a LengthPrefix or Varint, with the length as part of the
+// message and of its limit.
+func (f Frame) KeepHeader() Frame {
+	f.shape |= keepHeader
+	return f
+}
+
+// CountsHeader returns f, a LengthPrefix, whose length counts itself. A length
+// below its own size is ErrMalformed.
+func (f Frame) CountsHeader() Frame {
+	f.shape |= countsHeader
+	return f
+}
 
 // Limit returns f with the most bytes that a message may have. 0 is
 // Config.ReadLimit; a read returns ErrTooLong if n is above that.

@@ -71,7 +71,7 @@ func (p *puppet) expect(told ...string) {
 	p.told = nil
 }
 
-// each runs a test with all input at once and byte by byte.
+// eachSize runs a test with all input at once and byte by byte.
 func eachSize(t *testing.T, run func(t *testing.T, o iostreamtest.Options)) {
 	for _, size := range []int{0, 1, 3} {
 		t.Run(fmt.Sprint("read size ", size), func(t *testing.T) { run(t, iostreamtest.Options{ReadSize: size}) })

@@ -30,15 +30,6 @@ func (in *input) take(n int) []byte {
 	return in.data[start : start+n : start+n]
 }
 
-// give is take, unless the bytes are to be kept.
-func (in *input) give(n int, keep bool) []byte {
-	data := in.take(n)
-	if keep {
-		in.head -= int32(n)
-	}
-	return data
-}
-
 // release gives up a buffer that has been read to its end, unless somebody may
 // hold bytes of it: then it stays for a later release.
 func (in *input) release() {

@@ -209,7 +209,7 @@ func (s *Stream) satisfied() bool {
 	if s.op.isInto() {
 		return s.op.into.fill(&s.in)
 	}
-	n, err := s.op.match(s.in.bytes())
+	n, err := s.match(&s.op)
 	return n >= 0 || err != nil
 }
 

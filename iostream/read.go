@@ -102,11 +102,21 @@ func (s *Stream) Messages(ctx context.Context, f Frame) iter.Seq2[[]byte, error]
 				}
 				err = opError("messages", io.ErrUnexpectedEOF)
 			}
-			if !yield(message, err) || err != nil || f.kind == readUntilClose {
+			if !yield(message, err) || err != nil || f.kind == readUntilClose || s.final(&f) {
 				return
 			}
 		}
 	}
+}
+
+// final reports whether the SplitFunc of the last read wants no further one.
+func (s *Stream) final(f *Frame) bool {
+	if f.kind != readSplit {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.details.split.final
 }
 
 // Buffered returns how many bytes have been received and not read.
@@ -192,6 +202,9 @@ func (s *Stream) tryRead(ctx context.Context, f *Frame) ([]byte, *waitOp, error)
 	if err := s.begin(op.kind); err != nil {
 		s.mu.Unlock()
 		return nil, nil, err
+	}
+	if f.split != nil {
+		op.split = s.splitterFor(f.split)
 	}
 	if s.in.len() > 0 || op.size == 0 || s.readEnd() != nil {
 		s.in.own()

@@ -23,17 +23,21 @@ const (
 	readSome                // 1 to size bytes
 	readUntilClose          // everything up to the end of the stream
 	readInto                // least bytes or more in the caller's buffer
+	readSplit               // what a SplitFunc says
+	readPrefix              // a length and as many bytes
 	readStuck               // nothing: what is awaited has come, and would come for ever
+	readOver                // nothing: a SplitFunc has said that its last token was the last
 )
 
 var readNames = [...]string{"read", "read until", "read until regexp", "read bytes",
-	"peek", "read some", "read until close", "read at least", "read"}
+	"peek", "read some", "read until close", "read at least", "split", "read length prefix", "read", "split"}
 
 // readOp is the pending-read slot: what is waited for, and who is told. It is
 // assigned whole when a read begins and whole again when it ends, whichever
 // way.
 type readOp struct {
 	kind    readKind
+	shape   prefix
 	running bool  // the callback of a repeating read is in progress
 	held    bool  // a repeating read holds back: too much waits to be sent
 	stopped bool  // a repeating read was paused by Pause
@@ -42,6 +46,7 @@ type readOp struct {
 	scanned int32 // bytes of the input that were searched in vain
 	delim   string
 	scan    *regexscan.Scanner
+	split   *splitter
 	into    *target
 
 	// Of those who are told there is one.
@@ -102,7 +107,7 @@ func (op *waitOp) release() {
 func (op *readOp) setFrame(f *Frame, c *Config) error {
 	limit := c.readLimit()
 	switch {
-	case f.limit < 0 || f.n < 0:
+	case f.limit < 0 || f.n < 0 || f.shape != 0 && f.kind != readPrefix:
 		return ErrInvalid
 	case f.limit > limit:
 		return ErrTooLong
@@ -123,6 +128,14 @@ func (op *readOp) setFrame(f *Frame, c *Config) error {
 		}
 		scanner := regexscan.For(f.re).NewScanner()
 		op.scan = &scanner
+	case readSplit:
+		if f.split == nil {
+			return ErrInvalid
+		}
+	case readPrefix:
+		if !f.shape.valid() {
+			return ErrInvalid
+		}
 	case readBytes, readPeek:
 		if f.n > limit {
 			return ErrTooLong
@@ -133,14 +146,14 @@ func (op *readOp) setFrame(f *Frame, c *Config) error {
 			limit = min(f.n, limit)
 		}
 	}
-	op.kind, op.size = f.kind, int32(limit)
+	op.kind, op.shape, op.size = f.kind, f.shape, int32(limit)
 	return nil
 }
 
 // nextFrame makes the frame of a repeating read that of next.
 func (op *readOp) nextFrame(next *readOp) {
-	op.kind, op.size, op.scanned = next.kind, next.size, 0
-	op.delim, op.scan = next.delim, next.scan
+	op.kind, op.shape, op.size, op.scanned = next.kind, next.shape, next.size, 0
+	op.delim, op.scan, op.split = next.delim, next.scan, next.split
 }
 
 // nextMessage makes a repeating read that got a message wait for the next one.
@@ -148,13 +161,19 @@ func (op *readOp) nextFrame(next *readOp) {
 // the stream has only the end before it; the function may set another frame.
 func (op *readOp) nextMessage(message []byte) {
 	op.scanned = 0
-	switch {
-	case op.kind == readUntilClose:
+	switch op.kind {
+	case readUntilClose:
 		op.kind, op.size = readSome, 1
-	case len(message) == 0:
-		op.kind, op.size = readStuck, 0
-	case op.kind == readRegexp:
-		op.scan.Reset()
+	case readBytes, readRegexp:
+		if len(message) == 0 {
+			op.kind, op.size = readStuck, 0
+		} else if op.kind == readRegexp {
+			op.scan.Reset()
+		}
+	case readSplit:
+		if op.split.next(); op.split.final {
+			op.kind, op.size = readOver, 0
+		}
 	}
 }
 
@@ -177,10 +196,35 @@ func (op *readOp) match(b []byte) (int, error) {
 		}
 	case readUntilClose:
 		return -1, op.limit(b)
+	case readPrefix:
+		return op.shape.match(b, int(op.size))
 	case readStuck:
 		return -1, io.ErrNoProgress
+	case readOver:
+		return -1, io.EOF
 	}
 	return -1, nil
+}
+
+// match is readOp.match for the stream's input.
+func (s *Stream) match(op *readOp) (int, error) {
+	if op.kind == readSplit {
+		return s.matchSplit(op)
+	}
+	return op.match(s.in.bytes())
+}
+
+// takeMessage takes the n bytes that op has matched, and returns the message in them.
+func (s *Stream) takeMessage(op *readOp, n int) []byte {
+	switch op.kind {
+	case readPeek:
+		return s.in.bytes()[:n:n]
+	case readSplit:
+		return op.split.strip(s.in.take(n))
+	case readPrefix:
+		return op.shape.strip(s.in.take(n))
+	}
+	return s.in.take(n)
 }
 
 // limit returns ErrTooLong once b has more bytes than may be searched.

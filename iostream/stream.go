@@ -3,7 +3,8 @@
 // can be waited for.
 //
 // What to read is a value, a [Frame]: [Until] a delimiter, [UntilRegexp],
-// exactly n [Bytes], [Some], [UntilClose]. How to wait is a method: Read waits,
+// exactly n [Bytes], [Some], [UntilClose], what a bufio.SplitFunc says ([Split]),
+// behind a [LengthPrefix] or [Varint]. How to wait is a method: Read waits,
 // ReadFunc calls a function, Handle calls it for each message, Messages is an
 // iterator.
 //
@@ -101,6 +102,7 @@ type details struct {
 	sent         int64 // bytes that had gone out when writing ended
 	user         any
 	onReadClosed func()
+	split        *splitter // of the last read by a SplitFunc
 	closeWaiters []*waitOp
 	idle         *idleTimeout
 	deadlines    *deadlines
