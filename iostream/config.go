@@ -20,7 +20,7 @@ const MaxReadLimit = 1 << 30
 type Config struct {
 	// ReadLimit is the most bytes that a read may wait for: the limit of every
 	// read that sets none of its own, and the largest that one may set. A
-	// stream buffers at most this and 64 KiB. At most MaxReadLimit.
+	// stream holds a buffer of at most this and 64 KiB. At most MaxReadLimit.
 	ReadLimit int
 
 	// WriteLimit is the most bytes that may wait to be sent. A Write that would

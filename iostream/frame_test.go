@@ -294,3 +294,16 @@ func TestEmptyMessages(t *testing.T) {
 	p.wire.FIN()
 	p.expect("rest", ", EOF")
 }
+
+// TestReadLimitBoundsTheBuffer: a message that does not end holds a buffer of the
+// limit and 64 KiB, not of twice as much.
+func TestReadLimitBoundsTheBuffer(t *testing.T) {
+	for _, limit := range []int{100 << 10, 1 << 20, 5<<20 + 1} {
+		p := newPuppet(t, iostreamtest.Options{}, &iostream.Config{ReadLimit: limit})
+		require.NoError(t, p.ReadFunc(iostream.Until("\n"), p.tell))
+		p.arrive(strings.Repeat("x", limit-1))
+		require.Equal(t, limit-1, p.Buffered())
+		require.LessOrEqual(t, iostream.InputCapacity(p.Stream), limit+64<<10+8<<10)
+		p.arrive("xx", ", "+iostream.ErrTooLong.Error())
+	}
+}

@@ -68,7 +68,7 @@ func (in *input) copyOut() {
 // append adds a copy of b.
 func (in *input) append(b []byte) {
 	in.own()
-	in.reserve(len(b))
+	in.reserve(len(b), maxSlack)
 	in.data = append(in.data, b...)
 }
 
@@ -77,8 +77,9 @@ func (in *input) room() []byte { return in.data[len(in.data):cap(in.data)] }
 
 // reserve makes room for n bytes at the tail: it slides the bytes to the front
 // if that at least halves what is in use, and else moves them to a buffer of
-// twice the size or more. Either way a byte is moved a bounded number of times.
-func (in *input) reserve(n int) {
+// twice the size or more, or of most bytes if that is less and enough. Either way
+// a byte is moved a bounded number of times.
+func (in *input) reserve(n, most int) {
 	if cap(in.data)-len(in.data) >= n {
 		return
 	}
@@ -88,7 +89,7 @@ func (in *input) reserve(n int) {
 		in.head = 0
 		return
 	}
-	in.grow(max(in.len()+n, min(2*cap(in.data), in.len()+n+maxSlack)))
+	in.grow(max(in.len()+n, min(2*cap(in.data), in.len()+n+maxSlack, most)))
 }
 
 // maxSlack bounds the room that doubling adds to a large buffer. It is so large

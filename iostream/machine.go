@@ -257,7 +257,7 @@ func (s *Stream) readRoom() []byte {
 		if missing := int(s.op.size) - have; s.op.isExact() && have >= int(s.op.size)/16 && missing > 0 {
 			s.in.exactly(missing)
 		} else {
-			s.in.reserve(maxRead)
+			s.in.reserve(maxRead, int(s.op.size)+maxRead) // the read fails beyond its limit
 		}
 	}
 	if room := s.in.room(); len(room) >= largeRoom {

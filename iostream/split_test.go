@@ -168,6 +168,12 @@ func TestSplitOfABrokenStream(t *testing.T) {
 	p.arrive("one\ntw", "one")
 	p.wire.Reset(errSplit)
 	p.expect(", no such token")
+
+	p = newPuppet(t, iostreamtest.Options{}, nil)
+	require.NoError(t, p.Handle(iostream.Split(bufio.ScanLines), func(b []byte, err error) bool { p.tell(b, err); return true }))
+	p.wire.Arrive("one\ntw")
+	p.wire.FailReads(io.ErrUnexpectedEOF)
+	p.expect("one", ", "+io.ErrUnexpectedEOF.Error())
 }
 
 func TestLengthPrefix(t *testing.T) {
