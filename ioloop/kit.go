@@ -56,7 +56,8 @@ func (k Kit) Charge(n int) { k.l.share.left -= n / bytesPerPiece }
 
 // Scratch returns ScratchSize bytes that all handlers of the loop share, to
 // read into. The bytes are the caller's until its callback returns or a task
-// waits. Only for callbacks and tasks.
+// waits. Only for callbacks and tasks. The message that a stream's callback was
+// given may stand in them: such a callback must not use them.
 func (k Kit) Scratch() []byte {
 	if k.l.scratch == nil {
 		k.l.scratch = make([]byte, ScratchSize)

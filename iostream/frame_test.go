@@ -307,3 +307,15 @@ func TestReadLimitBoundsTheBuffer(t *testing.T) {
 		p.arrive("xx", ", "+iostream.ErrTooLong.Error())
 	}
 }
+
+// TestRegexpOfOtherBytes shows what UntilRegexp says of bytes that are no UTF-8.
+func TestRegexpOfOtherBytes(t *testing.T) {
+	for expr, want := range map[string]string{`\xff`: ", EOF", `\x{FFFD}b`: "a\xffb", `a.b`: "a\xffb"} {
+		p := newPuppet(t, iostreamtest.Options{ReadSize: 1}, nil)
+		require.NoError(t, p.ReadFunc(iostream.UntilRegexp(regexp.MustCompile(expr)), p.tell))
+		p.wire.Arrive("a\xffb")
+		p.wire.FIN()
+		p.expect(want)
+	}
+	requireIs(t, newPuppet(t, iostreamtest.Options{}, nil).ReadFunc(iostream.UntilRegexp(nil), func([]byte, error) {}), iostream.ErrInvalid)
+}

@@ -126,7 +126,7 @@ func (op *readOp) setFrame(f *Frame, c *Config) error {
 		if f.re == nil {
 			return ErrInvalid
 		}
-		scanner := regexscan.For(f.re).NewScanner()
+		scanner := f.re.NewScanner()
 		op.scan = &scanner
 	case readSplit:
 		if f.split == nil {
