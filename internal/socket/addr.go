@@ -5,7 +5,6 @@ package socket
 import (
 	"net"
 	"net/netip"
-	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -40,27 +39,6 @@ func Addr(sa unix.Sockaddr) net.Addr {
 		return &net.UnixAddr{Name: sa.Name, Net: "unix"}
 	}
 	return nil
-}
-
-func zoneName(id uint32) string {
-	if id == 0 {
-		return ""
-	}
-	if ifi, err := net.InterfaceByIndex(int(id)); err == nil {
-		return ifi.Name
-	}
-	return ""
-}
-
-func zoneID(name string) uint32 {
-	if name == "" {
-		return 0
-	}
-	if ifi, err := net.InterfaceByName(name); err == nil {
-		return uint32(ifi.Index)
-	}
-	id, _ := strconv.ParseUint(name, 10, 32)
-	return uint32(id)
 }
 
 // Sockaddr turns a *net.TCPAddr or *net.UnixAddr into a socket address and its

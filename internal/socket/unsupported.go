@@ -1,4 +1,4 @@
-//go:build !unix
+//go:build !unix && !windows
 
 package socket
 
@@ -33,7 +33,6 @@ func ClosePromptly(int) error                      { return errors.ErrUnsupporte
 func InProgress(error) bool                        { return false }
 func WouldBlock(error) bool                        { return false }
 func ConnectionLost(error) bool                    { return false }
-func Attempt([][]byte) int                         { return 0 }
 func LocalAddr(int) net.Addr                       { return nil }
 func PeerAddr(int) net.Addr                        { return nil }
 func File(net.Addr) os.FileInfo                    { return nil }
@@ -45,10 +44,7 @@ func ReusePort(int) error                          { return errors.ErrUnsupporte
 func IsStream(int) error                           { return errors.ErrUnsupported }
 func Listening(int) bool                           { return false }
 
-const (
-	Inherits = false
-	MaxBytes = 0
-)
+const Inherits = false
 
 func (o *Options) Set(int, bool) error { return errors.ErrUnsupported }
 func (o *Options) SetTCP(int) error    { return errors.ErrUnsupported }
