@@ -89,6 +89,11 @@ func (p *plan) steps(ctx context.Context) []step {
 		for _, s := range servers {
 			add("memory "+s.Name, func() error { return p.memory(s) })
 		}
+		for _, h := range measure.Holdings {
+			for _, s := range field.Of(p.servers, workload.HTTP) {
+				add(h.Name+" "+s.Name, func() error { return p.held(s, h) })
+			}
+		}
 	}
 	if slices.Contains(p.parts, "syscalls") {
 		for _, w := range measure.Traced {
@@ -190,6 +195,14 @@ func (p *plan) memory(s field.Server) error {
 		return p.failed(s.Name, measure.Memory, err)
 	}
 	return p.log.Add(measure.Record{Kind: measure.Memory, Server: s.Name, Idle: m})
+}
+
+func (p *plan) held(s field.Server, h measure.Holding) error {
+	m, err := h.Measure(s)
+	if err != nil {
+		return p.failed(s.Name, h.Name, err)
+	}
+	return p.log.Add(measure.Record{Kind: measure.Memory, Server: s.Name, Workload: h.Name, Idle: m})
 }
 
 func (p *plan) syscalls(s field.Server, w workload.Workload) error {

@@ -36,6 +36,11 @@ func MeasureIdle(s field.Server, conns int) (*Idle, error) {
 		return nil, err
 	}
 	after, err := memoryOf(s, p)
+	return growth(before, after, conns), err
+}
+
+// growth returns what each of some connections has added.
+func growth(before, after Idle, conns int) *Idle {
 	n := float64(conns)
 	return &Idle{
 		Conns:  conns,
@@ -43,7 +48,7 @@ func MeasureIdle(s field.Server, conns int) (*Idle, error) {
 		Heap:   (after.Heap - before.Heap) / n,
 		Stack:  (after.Stack - before.Stack) / n,
 		Kernel: (after.Kernel - before.Kernel) / n,
-	}, err
+	}
 }
 
 func dial(open *[]net.Conn, addr string, n int) error {

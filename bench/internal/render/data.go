@@ -23,16 +23,16 @@ type data struct {
 	runs      []measure.Record
 	skips     []measure.Record
 	cells     map[string]map[string]map[round]*measure.Cell // workload, server
-	idle      map[string]*measure.Idle
-	calls     map[string]map[string]map[string]float64 // workload, server
-	behaviour map[string]map[string]string             // probe, server
-	lag       map[string]map[string][]*measure.Lag     // load, server
+	idle      map[string]map[string]*measure.Idle           // "" or what connections do, server
+	calls     map[string]map[string]map[string]float64      // workload, server
+	behaviour map[string]map[string]string                  // probe, server
+	lag       map[string]map[string][]*measure.Lag          // load, server
 }
 
 func sortOut(records []measure.Record) *data {
 	d := &data{
 		cells:     map[string]map[string]map[round]*measure.Cell{},
-		idle:      map[string]*measure.Idle{},
+		idle:      map[string]map[string]*measure.Idle{},
 		calls:     map[string]map[string]map[string]float64{},
 		behaviour: map[string]map[string]string{},
 		lag:       map[string]map[string][]*measure.Lag{},
@@ -47,7 +47,7 @@ func sortOut(records []measure.Record) *data {
 			of := sub(sub(d.cells, r.Workload), r.Server)
 			of[round{r.Run, r.Round}] = r.Cell
 		case measure.Memory:
-			d.idle[r.Server] = r.Idle
+			sub(d.idle, r.Workload)[r.Server] = r.Idle
 		case measure.Syscalls:
 			sub(d.calls, r.Workload)[r.Server] = r.Calls
 		case measure.Late:

@@ -181,7 +181,7 @@ func (d *data) memoryBars() []*plot.Plot {
 	var labels []string
 	limit := 0.0
 	for _, s := range field.Servers {
-		if m := d.idle[s.Name]; m != nil {
+		if m := d.idle[""][s.Name]; m != nil {
 			servers, labels, limit = append(servers, s), append(labels, s.Name), max(limit, m.RSS, m.Heap+m.Stack)
 		}
 	}
@@ -196,7 +196,7 @@ func (d *data) memoryBars() []*plot.Plot {
 	b := newBars("a quiet connection: heap and stack (upper bar, Go only), RSS (lower bar), bytes", "", labels, limit)
 	b.X.Tick.Marker = kibibytes
 	for i, s := range servers {
-		m := d.idle[s.Name]
+		m := d.idle[""][s.Name]
 		if s.Family == field.Go || s.Family == field.Eddy {
 			if b.add(i, m.Heap+m.Stack, 0.19, vg.Points(4), familyColour[s.Family], whole(m.Heap)+" + "+whole(m.Stack)) != nil {
 				return nil

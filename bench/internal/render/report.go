@@ -29,6 +29,7 @@ func Report(dir string, records []measure.Record) error {
 	r.picture(cpuPlot, "Server CPU for each message")
 	r.late()
 	r.memory()
+	r.held()
 	r.syscalls()
 	r.behaviour()
 	if servers, err := os.ReadFile(filepath.Join(dir, "results", "servers.md")); err == nil {
@@ -89,7 +90,7 @@ func (r *writer) machine() {
 }
 
 func (r *writer) memory() {
-	if len(r.idle) == 0 {
+	if len(r.idle[""]) == 0 {
 		return
 	}
 	r.printf("\n## Memory of a quiet connection\n\n")
@@ -98,7 +99,7 @@ func (r *writer) memory() {
 		"connection included; it is not the server's doing.\n")
 	r.table("server", "connections", "heap", "stack", "RSS", "kernel")
 	for _, s := range field.Servers {
-		m := r.idle[s.Name]
+		m := r.idle[""][s.Name]
 		if m == nil {
 			continue
 		}

@@ -42,7 +42,7 @@ func always(name string) func(string) string { return func(string) string { retu
 
 // targets begins the report: what was to be reached, and what was.
 func (r *writer) targets() {
-	if len(r.cells) == 0 && len(r.lag) == 0 {
+	if len(r.cells)+len(r.lag)+len(r.idle) == 0 {
 		return
 	}
 	r.printf("\n## Against the targets\n\n")
@@ -59,6 +59,7 @@ func (r *writer) targets() {
 	r.leading("churn")
 	r.slowReader()
 	r.besideTargets()
+	r.heldTargets()
 	r.lagTargets()
 	r.again()
 }
@@ -167,9 +168,9 @@ func orLevel(s stats.Summary) string {
 }
 
 func (r *writer) heap() {
-	own, best, least := r.idle["eddy-callback"], "", math.Inf(1)
+	own, best, least := r.idle[""]["eddy-callback"], "", math.Inf(1)
 	for _, name := range names(field.Go) {
-		if m := r.idle[name]; m != nil && m.Heap < least {
+		if m := r.idle[""][name]; m != nil && m.Heap < least {
 			best, least = name, m.Heap
 		}
 	}

@@ -96,3 +96,19 @@ func TestLagTargets(t *testing.T) {
 		t.Errorf("no %q in %s", want, got)
 	}
 }
+
+func TestHeldTargets(t *testing.T) {
+	records := []measure.Record{
+		{Kind: measure.Memory, Server: "eddy-http", Workload: "http-slow", Idle: &measure.Idle{Heap: 1_100, Stack: 1_000}},
+		{Kind: measure.Memory, Server: "net-http", Workload: "http-slow", Idle: &measure.Idle{Heap: 1_000, Stack: 1_000}},
+		{Kind: measure.Memory, Server: "eddy-http", Workload: "http-idle", Idle: &measure.Idle{Heap: 1_100, Stack: 1_000}},
+		{Kind: measure.Memory, Server: "net-http", Workload: "http-idle", Idle: &measure.Idle{Heap: 1_000, Stack: 1_000}},
+	}
+	got := report(records)
+	for _, want := range []string{"http-slow: heap and stack at most 1.05 of net-http | 1.05 | met",
+		"http-idle: heap and stack at most 1.00 of net-http | 1.05 | **short**"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in %s", want, got)
+		}
+	}
+}

@@ -54,6 +54,12 @@ func handler() http.Handler {
 		w.Header().Set("Content-Length", "1048576")
 		_, _ = w.Write(large)
 	})
+	mux.HandleFunc("/pieces", func(w http.ResponseWriter, _ *http.Request) { // as io.Copy has them
+		w.Header().Set("Content-Length", "1048576")
+		for range 32 {
+			_, _ = w.Write(large[:32<<10])
+		}
+	})
 	mux.HandleFunc("/up", func(w http.ResponseWriter, r *http.Request) {
 		if _, err := io.Copy(io.Discard, r.Body); err == nil {
 			_, _ = w.Write(hello)
