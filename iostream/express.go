@@ -12,8 +12,18 @@ import "github.com/eddyloop/eddy/poller"
 // bytes, and there is nothing else to see to.
 func (s *Stream) steady(ready poller.Interest) bool {
 	return ready == poller.Readable && s.armed == poller.Readable && s.unremarkable() &&
-		s.in.data == nil && (s.op.each != nil && !s.op.stopped || s.op.wait != nil && !s.op.isInto()) && s.config.Budget == nil
+		s.in.data == nil && s.op.takesScratch() && s.config.Budget == nil
 }
+
+// takesScratch reports whether the read takes its message out of the scratch
+// buffer: a repeating one, or one that waits and has no buffer of its own.
+func (op *readOp) takesScratch() bool {
+	return op.each != nil && !op.stopped || op.wait != nil && !op.isInto()
+}
+
+// needsInput reports whether the slot has nothing that could end without input: a
+// read of no bytes could.
+func (op *readOp) needsInput() bool { return op.kind == readNone || op.size > 0 }
 
 // unremarkable reports whether the stream is open both ways, with nothing to
 // send and nobody waiting for that.
@@ -23,7 +33,9 @@ func (s *Stream) unremarkable() bool {
 
 // express receives once, delivers one read (or a batch of a repeating one) and
 // sends what was written meanwhile. It reports whether that was all there is to
-// do; if not, pump goes on.
+// do: all that had come was received and read, the stream is as unremarkable as
+// before, and the read that waits now, if one does, waits for input. Then what the
+// transport was told to listen for still holds. If not, pump goes on.
 func (s *Stream) express() bool {
 	scratch := s.loop.Kit().Scratch()
 	n, err := s.transport.Read(scratch)
@@ -48,6 +60,5 @@ func (s *Stream) express() bool {
 	}
 	s.in.own()
 	s.in.release()
-	return n < len(scratch) && s.in.len() == 0 && s.unremarkable() &&
-		(s.op.size > 0 || s.op.kind == readNone) && !s.op.isInto()
+	return n < len(scratch) && s.in.len() == 0 && s.unremarkable() && s.op.needsInput()
 }

@@ -40,9 +40,11 @@ func (in *input) release() {
 	*in = input{}
 }
 
-// recycle gives the buffer back, unless somebody may hold bytes of it.
+// recycle gives a buffer of the stream's own back. Nobody holds bytes of it: input
+// is received for a pending read alone, which has ended the life of the last
+// result, and not while a callback runs.
 func (in *input) recycle() {
-	if !in.borrowed && !in.lent && !in.pinned {
+	if !in.borrowed {
 		putBuffer(in.data)
 	}
 }
@@ -84,7 +86,7 @@ func (in *input) reserve(n, most int) {
 		return
 	}
 	rest := in.bytes()
-	if in.len()+n <= cap(in.data) && int(in.head) >= len(rest) && !in.lent && !in.pinned {
+	if in.len()+n <= cap(in.data) && int(in.head) >= len(rest) {
 		in.data = in.data[:copy(in.data[:len(rest)], rest)]
 		in.head = 0
 		return
