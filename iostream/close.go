@@ -118,6 +118,7 @@ func (s *Stream) unbegun() bool {
 
 // arrives looks a last time whether something has come for the read that waits.
 func (s *Stream) arrives() bool {
+	s.arm() // as for a read, so that what comes behind it is announced
 	s.fill()
 	return !s.unbegun()
 }
