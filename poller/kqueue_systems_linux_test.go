@@ -29,13 +29,27 @@ func eachSystem(t *testing.T, test func(t *testing.T, s *kqueuesim.Script, k *em
 				}
 				return kindOther, err
 			}
-			p, err := newKqueue(k, &userWaker{k})
+			var w waker = &userWaker{k}
+			if profile.NoUser {
+				w = &scriptWaker{s}
+				s.Open(w.fd(), kqueuesim.State{Kind: kqueuesim.PipeReader})
+			}
+			p, err := newKqueue(k, w)
 			require.NoError(t, err)
 			defer p.Close()
 			test(t, s, k, p)
 		})
 	}
 }
+
+// scriptWaker is a pipe of the script.
+type scriptWaker struct{ *kqueuesim.Script }
+
+func (w *scriptWaker) fd() int          { return 900 }
+func (w *scriptWaker) wake() error      { w.Input(900, 1); return nil }
+func (w *scriptWaker) drain()           { w.Drain(900) }
+func (w *scriptWaker) owns(fd int) bool { return fd == 900 }
+func (w *scriptWaker) close()           {}
 
 var connected = kqueuesim.State{Kind: kqueuesim.Stream, Writable: true, Room: 4096}
 

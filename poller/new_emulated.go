@@ -18,5 +18,5 @@ func New() (Poller, error) {
 		}
 	}
 	// The wake-up is that of the native backend.
-	return newEmulated(system, system == kqueuesim.NetBSD || system == kqueuesim.OpenBSD)
+	return newEmulated(system, system != kqueuesim.Darwin && system != kqueuesim.FreeBSD && system != kqueuesim.DragonFly)
 }

@@ -29,7 +29,12 @@ func TestVariants(t *testing.T) {
 		if p.DeafFIFO {
 			limits |= pollertest.NoFIFOs
 		}
-		run(p.Name+"-user", limits, func() (poller.Poller, error) { return poller.NewEmulated(p, false) })
+		if p.FIFOWritesAsReader {
+			limits |= pollertest.NoFIFOWriters
+		}
+		if !p.NoUser {
+			run(p.Name+"-user", limits, func() (poller.Poller, error) { return poller.NewEmulated(p, false) })
+		}
 		run(p.Name+"-pipe", limits, func() (poller.Poller, error) { return poller.NewEmulated(p, true) })
 	}
 }

@@ -14,8 +14,10 @@ const (
 	Listener
 	PipeReader
 	PipeWriter
-	FIFOReader
+	FIFOReader // also one that is open both ways
+	FIFOWriter
 	Regular
+	Null     // /dev/null and the like
 	Terminal // /dev/tty
 )
 
@@ -51,6 +53,11 @@ func (s *State) read(p *Profile) verdict {
 		// There's never anything to read. It fires when the reader goes, if at all.
 		gone := s.OutputEnded && !p.DeafWriter
 		v = verdict{ready: gone, eof: gone}
+	case FIFOWriter:
+		gone := s.OutputEnded && !p.DeafWriter && !p.FIFOWritesAsReader
+		v = verdict{ready: gone, eof: gone}
+	case Null:
+		v.ready = true
 	case PipeReader, FIFOReader:
 		v.eof = s.InputEnded && !(s.Kind == FIFOReader && p.DeafFIFO)
 		v.ready = v.eof || s.Readable
@@ -64,14 +71,28 @@ func (s *State) read(p *Profile) verdict {
 }
 
 // write is EVFILT_WRITE.
-func (s *State) write() verdict {
+func (s *State) write(p *Profile) verdict {
 	v := verdict{data: s.Room}
 	switch s.Kind {
 	case Listener:
 		return verdict{}
-	case PipeReader, FIFOReader:
-		return verdict{ready: s.InputEnded, eof: s.InputEnded}
-	case Regular:
+	case FIFOReader, FIFOWriter:
+		if p.FIFOWritesAsReader {
+			return verdict{ready: true, eof: true}
+		}
+		if s.Kind == FIFOWriter {
+			return s.room(v)
+		}
+		return verdict{ready: s.InputEnded || s.Writable, eof: s.InputEnded, data: s.Room}
+	case PipeReader:
+		ended := s.InputEnded && !p.ReaderNotWritable
+		return verdict{ready: ended, eof: ended}
+	case PipeWriter:
+		if p.FullWriterDeaf && s.Room == 0 && !s.Writable {
+			return verdict{}
+		}
+		return s.room(v)
+	case Regular, Null:
 		v.ready = true
 	default:
 		if v.eof = s.OutputEnded; v.eof {
@@ -82,10 +103,18 @@ func (s *State) write() verdict {
 	return v
 }
 
+// room is EVFILT_WRITE of what has no error of its own.
+func (s *State) room(v verdict) verdict {
+	v.eof = s.OutputEnded
+	v.ready = v.eof || s.Writable
+	return v
+}
+
 // attachable is whether a file of this state can have the filter.
 func (p *Profile) attachable(s *State, filter int32) error {
 	switch {
 	case s.Kind == Terminal && p.RefusesTTY,
+		s.Kind == Null && !p.NullPolls,
 		s.Kind == Regular && filter == p.Write && !p.FileWritable:
 		return syscall.EINVAL
 	case s.Kind == PipeWriter && filter == p.Write && s.OutputEnded && p.DeadPipe != 0:

@@ -100,12 +100,41 @@ func TestPipeEnds(t *testing.T) {
 		b.Fill(pipe)
 		require.Empty(b, b.found())
 		b.EndOutput(pipe)
-		want := []string{"write 4: 0 eof"}
-		if b.p != NetBSD {
-			want = append(want, "read 4: 0 eof")
+		var once, always []string
+		if !b.p.DeafWriter {
+			once = []string{"read 4: 0 eof"}
+		}
+		if !b.p.FullWriterDeaf {
+			always = []string{"write 4: 0 eof"}
+		}
+		require.ElementsMatch(b, append(once, always...), b.found())
+		require.ElementsMatch(b, always, b.found())
+		b.Close(pipe)
+
+		b.Open(pipe, State{Kind: PipeWriter, Writable: true, Room: 4096})
+		require.NoError(b, b.write(pipe, EV_ADD|EV_CLEAR))
+		require.Len(b, b.found(), 1)
+		b.Write(pipe, 96)
+		if b.p.WritesTell {
+			require.Equal(b, []string{"write 4: 4000"}, b.found())
+		}
+		require.Empty(b, b.found())
+		b.Write(pipe, 96)
+		b.Fill(pipe)
+		require.Empty(b, b.found(), "there is no room")
+		b.Close(pipe)
+
+		b.Open(pipe, State{Kind: PipeReader})
+		require.NoError(b, b.read(pipe, EV_ADD|EV_CLEAR))
+		require.NoError(b, b.write(pipe, EV_ADD|EV_CLEAR))
+		b.happen(pipe, true, true, func(s *State) { s.InputEnded = true })
+		want := []string{"read 4: 0 eof"}
+		if !b.p.ReaderNotWritable {
+			want = append(want, "write 4: 0 eof")
 		}
 		require.ElementsMatch(b, want, b.found())
-		require.Equal(b, []string{"write 4: 0 eof"}, b.found())
+		b.ReadEnd(pipe)
+		require.Equal(b, b.p.EndReadTells, len(b.found()) == 1)
 	})
 }
 
@@ -136,10 +165,44 @@ func TestFIFOEnd(t *testing.T) {
 	})
 }
 
+// EVFILT_WRITE of a FIFO (NetBSD): that of the reading end.
+func TestFIFOWriter(t *testing.T) {
+	each(t, func(b *bench) {
+		b.Open(pipe, State{Kind: FIFOWriter, Writable: true, Room: 4096})
+		require.NoError(b, b.write(pipe, EV_ADD))
+		if b.p.FIFOWritesAsReader {
+			require.Equal(b, []string{"write 4: 0 eof"}, b.found())
+			b.Fill(pipe)
+			require.Equal(b, []string{"write 4: 0 eof"}, b.found())
+			return
+		}
+		require.Equal(b, []string{"write 4: 4096"}, b.found())
+		b.Fill(pipe)
+		require.Empty(b, b.found())
+		b.EndOutput(pipe)
+		require.Equal(b, []string{"write 4: 0 eof"}, b.found())
+	})
+}
+
+// What is ready always.
+func TestFilesThatAreReady(t *testing.T) {
+	each(t, func(b *bench) {
+		b.Open(sock, State{Kind: Null})
+		if b.p.NullPolls {
+			require.NoError(b, b.read(sock, EV_ADD))
+			require.Len(b, b.found(), 1)
+		} else {
+			require.ErrorIs(b, b.read(sock, EV_ADD), syscall.EINVAL)
+		}
+		b.Open(more, State{Kind: Regular})
+		require.Equal(b, b.p.FileWritable, b.write(more, EV_ADD) == nil)
+	})
+}
+
 // What each system says to EVFILT_WRITE for a pipe without a reader.
 func TestDeadPipe(t *testing.T) {
 	want := map[*Profile]error{
-		FreeBSD: syscall.EPIPE, OpenBSD: syscall.EPIPE, DragonFly: syscall.EPIPE, NetBSD: syscall.EBADF,
+		FreeBSD: syscall.EPIPE, OpenBSD: syscall.EPIPE, DragonFly: syscall.EPIPE, NetBSD7: syscall.EBADF, NetBSD: syscall.EBADF,
 	}
 	each(t, func(b *bench) {
 		b.Open(pipe, State{Kind: PipeWriter, OutputEnded: true})
@@ -187,6 +250,10 @@ func TestUserEvents(t *testing.T) {
 	each(t, func(b *bench) {
 		user := func(flags, fflags uint32) error {
 			return b.change(Kevent{Ident: sock, Filter: b.p.User, Flags: flags, Fflags: fflags})
+		}
+		if b.p.NoUser {
+			require.ErrorIs(b, user(EV_ADD, 0), syscall.EINVAL)
+			return
 		}
 		b.socket(sock)
 		require.NoError(b, b.read(sock, EV_ADD))

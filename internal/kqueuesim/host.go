@@ -75,6 +75,11 @@ func readsOnly(fd int) bool {
 	return flags&unix.O_ACCMODE == unix.O_RDONLY
 }
 
+func writesOnly(fd int) bool {
+	flags, _ := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+	return flags&unix.O_ACCMODE == unix.O_WRONLY
+}
+
 func (h *host) set(reading bool) (set int, mask uint32) {
 	if reading {
 		return h.reading, unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET
@@ -90,7 +95,7 @@ func (h *host) watch(n *knote, reading bool) error {
 	case unix.EEXIST: // closed behind our back, and its duplicate came back
 		err = unix.EpollCtl(set, unix.EPOLL_CTL_MOD, int(n.ident), &ev)
 	case unix.EPERM:
-		if kindOf(int(n.ident)) == Regular {
+		if kind := kindOf(int(n.ident)); kind == Regular || kind == Null {
 			return nil // nothing ever happens to it
 		}
 		return syscall.EINVAL

@@ -45,12 +45,58 @@ type Profile struct {
 
 	// FileWritable: EVFILT_WRITE accepts regular files, which are ready always.
 	FileWritable bool
+
+	// OneShotAsFound: the filter of a one-shot is not run again when its event is
+	// retrieved, so that it tells of what may have been taken since.
+	OneShotAsFound bool
+
+	// FIFOWritesAsReader: EVFILT_WRITE of a FIFO is that of the reading end, which
+	// cannot be written to: EV_EOF at once and for ever. EVFILT_READ of its writing
+	// end says nothing.
+	FIFOWritesAsReader bool
+
+	// FullWriterDeaf: EVFILT_WRITE of a pipe that is full does not fire when the
+	// reader goes.
+	FullWriterDeaf bool
+
+	// ReaderNotWritable: EVFILT_WRITE of the reading end of a pipe never fires.
+	ReaderNotWritable bool
+
+	// WritesTell: with EV_CLEAR, EVFILT_WRITE of a pipe fires after each of one's own
+	// writes, too, as long as there is room.
+	WritesTell bool
+
+	// EndReadTells: with EV_CLEAR, EVFILT_READ of a pipe fires once more when its end
+	// has been read for the first time.
+	EndReadTells bool
+
+	// AddKeepsDisabled: EV_ADD does not enable a filter that was disabled.
+	AddKeepsDisabled bool
+
+	// NullPolls: /dev/null and the like have filters, and are ready always.
+	NullPolls bool
+
+	// NoUser, NoReceipt, NoDispatch: there are no user events (EINVAL); the flags
+	// EV_RECEIPT and EV_DISPATCH mean nothing.
+	NoUser, NoReceipt, NoDispatch bool
 }
 
-// The systems. NetBSD has user events since 10.0, OpenBSD since 7.8. What a system
+// The systems. OpenBSD has user events since 7.8, NetBSD since 10.0. What a system
 // has changed over the years is there in the form that is harder to live with:
-// newer releases of NetBSD and OpenBSD have no DeadPipe, older ones of NetBSD no
-// DeafWriter.
+// newer releases of OpenBSD and NetBSD have no DeadPipe.
+//
+// NetBSD7 is what a kernel was seen to do: NetBSD 7.0, i386, in an emulator, with
+// about 60 scenarios, and the same with the kqueue of 7.99.34 (kern_event.c of August
+// 2016), where EV_RECEIPT and EV_DISPATCH are as here for other systems. In its
+// source: pipes in sys/kern/sys_pipe.c (filt_pipewrite, pipe_kqfilter), one-shots in
+// kqueue_scan of sys/kern/kern_event.c, FIFOs in fifo_kqfilter of
+// sys/miscfs/fifofs/fifo_vnops.c. Left out: a kqueue may be added to itself there
+// (and two to one another are EPERM), and a Unix socket whose peer has left data
+// unread has come to its end and has not been reset, unlike the host's;
+// in 7.99.34, EV_ENABLE after EV_DISPATCH tells only of what arrives from then on.
+//
+// NetBSD is a newer one, after its source and manual, and what was not seen to have
+// changed is as in NetBSD7. OneShotAsFound of FreeBSD is in its kqueue_scan, too.
 var (
 	Darwin = &Profile{
 		Name: "darwin", Read: -1, Write: -2, User: -10,
@@ -60,10 +106,19 @@ var (
 	FreeBSD = &Profile{
 		Name: "freebsd", Read: -1, Write: -2, User: -11,
 		DeadPipe: syscall.EPIPE, ReceiptsNeedRoom: true, EndPasses: true, FileWritable: true,
+		OneShotAsFound: true,
+	}
+	NetBSD7 = &Profile{
+		Name: "netbsd7", Read: 0, Write: 1, User: 8, NoUser: true, NoReceipt: true, NoDispatch: true,
+		DeadPipe: syscall.EBADF, EventsKeepAdd: true, EndPasses: true, NullPolls: true,
+		OneShotAsFound: true, FIFOWritesAsReader: true, FullWriterDeaf: true, ReaderNotWritable: true,
+		WritesTell: true, EndReadTells: true, AddKeepsDisabled: true,
 	}
 	NetBSD = &Profile{
 		Name: "netbsd", Read: 0, Write: 1, User: 8,
-		DeadPipe: syscall.EBADF, DeafWriter: true, ReceiptsNeedRoom: true, EndPasses: true, FileWritable: true,
+		DeadPipe: syscall.EBADF, DeafWriter: true, ReceiptsNeedRoom: true, EventsKeepAdd: true, EndPasses: true,
+		NullPolls: true, OneShotAsFound: true, FIFOWritesAsReader: true, ReaderNotWritable: true,
+		WritesTell: true, EndReadTells: true, AddKeepsDisabled: true,
 	}
 	OpenBSD = &Profile{
 		Name: "openbsd", Read: -1, Write: -2, User: -10,
@@ -74,5 +129,5 @@ var (
 		DeadPipe: syscall.EPIPE, ReceiptsNeedRoom: true, FileWritable: true,
 	}
 
-	Profiles = []*Profile{Darwin, FreeBSD, NetBSD, OpenBSD, DragonFly}
+	Profiles = []*Profile{Darwin, FreeBSD, NetBSD7, NetBSD, OpenBSD, DragonFly}
 )

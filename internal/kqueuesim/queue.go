@@ -79,7 +79,8 @@ type knote struct {
 	udata    uint64
 	disabled bool
 	queued   bool
-	eof      bool // has been seen, and stays unless cleared
+	found    verdict // when it was activated
+	eof      bool    // has been seen, and stays unless cleared
 
 	triggered bool   // user events
 	user      uint32 // their flags
@@ -154,6 +155,12 @@ func (q *Queue) change(changes, events []Kevent) (n int, err error) {
 	defer q.mu.Unlock()
 	defer func() { q.files.signal(len(q.ready) > 0) }()
 	for _, c := range changes {
+		if q.profile.NoReceipt {
+			c.Flags &^= EV_RECEIPT
+		}
+		if q.profile.NoDispatch {
+			c.Flags &^= EV_DISPATCH
+		}
 		err := q.register(c)
 		if err == nil && c.Flags&EV_RECEIPT == 0 {
 			continue
@@ -227,6 +234,10 @@ func (q *Queue) scan(events []Kevent) (found int) {
 	q.ids = q.files.noticed(q.ids[:0])
 	for _, id := range q.ids {
 		if n := q.byID[id]; n != nil {
+			// What has arrived may have been taken by now. Something has.
+			if n.found = q.judge(n); !n.found.ready {
+				n.found = verdict{ready: true}
+			}
 			q.activate(n)
 		}
 	}
@@ -240,7 +251,10 @@ func (q *Queue) scan(events []Kevent) (found int) {
 			q.drop(n)
 			continue
 		}
-		v := q.judge(n)
+		v := n.found
+		if n.mode&EV_ONESHOT == 0 || !q.profile.OneShotAsFound || n.filter == q.profile.User {
+			v = q.judge(n)
+		}
 		if !v.ready {
 			continue
 		}
@@ -272,7 +286,7 @@ func (q *Queue) judge(n *knote) verdict {
 	if n.filter == q.profile.Read {
 		v = s.read(q.profile)
 	} else {
-		v = s.write()
+		v = s.write(q.profile)
 	}
 	n.eof = v.eof || n.eof && !q.profile.EndPasses
 	if n.eof {

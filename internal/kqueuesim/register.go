@@ -7,7 +7,7 @@ import "syscall"
 // register makes one change.
 func (q *Queue) register(c Kevent) error {
 	p := q.profile
-	if c.Filter != p.Read && c.Filter != p.Write && c.Filter != p.User {
+	if c.Filter != p.Read && c.Filter != p.Write && (c.Filter != p.User || p.NoUser) {
 		return syscall.EINVAL
 	}
 	var file identity
@@ -47,10 +47,11 @@ func (q *Queue) register(c Kevent) error {
 	if c.Flags&EV_DISABLE != 0 {
 		n.disabled = true
 		q.deactivate(n)
-	} else if c.Flags&(EV_ADD|EV_ENABLE) != 0 {
+	} else if c.Flags&EV_ENABLE != 0 || c.Flags&EV_ADD != 0 && !p.AddKeepsDisabled {
 		n.disabled = false
 	}
-	if q.judge(n).ready {
+	if v := q.judge(n); v.ready {
+		n.found = v
 		q.activate(n)
 	}
 	return nil

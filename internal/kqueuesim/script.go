@@ -42,7 +42,7 @@ func (s *Script) NewQueue(p *Profile) *Queue {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.queues++
-	return newQueue(p, &scriptFiles{script: s, own: 999 + s.queues, bell: make(chan struct{}, 1)})
+	return newQueue(p, &scriptFiles{script: s, profile: p, own: 999 + s.queues, bell: make(chan struct{}, 1)})
 }
 
 // Open opens fd.
@@ -108,9 +108,33 @@ func (s *Script) Room(fd int, n int64) {
 	})
 }
 
+// ReadEnd reads the end of a pipe for the first time.
+func (s *Script) ReadEnd(fd int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, w := range s.fds[fd].file.watchers {
+		if w.reading && w.files.profile.EndReadTells {
+			w.files.ring(w.id)
+		}
+	}
+}
+
 // Fill writes all that there's room for.
 func (s *Script) Fill(fd int) {
 	s.Set(fd, func(st *State) { st.Room, st.Writable = 0, false })
+}
+
+// Write writes n bytes, of room for more.
+func (s *Script) Write(fd int, n int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f := s.fds[fd].file
+	f.state.Room -= n
+	for _, w := range f.watchers {
+		if !w.reading && w.files.profile.WritesTell && f.state.Kind == PipeWriter {
+			w.files.ring(w.id)
+		}
+	}
 }
 
 // EndInput has the peer end its stream, or the last writer go.
@@ -145,10 +169,11 @@ func (s *Script) happen(fd int, reading, writing bool, change func(*State)) {
 
 // scriptFiles are the descriptors of a Script, for one Queue.
 type scriptFiles struct {
-	script *Script
-	own    int
-	seen   []uint32 // under the script's mutex
-	bell   chan struct{}
+	script  *Script
+	profile *Profile
+	own     int
+	seen    []uint32 // under the script's mutex
+	bell    chan struct{}
 }
 
 func (f *scriptFiles) fd() int      { return f.own }

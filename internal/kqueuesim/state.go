@@ -20,10 +20,12 @@ func kindOf(fd int) Kind {
 		return Regular
 	case unix.S_IFIFO:
 		switch {
-		case !readsOnly(fd):
-			return PipeWriter
+		case IsFIFO(fd) && writesOnly(fd):
+			return FIFOWriter
 		case IsFIFO(fd):
 			return FIFOReader
+		case !readsOnly(fd):
+			return PipeWriter
 		}
 		return PipeReader
 	case unix.S_IFSOCK:
@@ -35,8 +37,11 @@ func kindOf(fd int) Kind {
 		}
 		return Stream
 	case unix.S_IFCHR:
-		if uint64(st.Rdev) == unix.Mkdev(5, 0) {
+		switch uint64(st.Rdev) {
+		case unix.Mkdev(5, 0):
 			return Terminal
+		case unix.Mkdev(1, 3), unix.Mkdev(1, 5), unix.Mkdev(1, 9): // null, zero, urandom
+			return Null
 		}
 	}
 	return Other
@@ -44,8 +49,9 @@ func kindOf(fd int) Kind {
 
 // IsFIFO tells a pipe with a name from one without.
 func IsFIFO(fd int) bool {
+	var st unix.Stat_t
 	var fs unix.Statfs_t
-	return unix.Fstatfs(fd, &fs) == nil && fs.Type != unix.PIPEFS_MAGIC
+	return unix.Fstat(fd, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFIFO && unix.Fstatfs(fd, &fs) == nil && fs.Type != unix.PIPEFS_MAGIC
 }
 
 func (h *host) state(fd int) State {
@@ -78,7 +84,7 @@ func (h *host) state(fd int) State {
 	case PipeReader, FIFOReader:
 		s.InputEnded = got(unix.POLLHUP)
 		s.Readable = s.Input > 0
-	case PipeWriter:
+	case PipeWriter, FIFOWriter:
 		s.OutputEnded = got(unix.POLLERR)
 		s.Writable = s.Writable && !s.OutputEnded
 		if size, err := unix.FcntlInt(uintptr(fd), unix.F_GETPIPE_SZ, 0); err == nil {
