@@ -245,6 +245,19 @@ func TestEndedPipeDoesNotSpin(t *testing.T) {
 	}
 }
 
+// Where the kernel does not tell when a FIFO has room, its writer is refused at once,
+// with the reason.
+func TestPipeRefusesFIFO(t *testing.T) {
+	if pipes["fifo"] != nil {
+		t.Skip("FIFOs are fine here")
+	}
+	l := startLoop(t, ioloop.Config{})
+	_, w := makeFIFO(t)
+	_, err := iostream.NewPipe(l, int(w.Fd()), nil)
+	require.ErrorIs(t, err, poller.ErrNotPollable)
+	require.ErrorContains(t, err, "FIFO")
+}
+
 // TestPipeCloseWatchMistakesNothing: a FIFO that nobody has written yet is not
 // at its end, nor is one whose writer is silent.
 func TestPipeCloseWatchMistakesNothing(t *testing.T) {

@@ -3,15 +3,16 @@
 package iostream_test
 
 import (
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
-	"runtime"
 	"testing"
 
 	"github.com/eddyloop/eddy/internal/socket"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
+	"github.com/eddyloop/eddy/poller"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
@@ -24,10 +25,39 @@ type pipeMaker func(t testing.TB) (r, w *os.File)
 var pipes = map[string]pipeMaker{"pipe": makePipe, "fifo": makeFIFO}
 
 func init() {
-	if runtime.GOOS == "darwin" || os.Getenv("EDDY_KQUEUE") == "darwin" { // FIFOs are refused
+	if fifosAreRefused() {
 		delete(pipes, "fifo")
 		delete(duplexes, "fifos")
 	}
+}
+
+// fifosAreRefused tries it out: on macOS either end is, on NetBSD the writing one.
+func fifosAreRefused() bool {
+	p, err := poller.New()
+	if err != nil {
+		return false
+	}
+	defer p.Close()
+	dir, err := os.MkdirTemp("", "eddy")
+	if err != nil {
+		return false
+	}
+	defer os.RemoveAll(dir)
+	name := filepath.Join(dir, "fifo")
+	if unix.Mkfifo(name, 0o600) != nil {
+		return false
+	}
+	r, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return false
+	}
+	defer r.Close()
+	w, err := os.OpenFile(name, os.O_WRONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return false
+	}
+	defer w.Close()
+	return errors.Is(p.Add(int(w.Fd()), 0, 0, poller.Level), poller.ErrNotPollable)
 }
 
 // oneWay are the names of those that have one direction.
