@@ -40,15 +40,12 @@ func (l *Loop) call(r Runner) {
 			l.contain(r, recover())
 		}
 	}()
-	l.watchdog.enter()
 	r.Run()
-	l.watchdog.leave()
 	returned = true
 }
 
 // contain ends what a failed callback belonged to.
 func (l *Loop) contain(owner any, value any) {
-	l.watchdog.leave()
 	l.fail(owner, l.failure(value))
 }
 

@@ -23,19 +23,15 @@ import (
 //  4. On the loop, resume strikes the task off the list, and keeps the coroutine, or
 //     has a goroutine that may exit with it see it to its end.
 type coroutine struct {
-	loop      *Loop
-	job       *job // that it carries
-	next      func() (struct{}, bool)
-	stop      func()
-	yield     func(struct{}) bool
-	exiting   bool   // it ends by Goexit
-	goroutine []byte // what stack traces call it, for the watchdog
+	loop    *Loop
+	job     *job // that it carries
+	next    func() (struct{}, bool)
+	stop    func()
+	yield   func(struct{}) bool
+	exiting bool // it ends by Goexit
 }
 
 func newCoroutine(l *Loop) *coroutine {
-	if l.number == 0 {
-		l.number = loopNumbers.add(l)
-	}
 	co := &coroutine{loop: l}
 	co.next, co.stop = iter.Pull(co.start)
 	return co
@@ -44,7 +40,6 @@ func newCoroutine(l *Loop) *coroutine {
 // start is the coroutine's function.
 func (co *coroutine) start(yield func(struct{}) bool) {
 	co.yield = yield
-	co.loop.watchdog.introduce(co)
 	asTaskOf(co.loop.number, co.body)
 }
 

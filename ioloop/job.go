@@ -108,9 +108,7 @@ func (j *job) resume() {
 	l, co := j.loop, j.co
 	l.share.tasks++
 	l.current = j
-	l.watchdog.switchTo(co)
 	j.next()
-	l.watchdog.switchTo(nil)
 	l.current = nil
 	switch state := j.state.Load(); {
 	case state == jobEnded:

@@ -37,8 +37,11 @@ type Config struct {
 	// Nil is slog.Default().
 	Logger *slog.Logger
 
-	// Watchdog, if above 0, is how long a callback may hold the loop before it
-	// is reported with its stack. The report may come a quarter of that later.
+	// Watchdog is how long a turn may take, and Close, before the callback or task
+	// that runs is reported with its stack, once a turn. The report comes up to a
+	// quarter of that later (at least 1 ms). 0 is 1 s, negative is off. A report
+	// takes the profile of all goroutines: some processor time, but the program
+	// is not stopped meanwhile.
 	Watchdog time.Duration
 
 	// Clock is what timers go by. Nil is the system's monotonic clock.
@@ -134,7 +137,8 @@ func New(config Config) (*Loop, error) {
 	if l.log == nil {
 		l.log = slog.Default()
 	}
-	l.watchdog.limit = config.Watchdog
+	l.watchdog.limit = cmp.Or(config.Watchdog, time.Second)
+	l.number = loopNumbers.add(l)
 	l.timers.init()
 	l.offloads.most = cmp.Or(config.MaxOffload, 256)
 	l.share.init()
@@ -170,8 +174,7 @@ func (l *Loop) run(ctx context.Context) error {
 	})
 	l.labels = profileLabels(ctx)
 	l.startTurn()
-	onGoroutine(func() {
-		defer l.watchdog.watch(l)()
+	l.onGoroutine(func() {
 		l.turns()
 		l.stopTasks()
 		l.runAllPutOff()
@@ -239,7 +242,7 @@ func (l *Loop) RunOnce() (worked bool, err error) {
 	}
 	before := l.counters.callbacks
 	polled := false
-	onGoroutine(func() {
+	l.onGoroutine(func() {
 		if !polled {
 			polled = true
 			l.poll()
@@ -265,7 +268,8 @@ func (l *Loop) poll() {
 // onGoroutine calls work on a goroutine of its own and waits for it. If a
 // callback ends that goroutine with runtime.Goexit, as testify's require does,
 // another one calls work again; the loop's fields know how far it had come.
-func onGoroutine(work func()) {
+func (l *Loop) onGoroutine(work func()) {
+	defer l.watchdog.watch(l)()
 	done := make(chan struct{})
 	var attempt func()
 	attempt = func() {
@@ -277,7 +281,7 @@ func onGoroutine(work func()) {
 				go attempt()
 			}
 		}()
-		asLoop(work)
+		asTaskOf(l.number, work)
 		returned = true
 	}
 	go attempt()
@@ -351,7 +355,7 @@ func (l *Loop) release() error {
 	l.awake, l.releasing = true, true // work is queued without waking the poller
 	l.mu.Unlock()
 	l.timers.clear()
-	onGoroutine(func() {
+	l.onGoroutine(func() {
 		l.failHandlers()
 		l.tellTasks()
 		for l.step() || l.tasks.first != nil || !l.shut() {

@@ -28,6 +28,10 @@ const (
 	kinds
 )
 
+func (k kind) String() string {
+	return [kinds]string{"events", "posts", "timers", "turn end", "tasks"}[k]
+}
+
 // turnShare measures the share of the turn that the present kind of work has.
 // It goes by the loop's clock, so that under a ManualClock, on which no time
 // passes meanwhile, the number of pieces alone decides, every time alike.
@@ -123,4 +127,14 @@ func (s *turnShare) start(k kind) {
 	s.usedUp, s.done, s.tasks = false, 0, 0
 	s.perLook = min(max(1, s.perLook), s.mostPieces)
 	s.left = s.perLook
+}
+
+// most returns the kind that has taken most of the turn.
+func (s *turnShare) most() (most kind) {
+	for k, took := range s.took {
+		if took > s.took[most] {
+			most = kind(k)
+		}
+	}
+	return most
 }

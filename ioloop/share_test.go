@@ -107,3 +107,29 @@ func TestPutOffIsNotForgotten(t *testing.T) {
 	}))
 	receive(t, all)
 }
+
+func TestLongestTurnTellsWhatTookIt(t *testing.T) {
+	const long = 20 * time.Millisecond
+	for want, hold := range map[string]func(t *testing.T, l *ioloop.Loop){
+		"posts":  func(t *testing.T, l *ioloop.Loop) { _ = l.Post(func() { work(long) }) },
+		"timers": func(t *testing.T, l *ioloop.Loop) { l.AfterFunc(0, func() { work(long) }) },
+		"tasks":  func(t *testing.T, l *ioloop.Loop) { _ = l.Go(func(*ioloop.Task) { work(long) }) },
+		"turn end": func(t *testing.T, l *ioloop.Loop) {
+			_ = l.Post(func() { l.Kit().AtTurnEnd(runnerFunc(func() { work(long) })) })
+		},
+		"events": func(t *testing.T, l *ioloop.Loop) {
+			r, w := pipe(t)
+			write(t, w, "x")
+			handle(t, l, r, poller.Readable, ioloop.HandlerFunc(func(poller.Interest, poller.Hint) { work(long) }))
+		},
+	} {
+		t.Run(want, func(t *testing.T) {
+			l := newLoop(t, ioloop.Config{})
+			hold(t, l)
+			_, err := l.RunOnce()
+			require.NoError(t, err)
+			require.Equal(t, want, l.Stats().LongestBy)
+			require.GreaterOrEqual(t, l.Stats().LongestTurn, long)
+		})
+	}
+}

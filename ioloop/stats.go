@@ -8,11 +8,12 @@ import (
 // Stats are the numbers of a loop since it was made.
 type Stats struct {
 	Turns       uint64        // rounds of looking for events and running what follows
-	Wakeups     uint64        // waits for events in which the loop was ready to block
+	Wakeups     uint64        // waits for events in which the loop would have blocked
 	Events      uint64        // descriptors reported ready
 	Callbacks   uint64        // handlers, posted functions, resumed tasks and timers run
 	Failures    uint64        // panics and Goexits contained
-	LongestTurn time.Duration // no callback held the loop longer than this
+	LongestTurn time.Duration // without the time that it gave to other goroutines
+	LongestBy   string        // what took most of it: events, posts, timers, turn end or tasks
 	Queue       int           // work waiting for the next step
 	Handlers    int           // registered descriptors, streams among them
 	Tasks       int           // tasks that have begun and not ended
@@ -27,6 +28,7 @@ type counters struct {
 	failures  atomic.Uint64
 	published struct {
 		turns, wakeups, events, callbacks, longest atomic.Uint64
+		longestBy                                  atomic.Uint32 // a kind + 1
 	}
 }
 
@@ -37,6 +39,7 @@ func (l *Loop) endTurn() {
 	took := l.share.read - l.timers.now - l.share.offered
 	if took > c.longest {
 		c.longest = took
+		c.published.longestBy.Store(1 + uint32(l.share.most()))
 	}
 	p := &c.published
 	p.turns.Store(c.turns)
@@ -52,6 +55,10 @@ func (l *Loop) Stats() Stats {
 	l.mu.Lock()
 	queue := len(l.queue)
 	l.mu.Unlock()
+	longestBy := ""
+	if k := p.longestBy.Load(); k > 0 {
+		longestBy = kind(k - 1).String()
+	}
 	return Stats{
 		Turns:       p.turns.Load(),
 		Wakeups:     p.wakeups.Load(),
@@ -59,6 +66,7 @@ func (l *Loop) Stats() Stats {
 		Callbacks:   p.callbacks.Load(),
 		Failures:    l.counters.failures.Load(),
 		LongestTurn: time.Duration(p.longest.Load()),
+		LongestBy:   longestBy,
 		Queue:       queue,
 		Handlers:    int(l.handlers.live.Load()),
 		Tasks:       int(l.tasks.live.Load()),

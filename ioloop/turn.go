@@ -196,9 +196,7 @@ func (l *Loop) dispatchContained() {
 		if ready := event.Ready & s.interest; ready != 0 {
 			l.counters.callbacks++
 			running = s.handler
-			l.watchdog.enter()
 			running.HandleEvent(ready, event.Hints)
-			l.watchdog.leave()
 			running = nil
 			if l.turnUsedUp() {
 				return

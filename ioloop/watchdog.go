@@ -3,116 +3,122 @@ package ioloop
 import (
 	"bytes"
 	"log/slog"
-	"runtime"
-	"sync/atomic"
+	"runtime/pprof"
+	"strings"
+	"sync"
 	"time"
 )
 
-// watchdog reports callbacks that hold the loop too long. The loop counts its
-// callbacks, and a goroutine looks whether the count has moved.
+// watchdog reports a turn that takes too long, whether one callback or task
+// holds the loop or many short ones do. It looks now and then whether turns come to
+// their end; that costs the loop nothing.
+//
+// The stack is found in the profile of all goroutines. Other than runtime.Stack
+// for all of them, it does not stop the world while it is made, but twice for a
+// moment, however many there are. The loop's goroutine and its coroutines are told
+// by the loop's number, which stands in their stacks.
 type watchdog struct {
-	limit time.Duration // 0: off
+	limit time.Duration // negative: off
 
-	calls atomic.Uint64             // odd while a callback runs
-	task  atomic.Pointer[coroutine] // that runs, nil: none
+	mu       sync.Mutex
+	timer    *time.Timer // nil: nothing is watched
+	turns    uint64      // that had ended at the last look
+	since    time.Time   // of the first look that saw as many
+	reported bool
 }
 
-// enter notes that a callback begins.
-func (w *watchdog) enter() {
-	if w.limit > 0 {
-		w.calls.Add(1 + w.calls.Load()&1) // to the next odd number
-	}
-}
-
-// leave notes that the callback, if any, has ended.
-func (w *watchdog) leave() {
-	if w.limit > 0 {
-		w.calls.Add(w.calls.Load() & 1) // to the next even number
-	}
-}
-
-// switchTo notes whose stack is the callback's: a task's has its own.
-func (w *watchdog) switchTo(co *coroutine) {
-	if w.limit > 0 && (co == nil || co.goroutine != nil) {
-		w.task.Store(co)
-	}
-}
-
-// introduce is switchTo for a task that has just begun, called by itself.
-func (w *watchdog) introduce(co *coroutine) {
-	if w.limit > 0 {
-		co.goroutine = goroutineHeader()
-		w.task.Store(co)
-	}
-}
-
-// watch starts the watching goroutine for the goroutine that calls, and
-// returns what ends it.
-func (w *watchdog) watch(l *Loop) (disarm func()) {
-	if w.limit <= 0 {
+// watch begins to watch the goroutine that runs l, until the returned function is
+// called.
+func (w *watchdog) watch(l *Loop) (end func()) {
+	if w.limit < 0 {
 		return func() {}
 	}
-	header := goroutineHeader()
-	stop := make(chan struct{})
-	go func() {
-		ticker := time.NewTicker(max(w.limit/4, time.Millisecond))
-		defer ticker.Stop()
-		var seen, reported uint64
-		var since time.Time
-		for {
-			select {
-			case <-stop:
-				return
-			case <-ticker.C:
-			}
-			calls := w.calls.Load()
-			if calls != seen {
-				seen, since = calls, time.Now()
-				continue
-			}
-			if calls&1 == 1 && calls != reported && time.Since(since) >= w.limit {
-				reported = calls
-				l.report(slog.LevelWarn, "callback holds the loop",
-					slog.Duration("longer_than", w.limit),
-					slog.String("stack", w.stack(header, calls)))
-			}
-		}
-	}()
-	return func() { close(stop) }
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.turns, w.since, w.reported = l.counters.published.turns.Load(), time.Now(), false
+	w.timer = time.AfterFunc(w.interval(), func() { w.look(l) })
+	return func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.timer.Stop()
+		w.timer = nil
+	}
 }
 
-// stack returns the stack of the callback that has the given number, or nothing
-// if it has just ended.
-func (w *watchdog) stack(header []byte, number uint64) string {
-	if co := w.task.Load(); co != nil {
-		header = co.goroutine
+func (w *watchdog) interval() time.Duration { return max(w.limit/4, time.Millisecond) }
+
+func (w *watchdog) look(l *Loop) {
+	l.mu.Lock()
+	asleep := !l.awake
+	l.mu.Unlock()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.timer == nil {
+		return
 	}
-	all := allStacks()
-	if w.calls.Load() != number {
+	turns := l.counters.published.turns.Load()
+	if turns != w.turns || asleep {
+		w.turns, w.since, w.reported = turns, time.Now(), false
+	} else if !w.reported && time.Since(w.since) >= w.limit {
+		w.reported = true
+		w.mu.Unlock()
+		stack := l.runningStack()
+		l.report(slog.LevelWarn, "callback holds the loop",
+			slog.Duration("longer_than", w.limit), slog.String("stack", stack))
+		w.mu.Lock()
+	}
+	if w.timer != nil {
+		w.timer.Reset(w.interval())
+	}
+}
+
+// runningStack returns the stack of what the loop runs, or "" if it is not found.
+func (l *Loop) runningStack() string {
+	var all bytes.Buffer
+	if pprof.Lookup("goroutine").WriteTo(&all, 1) != nil {
 		return ""
 	}
-	for stack := range bytes.SplitSeq(all, []byte("\n\n")) {
-		if bytes.HasPrefix(stack, header) {
-			return string(stack)
+	for entry := range strings.SplitSeq(all.String(), "\n\n") {
+		if frames := profiledFrames(entry); numberIn(frames) == l.number && !switched(frames) {
+			return strings.Join(frames, "\n")
 		}
 	}
 	return ""
 }
 
-// goroutineHeader returns the start of the caller's stack trace up to its state,
-// which is "goroutine N ".
-func goroutineHeader() []byte {
-	buf := make([]byte, 64)
-	buf = buf[:runtime.Stack(buf, false)]
-	return buf[:bytes.IndexByte(buf, '[')]
-}
-
-// allStacks returns the stacks of all goroutines, as far as there is sense in it.
-func allStacks() []byte {
-	for size := 1 << 20; ; size *= 4 {
-		buf := make([]byte, size)
-		if n := runtime.Stack(buf, true); n < size || size >= 64<<20 {
-			return buf[:n]
+// profiledFrames returns the calls of an entry of the profile, the innermost first,
+// without their addresses.
+func profiledFrames(entry string) (frames []string) {
+	for line := range strings.SplitSeq(entry, "\n") {
+		if rest, ok := strings.CutPrefix(line, "#\t0x"); ok {
+			_, frame, _ := strings.Cut(rest, "\t")
+			frames = append(frames, frame)
 		}
 	}
+	return frames
 }
+
+// numberIn returns the number of the loop whose goroutine has these frames, 0 if
+// it is no loop's. See asTaskOf.
+func numberIn(frames []string) (number uint) {
+	loop := false
+	for _, frame := range frames {
+		name, _, _ := strings.Cut(frame, "+0x")
+		switch name {
+		case asLoopName:
+			loop = true
+		case digit0Name:
+			number <<= 1
+		case digit1Name:
+			number = number<<1 | 1
+		}
+	}
+	if !loop {
+		return 0
+	}
+	return number
+}
+
+// switched reports whether a goroutine of a loop has switched to another one: a
+// task that waits, or the loop's own while a task runs.
+func switched(frames []string) bool { return strings.HasPrefix(frames[0], "iter.") }

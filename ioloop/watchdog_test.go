@@ -3,10 +3,13 @@ package ioloop_test
 import (
 	"log/slog"
 	"runtime"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/eddyloop/eddy/ioloop"
+	"github.com/eddyloop/eddy/poller"
 	"github.com/stretchr/testify/require"
 )
 
@@ -85,6 +88,100 @@ func TestWatchdog(t *testing.T) {
 			require.Empty(t, failures.all())
 		})
 	}
+}
+
+// heldHandler holds the loop when that closes.
+type heldHandler struct {
+	runnerFunc
+	released func() bool
+}
+
+func (heldHandler) HandleEvent(poller.Interest, poller.Hint) {}
+func (h heldHandler) Fail(error)                             { holdInCallback(h.released) }
+
+// TestWatchdogWithoutRun: the watchdog is there in RunOnce and in Close too.
+func TestWatchdogWithoutRun(t *testing.T) {
+	for name, hold := range map[string]func(l *ioloop.Loop, released func() bool){
+		"RunOnce": func(l *ioloop.Loop, released func() bool) {
+			_ = l.Post(func() { holdInCallback(released) })
+			_, _ = l.RunOnce()
+		},
+		"Close": func(l *ioloop.Loop, released func() bool) {
+			_ = l.Go(func(*ioloop.Task) { holdInCallback(released) })
+			_ = l.Close()
+		},
+		"Fail": func(l *ioloop.Loop, released func() bool) {
+			_, _ = l.Handle(5, 0, heldHandler{released: released})
+			_ = l.Close()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var log recorder
+			l := newLoop(t, ioloop.Config{
+				Watchdog: 20 * time.Millisecond, Logger: slog.New(&log), Poller: new(stillPoller)})
+			hold(l, func() bool { return reports(&log) > 0 })
+			require.Equal(t, 1, reports(&log))
+			require.Contains(t, log.all()[0], "holdInCallback")
+		})
+	}
+}
+
+// stillPoller has no events.
+type stillPoller struct{ poller.Poller }
+
+func (stillPoller) Add(int, poller.Token, poller.Interest, poller.Mode) error { return nil }
+func (stillPoller) Remove(int) error                                          { return nil }
+func (stillPoller) Wait([]poller.Event, time.Duration) (int, error)           { return 0, nil }
+func (stillPoller) Wake() error                                               { return nil }
+func (stillPoller) Close() error                                              { return nil }
+
+// TestWatchdogAmongManyGoroutines: a report finds its stack, and the program runs
+// on while it is made. (Stopping it takes seconds with as many.)
+func TestWatchdogAmongManyGoroutines(t *testing.T) {
+	n := scaled(50_000)
+	if testing.Short() {
+		n /= 10
+	}
+	release := make(chan struct{})
+	var all sync.WaitGroup
+	for range n {
+		all.Go(func() { deep(20, release) })
+	}
+	defer all.Wait()
+	defer close(release)
+	var log recorder
+	l := newLoop(t, ioloop.Config{Watchdog: 20 * time.Millisecond, Logger: slog.New(&log)})
+	other := startNew(t)
+	var lateness []time.Duration
+	last := time.Now()
+	ticks, err := other.Every(time.Millisecond, func() {
+		now := time.Now()
+		lateness = append(lateness, now.Sub(last)-time.Millisecond)
+		last = now
+	})
+	require.NoError(t, err)
+	require.NoError(t, l.Post(func() {
+		holdInCallback(func() bool { return reports(&log) > 0 })
+		l.Stop()
+	}))
+	run(t, l)
+	ticks.Stop()
+	on(t, other, func() {
+		slices.Sort(lateness)
+		t.Logf("%d ticks beside the report: median %v late, 99 %% within %v, at most %v", len(lateness),
+			lateness[len(lateness)/2], lateness[len(lateness)*99/100], lateness[len(lateness)-1])
+	})
+	require.Equal(t, 1, reports(&log))
+	require.Contains(t, log.all()[0], "holdInCallback")
+}
+
+//go:noinline
+func deep(depth int, release chan struct{}) {
+	if depth == 0 {
+		<-release
+		return
+	}
+	deep(depth-1, release)
 }
 
 func isReport(record string) bool { return record[:4] == "WARN" }

@@ -2,5 +2,5 @@
 
 package process
 
-// watch waits on a goroutine.
-func (p *Process) watch() { p.reap() }
+// awaitExit leaves the waiting to reap.
+func (p *Process) awaitExit() {}

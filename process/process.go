@@ -53,10 +53,9 @@ type Process struct {
 // the error of iostream.NewPipe or cmd.Start; nothing is left behind then.
 //
 // Everything else is as package exec has it: with exec.CommandContext the
-// process is killed when the context is done, and cmd.Process is there to send
-// signals. Only cmd.Wait must not be called: the process is waited for in any
-// case, so that it does not stay as a zombie. When l closes, the streams do,
-// and the process lives on.
+// process is killed when the context is done. Only cmd.Wait must not be called:
+// the process is waited for in any case, also while l does not run, so that it does
+// not stay as a zombie. When l closes, the streams do, and the process lives on.
 //
 // A process that writes more than a pipe holds (64 KiB on Linux) exits only
 // when that is read: read first, then wait.
@@ -70,7 +69,7 @@ func Start(l *ioloop.Loop, cmd *exec.Cmd, pipes Pipes, config *iostream.Config) 
 		p.undo()
 		return nil, fmt.Errorf("process: start: %w", err)
 	}
-	p.watch()
+	go p.watch()
 	return p, nil
 }
 
@@ -134,20 +133,18 @@ func (p *Process) pipe(write bool, config *iostream.Config) (*iostream.Stream, *
 	return s, theirs, nil
 }
 
-// reap takes the exit status. It has a goroutine for that, as package exec may
-// have more to wait for than the process.
-func (p *Process) reap() {
-	go func() {
-		err := p.cmd.Wait()
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.exited, p.err = true, err
-		for _, w := range p.waiters {
-			p.loop.Kit().WakeWaiter(w)
-		}
-		p.waiters = nil
-		p.tell()
-	}()
+// watch takes the exit status when there is one, whether the loop runs or not.
+func (p *Process) watch() {
+	p.awaitExit()
+	err := p.cmd.Wait()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.exited, p.err = true, err
+	for _, w := range p.waiters {
+		p.loop.Kit().WakeWaiter(w)
+	}
+	p.waiters = nil
+	p.tell()
 }
 
 // tell has the callback called, if it is time.
@@ -198,3 +195,18 @@ func (p *Process) OnExit(fn func(error)) {
 	p.onExit = fn
 	p.tell()
 }
+
+// Pid returns the number of the process.
+func (p *Process) Pid() int { return p.cmd.Process.Pid }
+
+// Signal sends a signal to the process. It returns os.ErrProcessDone if it has
+// exited, and else the error of os.Process.Signal.
+func (p *Process) Signal(signal os.Signal) error {
+	if signal == nil {
+		return ErrInvalid
+	}
+	return p.cmd.Process.Signal(signal)
+}
+
+// Kill is Signal(os.Kill): the process ends at once, and has no say in it.
+func (p *Process) Kill() error { return p.Signal(os.Kill) }

@@ -361,10 +361,16 @@ func TestNobodyWaits(t *testing.T) {
 	}
 }
 
-// TestManyProcesses costs no goroutine for each, where the kernel can tell.
+// threads returns how many the program has, where the system tells.
+func threads() int {
+	entries, _ := os.ReadDir("/proc/self/task")
+	return len(entries)
+}
+
+// TestManyProcesses costs no thread for each, where the kernel can tell.
 func TestManyProcesses(t *testing.T) {
 	l := startLoop(t)
-	before := runtime.NumGoroutine()
+	before := threads()
 	var all []*process.Process
 	for range 20 {
 		p, _ := start(t, l, "read end; exit 5", process.Stdin)
@@ -372,7 +378,7 @@ func TestManyProcesses(t *testing.T) {
 	}
 	settle(t, l)
 	if runtime.GOOS == "linux" {
-		require.LessOrEqual(t, runtime.NumGoroutine(), before)
+		require.Less(t, threads(), before+15)
 	}
 	for _, p := range all {
 		require.NoError(t, p.Stdin.CloseWrite())
@@ -402,4 +408,39 @@ func TestTaskIsUnwound(t *testing.T) {
 	require.NoError(t, cmd.Process.Kill())
 	require.NoError(t, l.Close())
 	require.Error(t, p.Wait(patient(t)))
+}
+
+// TestReapedWhileNoLoopRuns: neither a loop that has not been run yet nor one that
+// was stopped is needed to wait.
+func TestReapedWhileNoLoopRuns(t *testing.T) {
+	l, err := ioloop.New(ioloop.Config{})
+	require.NoError(t, err)
+	defer l.Close()
+	for range 2 {
+		p, err := process.Start(l, exec.Command("true"), 0, nil)
+		require.NoError(t, err)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		require.NoError(t, p.Wait(ctx))
+		cancel()
+		l.Stop()
+		require.NoError(t, l.Run(context.Background()))
+	}
+}
+
+func TestSignalAndKill(t *testing.T) {
+	l, err := ioloop.New(ioloop.Config{})
+	require.NoError(t, err)
+	defer l.Close()
+	for name, end := range map[string]func(p *process.Process) error{
+		"signal: terminated": func(p *process.Process) error { return p.Signal(syscall.SIGTERM) },
+		"signal: killed":     func(p *process.Process) error { return p.Kill() },
+	} {
+		p, err := process.Start(l, exec.Command("sleep", "600"), 0, nil)
+		require.NoError(t, err)
+		require.Positive(t, p.Pid())
+		require.ErrorIs(t, p.Signal(nil), process.ErrInvalid)
+		require.NoError(t, end(p))
+		require.EqualError(t, p.Wait(context.Background()), name)
+		require.ErrorIs(t, p.Kill(), os.ErrProcessDone)
+	}
 }
