@@ -1,0 +1,96 @@
+// Package iosync has what tasks and goroutines need among themselves: Group and
+// Future to start work and join it, Event, Semaphore, Mutex and Queue.
+//
+// Every wait takes a context. A task passes itself and is suspended; a goroutine
+// passes any other context and blocks. So one of these may be used by tasks of
+// several loops and by goroutines at once, where package sync would block a loop.
+// A timed wait is one with a context that has a time limit: ioloop.Task.WithTimeout in
+// a task, context.WithTimeout elsewhere. Who waits is served in order of arrival. A
+// wait that ends with an error has taken nothing.
+//
+// The methods that do not wait may be called from any goroutine, callbacks of a
+// loop included. Waiting methods return the errors of ioloop.CheckContext, and
+// ioloop.ErrOnLoop where they would block a loop.
+//
+// There is no select over several of them. What comes from several sources goes into
+// one Queue: start a task for each source that puts what it gets there.
+package iosync
+
+import (
+	"container/list"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"sync"
+
+	"github.com/eddyloop/eddy/ioloop"
+)
+
+// Errors of this package. To errors.Is, ErrClosed is also fs.ErrClosed, and ErrInvalid
+// fs.ErrInvalid.
+var (
+	// ErrClosed: the Queue was closed.
+	ErrClosed = fmt.Errorf("iosync: queue %w", fs.ErrClosed)
+
+	// ErrNotHeld: more was released than had been acquired.
+	ErrNotHeld = errors.New("iosync: release of what nobody holds")
+
+	// ErrNoReturn: a function that was started panicked or called runtime.Goexit.
+	ErrNoReturn = errors.New("iosync: function did not return")
+
+	// ErrInvalid: an argument makes no sense.
+	ErrInvalid = fmt.Errorf("iosync: %w", fs.ErrInvalid)
+)
+
+// line is those who wait for something, in order of arrival.
+type line struct {
+	waiting list.List // of *waiter
+}
+
+type waiter struct {
+	ioloop.Waiter
+	served bool
+	err    error // what the wait returns
+}
+
+// wait has the caller wait until it is served. The caller has locked mu, under which
+// the line is used; wait unlocks it. A task whose loop stops may be unwound while it is
+// served: giveBack, called with mu locked, then passes on what it was given.
+func (q *line) wait(ctx context.Context, mu *sync.Mutex, giveBack func()) (err error) {
+	w := new(waiter)
+	if err := w.Begin(ctx); err != nil {
+		mu.Unlock()
+		return err
+	}
+	place := q.waiting.PushBack(w)
+	mu.Unlock()
+	returned := false
+	defer func() {
+		mu.Lock()
+		defer mu.Unlock()
+		switch {
+		case !w.served:
+			q.waiting.Remove(place)
+		case returned:
+			err = w.err // being served wins over the context's end
+		case w.err == nil && giveBack != nil:
+			giveBack()
+		}
+	}()
+	err = w.Wait()
+	returned = true
+	return err
+}
+
+// serve ends the wait of the first in line with err, and reports whether there is one.
+func (q *line) serve(err error) bool {
+	first := q.waiting.Front()
+	if first == nil {
+		return false
+	}
+	w := q.waiting.Remove(first).(*waiter)
+	w.served, w.err = true, err
+	w.Wake()
+	return true
+}
