@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/eddyloop/eddy/internal/realtime"
 )
 
 // Clock is the time that a loop's timers go by: the system's, or a
@@ -22,11 +24,11 @@ type Clock interface {
 	onAdvance(wake func()) (unregister func())
 }
 
-type systemClock struct{ start time.Time }
+type systemClock struct{}
 
-func newSystemClock() systemClock { return systemClock{start: time.Now()} }
+func newSystemClock() systemClock { return systemClock{} }
 
-func (c systemClock) Now() time.Duration { return time.Since(c.start) }
+func (c systemClock) Now() time.Duration { return realtime.Now() }
 
 func (c systemClock) wait(when time.Duration) time.Duration { return max(0, when-c.Now()) }
 

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/eddyloop/eddy/ioloop"
 )
 
 // NetConn returns a net.Conn over the stream, for packages that take one, like
@@ -66,7 +68,9 @@ func (c *netConn) fail(op string, err error) error {
 }
 
 func (c *netConn) Read(p []byte) (int, error) {
-	c.reading.Lock()
+	if err := lock(&c.reading); err != nil {
+		return 0, c.fail("read", err)
+	}
 	defer c.reading.Unlock()
 	if c.closed.Load() {
 		return 0, c.fail("read", net.ErrClosed)
@@ -75,8 +79,22 @@ func (c *netConn) Read(p []byte) (int, error) {
 	return n, c.fail("read", err)
 }
 
+// lock locks mu, but does not wait for it on a loop.
+func lock(mu *sync.Mutex) error {
+	if mu.TryLock() {
+		return nil
+	}
+	if err := ioloop.MayBlock(); err != nil {
+		return err
+	}
+	mu.Lock()
+	return nil
+}
+
 func (c *netConn) Write(p []byte) (int, error) {
-	c.writing.Lock()
+	if err := lock(&c.writing); err != nil {
+		return 0, c.fail("write", err)
+	}
 	defer c.writing.Unlock()
 	n, err := c.stream.writeThrough(p)
 	return n, c.fail("write", err)

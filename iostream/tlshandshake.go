@@ -92,7 +92,7 @@ func (s *Stream) step(t *tlsTransport) bool {
 			s.mu.Unlock()
 		}
 	}()
-	t.hs.resume(t.conn)
+	t.hs.resume(t.conn, s.loop.Kit().OnLoop)
 	returned = true
 	return true
 }
@@ -110,7 +110,7 @@ func (s *Stream) offload(t *tlsTransport) {
 			}
 			s.schedule()
 		}()
-		hs.resume(t.conn)
+		hs.resume(t.conn, func(work func()) { work() })
 		return struct{}{}, nil
 	}, func(_ struct{}, err error) {
 		if err != nil { // a panic
@@ -126,11 +126,11 @@ func (s *Stream) offload(t *tlsTransport) {
 // resume runs the coroutine. It is made where it is first run, for the runtime
 // wants a coroutine resumed on a goroutine as free of its thread as the one
 // that made it.
-func (hs *handshake) resume(conn *tls.Conn) {
+func (hs *handshake) resume(conn *tls.Conn, as func(work func())) {
 	if hs.next == nil {
 		hs.next, hs.stop = iter.Pull(func(yield func(struct{}) bool) {
 			hs.yield = yield
-			hs.err = conn.HandshakeContext(context.Background()) // starts no goroutine
+			as(func() { hs.err = conn.HandshakeContext(context.Background()) }) // starts no goroutine
 			hs.over = true
 		})
 	}

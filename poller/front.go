@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/eddyloop/eddy/internal/realtime"
 )
 
 // backend is what differs between kernels. The front calls its methods with
@@ -207,9 +209,9 @@ func (p *front) Wait(events []Event, timeout time.Duration) (int, error) {
 // wait asks the backend until there is something to tell. It is called with
 // the mutex held and gives it up while the backend waits.
 func (p *front) wait(events []Event, timeout time.Duration) (int, error) {
-	var deadline time.Time
+	var deadline time.Duration
 	if timeout > 0 {
-		deadline = time.Now().Add(timeout)
+		deadline = realtime.Now() + timeout
 	}
 	for {
 		block := timeout
@@ -233,7 +235,7 @@ func (p *front) wait(events []Event, timeout time.Duration) (int, error) {
 			return n, nil
 		}
 		if timeout > 0 {
-			if timeout = time.Until(deadline); timeout <= 0 {
+			if timeout = deadline - realtime.Now(); timeout <= 0 {
 				return 0, nil
 			}
 		}

@@ -73,6 +73,11 @@ func (d *Dialer) Dial(ctx context.Context, l *ioloop.Loop, network, address stri
 	}
 	ctx, cancel := d.limit(ctx)
 	defer cancel()
+	if _, ok := ctx.(*ioloop.Task); !ok {
+		if err := ioloop.MayBlock(); err != nil {
+			return nil, dialError(network, nil, err)
+		}
+	}
 	addrs, err := d.resolve(ctx, network, address)
 	if err != nil {
 		return nil, dialError(network, nil, err)

@@ -15,6 +15,7 @@ func Read(fd int, p []byte) (int, error) {
 	for {
 		n, err := unix.Read(fd, p)
 		if err != unix.EINTR {
+			afterReceive()
 			return max(n, 0), err
 		}
 	}
@@ -23,6 +24,7 @@ func Read(fd int, p []byte) (int, error) {
 // Send writes some of p to a socket, without SIGPIPE.
 func Send(fd int, p []byte) (int, error) {
 	p = p[:min(len(p), MaxBytes)]
+	beforeSend()
 	for {
 		n, err := unix.SendmsgN(fd, p, nil, nil, sendFlags)
 		if err != unix.EINTR {
@@ -34,6 +36,7 @@ func Send(fd int, p []byte) (int, error) {
 // SendVector writes some of bufs, in order, to a socket, without SIGPIPE.
 func SendVector(fd int, bufs [][]byte) (int, error) {
 	bufs = clip(bufs)
+	beforeSend()
 	for {
 		n, err := unix.SendmsgBuffers(fd, bufs, nil, nil, sendFlags)
 		if err != unix.EINTR {

@@ -1,0 +1,8 @@
+//go:build !unix || aix || solaris
+
+package realtime
+
+import "time"
+
+// inBubble has nothing better than the bubble's time.
+func inBubble(now time.Duration) time.Duration { return now }
