@@ -106,6 +106,7 @@ type twins struct {
 	mode     poller.Mode
 	before   poller.Interest // what the oracle said at the last check
 	arrived  bool            // data has come since
+	spent    bool            // see toldOfTaken
 }
 
 var lastToken poller.Token
@@ -261,7 +262,7 @@ func (c *twins) watch(pollers []poller.Poller, o op) string {
 		o.interest &^= poller.Readable
 	}
 	lastToken++
-	c.token, c.interest, c.mode, c.before = lastToken, o.interest, o.mode, 0
+	c.token, c.interest, c.mode, c.before, c.spent = lastToken, o.interest, o.mode, 0, false
 	for k, p := range pollers {
 		f, mode := p.Add, o.mode
 		if c.watched {
