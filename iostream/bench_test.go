@@ -76,9 +76,13 @@ func BenchmarkEcho(b *testing.B) {
 
 // echoPair starts an echo and returns the blocking client's end.
 func echoPair(t testing.TB, start func(testing.TB, *iostream.Stream)) (client int) {
+	return echoPairOn(t, startLoop(t, ioloop.Config{}), start)
+}
+
+func echoPairOn(t testing.TB, l *ioloop.Loop, start func(testing.TB, *iostream.Stream)) (client int) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
 	require.NoError(t, err)
-	s, err := iostream.NewSocket(startLoop(t, ioloop.Config{}), fds[0], nil)
+	s, err := iostream.NewSocket(l, fds[0], nil)
 	require.NoError(t, err)
 	start(t, s)
 	t.Cleanup(func() { _ = unix.Close(fds[1]) })

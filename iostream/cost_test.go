@@ -1,0 +1,134 @@
+//go:build unix
+
+package iostream_test
+
+import (
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/eddyloop/eddy/ioloop"
+	"github.com/eddyloop/eddy/iostream"
+	"github.com/eddyloop/eddy/iostreamtest"
+	"github.com/eddyloop/eddy/poller"
+	"github.com/stretchr/testify/require"
+)
+
+// These tests hold what a message costs, in calls and not in time: what is
+// counted does not depend on how fast the machine is.
+
+// countedMessages are enough for one call too many in ten to show.
+const countedMessages = 200
+
+// loopStyles are those echoes that run on the loop alone. What goroutines cost
+// depends on who comes first.
+func loopStyles(t *testing.T, test func(t *testing.T, start func(testing.TB, *iostream.Stream))) {
+	for _, echo := range echoes {
+		if echo.name != "goroutine" {
+			t.Run(echo.name, func(t *testing.T) { test(t, echo.start) })
+		}
+	}
+}
+
+// TestTransportCallsForEachMessage: one Read that takes it, one Write that sends
+// the answer, nothing else. A socket's are system calls.
+func TestTransportCallsForEachMessage(t *testing.T) {
+	loopStyles(t, func(t *testing.T, start func(testing.TB, *iostream.Stream)) {
+		w := iostreamtest.NewWire(iostreamtest.Options{})
+		l := startLoop(t, ioloop.Config{})
+		s, err := iostream.New(l, w.Transport(), nil)
+		require.NoError(t, err)
+		start(t, s)
+		exchange := func(message string) {
+			sent := len(w.Sent())
+			w.Arrive(message)
+			for len(w.Sent()) < sent+len(message) {
+				onLoop(t, l, func() {})
+			}
+		}
+		exchange("first\n")
+		before := w.State()
+		for range countedMessages {
+			exchange("message\n")
+		}
+		require.Equal(t, countedMessages, w.State().Reads-before.Reads, "reads")
+		require.Equal(t, countedMessages, w.State().Writes-before.Writes, "writes")
+		require.Zero(t, w.State().Arms-before.Arms, "changes of interest")
+
+		before = w.State()
+		exchange(strings.Repeat("message\n", 16)) // at once: a share of a turn
+		require.Equal(t, 1, w.State().Reads-before.Reads, "reads of pipelined messages")
+		require.Equal(t, 1, w.State().Writes-before.Writes, "writes of pipelined messages")
+		require.NoError(t, s.Close())
+	})
+}
+
+// TestPollerCallsForEachMessage: one Wait, no change of what is watched, no
+// Wake.
+func TestPollerCallsForEachMessage(t *testing.T) {
+	loopStyles(t, func(t *testing.T, start func(testing.TB, *iostream.Stream)) {
+		system, err := poller.New()
+		require.NoError(t, err)
+		p := &countedPoller{Poller: system}
+		client := echoPairOn(t, startLoop(t, ioloop.Config{Poller: p}), start)
+		message, answer := []byte("message\n"), make([]byte, 8)
+		for range 10 {
+			roundTrip(client, message, answer)
+		}
+		waits, changes, wakes := p.waits.Load(), p.changes.Load(), p.wakes.Load()
+		for range countedMessages {
+			roundTrip(client, message, answer)
+		}
+		// The last answer may come before the loop waits again.
+		require.InDelta(t, countedMessages, p.waits.Load()-waits, 1, "waits")
+		require.Zero(t, p.changes.Load()-changes, "changes of interest")
+		require.Zero(t, p.wakes.Load()-wakes, "wakes")
+	})
+}
+
+// countedPoller counts calls.
+type countedPoller struct {
+	poller.Poller
+	waits, changes, wakes atomic.Int64
+}
+
+func (p *countedPoller) Wait(events []poller.Event, timeout time.Duration) (int, error) {
+	p.waits.Add(1)
+	return p.Poller.Wait(events, timeout)
+}
+
+func (p *countedPoller) Modify(fd int, token poller.Token, interest poller.Interest, mode poller.Mode) error {
+	p.changes.Add(1)
+	return p.Poller.Modify(fd, token, interest, mode)
+}
+
+func (p *countedPoller) Wake() error {
+	p.wakes.Add(1)
+	return p.Poller.Wake()
+}
+
+// TestNetConnAllocatesNothing: a Read and a Write that succeed.
+func TestNetConnAllocatesNothing(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates on its own")
+	}
+	client := echoPair(t, func(_ testing.TB, s *iostream.Stream) {
+		go func() {
+			for c, p := s.NetConn(), make([]byte, 64); ; {
+				n, err := c.Read(p)
+				if err != nil {
+					return
+				}
+				_, _ = c.Write(p[:n])
+			}
+		}()
+	})
+	message, answer := []byte("message\n"), make([]byte, 8)
+	average := testing.AllocsPerRun(20, func() {
+		for range countedMessages {
+			roundTrip(client, message, answer)
+		}
+	})
+	require.Less(t, average/countedMessages, 0.01, "allocations for each message")
+}
