@@ -8,10 +8,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Read reads up to len(p) and at most MaxBytes bytes from a socket; 0 is the end
+// Read reads up to len(p) and at most maxReceived bytes from a socket; 0 is the end
 // of the stream.
 func Read(fd int, p []byte) (int, error) {
-	p = p[:min(len(p), MaxBytes)]
+	p = p[:min(len(p), maxReceived)]
 	for {
 		n, err := unix.Read(fd, p)
 		if err != unix.EINTR {

@@ -17,10 +17,10 @@ import (
 // io_plain.go, whose calls tell the detector of the memory they touch.
 const rawBytes = 64 << 10
 
-// Read reads up to len(p) and at most MaxBytes bytes from a socket; 0 is the
+// Read reads up to len(p) and at most maxReceived bytes from a socket; 0 is the
 // end of the stream. It is recvfrom, which passes fewer layers than read.
 func Read(fd int, p []byte) (int, error) {
-	n := min(len(p), MaxBytes)
+	n := min(len(p), maxReceived)
 	for {
 		var r uintptr
 		var errno unix.Errno

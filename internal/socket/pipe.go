@@ -8,11 +8,11 @@ import "golang.org/x/sys/unix"
 // sockets may: the flag O_NONBLOCK belongs to all who share the open file, and
 // one of them may have cleared it.
 
-// ReadPipe reads up to len(p) and at most MaxBytes bytes; 0 is the end of the
+// ReadPipe reads up to len(p) and at most maxReceived bytes; 0 is the end of the
 // stream. A terminal whose other side has gone is at its end too: Linux says
 // EIO there, other systems 0.
 func ReadPipe(fd int, p []byte) (int, error) {
-	p = p[:min(len(p), MaxBytes)]
+	p = p[:min(len(p), maxReceived)]
 	for {
 		n, err := unix.Read(fd, p)
 		switch {
