@@ -104,12 +104,14 @@ const (
 	kindSomeInto
 	kindUntilClose
 	kindPeek
+	kindSplit
+	kindPrefix
 	kindSent
 	kindRoom
 	kindClosed
 )
 
-func (c *call) isRead() bool { return c.kind <= kindPeek }
+func (c *call) isRead() bool { return c.kind < kindSent }
 
 func (c *call) isWrite() bool { return c.kind == kindSent || c.kind == kindRoom }
 
@@ -296,7 +298,7 @@ func (m *model) satisfied(c *call, rest string) (n int, tooLong bool) {
 	max := m.limit(c)
 	end := -1
 	switch c.kind {
-	case kindUntil:
+	case kindUntil, kindSplit:
 		if i := strings.Index(rest, c.delim); i >= 0 {
 			end = i + len(c.delim)
 		}
@@ -309,6 +311,17 @@ func (m *model) satisfied(c *call, rest string) (n int, tooLong bool) {
 			return c.size, false
 		}
 		return -1, false
+	case kindPrefix: // of one byte, which is part of the message
+		if rest == "" {
+			return -1, false
+		}
+		switch end = 1 + int(rest[0]); {
+		case end > max:
+			return -1, true
+		case end > len(rest):
+			return -1, false
+		}
+		return end, false
 	case kindSome:
 		if rest != "" {
 			return min(len(rest), max), false

@@ -1,10 +1,12 @@
 package iostreamtest_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/eddyloop/eddy/iostream"
@@ -38,7 +40,7 @@ func (p *player) newCall(s *step, k kind) *call {
 	return c
 }
 
-var kindNames = [...]string{"until", "regexp", "bytes", "some", "into", "some into", "until close", "peek", "sent", "room", "closed"}
+var kindNames = [...]string{"until", "regexp", "bytes", "some", "into", "some into", "until close", "peek", "split", "prefix", "sent", "room", "closed"}
 
 // badSize returns what a read must be refused with whatever the stream's state.
 func (p *player) badSize(c *call) error {
@@ -49,7 +51,7 @@ func (p *player) badSize(c *call) error {
 }
 
 func (p *player) read(s *step) {
-	c := p.newCall(s, kind(s.b%8))
+	c := p.newCall(s, kind(s.b%10))
 	if bad := p.badSize(c); bad != nil {
 		if err := p.readFunc(c, nil); !errors.Is(err, bad) {
 			p.fail("%s: %v, want %v", c.name, err, bad)
@@ -110,6 +112,10 @@ func (p *player) readWaiting(c *call) func(ctx context.Context) ([]byte, int, er
 			n, err = s.ReadAtLeast(ctx, c.into, min(1, len(c.into)))
 		case kindUntilClose:
 			data, err = s.Read(ctx, iostream.UntilClose().Limit(c.size))
+		case kindSplit:
+			data, err = s.Read(ctx, iostream.Split(splitAt(c.delim)).Limit(c.size))
+		case kindPrefix:
+			data, err = s.Read(ctx, iostream.LengthPrefix(1, nil).KeepHeader().Limit(c.size))
 		case kindPeek:
 			data, err = s.Peek(ctx, c.size)
 		}
@@ -133,6 +139,10 @@ func (p *player) readFunc(c *call, fn func([]byte, int, error)) error {
 		return s.ReadFullFunc(c.into, count)
 	case kindSomeInto:
 		return s.ReadAtLeastFunc(c.into, min(1, len(c.into)), count)
+	case kindSplit:
+		return s.ReadFunc(iostream.Split(splitAt(c.delim)).Limit(c.size), bytes)
+	case kindPrefix:
+		return s.ReadFunc(iostream.LengthPrefix(1, nil).KeepHeader().Limit(c.size), bytes)
 	case kindPeek:
 		return s.PeekFunc(c.size, bytes)
 	}
@@ -142,7 +152,7 @@ func (p *player) readFunc(c *call, fn func([]byte, int, error)) error {
 // handle begins a repeating read that ends by itself after some results.
 func (p *player) handle(s *step) {
 	s.style = callback
-	c := p.newCall(s, [...]kind{kindUntil, kindBytes, kindSome}[s.b%3])
+	c := p.newCall(s, [...]kind{kindUntil, kindBytes, kindSome, kindSplit, kindPrefix, kindRegexp}[s.b%6])
 	c.deadline, c.stop = 0, 1+int(s.b>>2)%6
 	c.size = max(1, min(c.size, p.model.config.ReadLimit))
 	if !p.mayRead() {
@@ -178,8 +188,24 @@ func (p *player) handle(s *step) {
 	}
 }
 
+// splitAt is Until as a SplitFunc.
+func splitAt(delim string) bufio.SplitFunc {
+	return func(data []byte, _ bool) (int, []byte, error) {
+		if i := strings.Index(string(data), delim); i >= 0 {
+			return i + len(delim), data[:i+len(delim)], nil
+		}
+		return 0, nil, nil
+	}
+}
+
 func (p *player) handleFunc(c *call, fn func([]byte, error) bool) error {
 	switch c.kind {
+	case kindSplit:
+		return p.stream.Handle(iostream.Split(splitAt(c.delim)).Limit(c.size), fn)
+	case kindPrefix:
+		return p.stream.Handle(iostream.LengthPrefix(1, nil).KeepHeader().Limit(c.size), fn)
+	case kindRegexp:
+		return p.stream.Handle(iostream.UntilRegexp(c.re).Limit(c.size), fn)
 	case kindUntil:
 		return p.stream.Handle(iostream.Until(c.delim).Limit(c.size), fn)
 	case kindBytes:
