@@ -123,7 +123,7 @@ func (d *data) dots(title string, all []series, workloads []workload.Workload, b
 	}
 	upward := slices.Clone(rows)
 	slices.Reverse(upward)
-	for i, s := range all {
+	for _, s := range all {
 		var points intervals
 		for _, c := range d.compare(always(s.server), base, cpu) {
 			if math.IsNaN(c.Low) {
@@ -131,7 +131,7 @@ func (d *data) dots(title string, all []series, workloads []workload.Workload, b
 			}
 			row, ok := at[c.workload]
 			if ok && c.Median <= most {
-				y := float64(len(rows)-1) - row + (float64(len(all)-1)/2-float64(i))*0.8/float64(len(all))
+				y := float64(len(rows)-1) - row + d.offset(c.workload, s, all)
 				points.XYs = append(points.XYs, plotter.XY{X: c.Median, Y: y})
 				points.XErrors = append(points.XErrors, struct{ Low, High float64 }{c.Low - c.Median, min(c.High, most) - c.Median})
 			}
@@ -158,6 +158,13 @@ func (d *data) dots(title string, all []series, workloads []workload.Workload, b
 		{Value: 1.5, Label: "1.5"}, {Value: 2, Label: "2"}, {Value: 2.5, Label: "2.5"}, {Value: 3, Label: "3"}}
 	p.Legend.Top, p.Legend.XOffs = true, -vg.Points(6)
 	return []*plot.Plot{p}
+}
+
+// offset is how far above its row a server's dot is, so that those of a row do
+// not hide each other.
+func (d *data) offset(workload string, s series, all []series) float64 {
+	present := slices.DeleteFunc(slices.Clone(all), func(other series) bool { return len(d.cells[workload][other.server]) == 0 })
+	return (float64(len(present)-1)/2 - float64(slices.Index(present, s))) * 0.8 / float64(len(present))
 }
 
 // intervals are points with how far each may be off.
