@@ -1,4 +1,4 @@
-//go:build unix
+//go:build unix || windows
 
 package iostream_test
 
@@ -14,10 +14,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/eddyloop/eddy/internal/posix"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 )
 
 // TestAdoptAndDetach takes a connection from package net to a stream and back.
@@ -122,7 +122,7 @@ func TestAdoptRefuses(t *testing.T) {
 	require.NoError(t, err)
 	defer udp.Close()
 	_, err = iostream.Adopt(l, udp.(net.Conn), nil)
-	requireIs(t, err, unix.ESOCKTNOSUPPORT)
+	requireIs(t, err, posix.ESOCKTNOSUPPORT)
 	_, peer := pair(t, l, "tcp", nil)
 	_, err = iostream.Adopt(l, peer, &iostream.Config{ReadLimit: -1})
 	requireIs(t, err, iostream.ErrInvalid)
@@ -178,10 +178,10 @@ func TestControl(t *testing.T) {
 	ready, done := make(chan int), make(chan error)
 	go func() {
 		done <- s.Control(func(fd uintptr) {
-			require.NoError(t, unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1))
+			require.NoError(t, posix.SetsockoptInt(int(fd), posix.SOL_SOCKET, posix.SO_KEEPALIVE, 1))
 			ready <- int(fd)
 			<-ready
-			_, err := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_KEEPALIVE)
+			_, err := posix.GetsockoptInt(int(fd), posix.SOL_SOCKET, posix.SO_KEEPALIVE)
 			require.NoError(t, err, "it is open until this returns")
 		})
 	}()

@@ -1,4 +1,4 @@
-//go:build unix
+//go:build unix || windows
 
 package iostream_test
 
@@ -7,11 +7,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/eddyloop/eddy/internal/posix"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
 	"github.com/eddyloop/eddy/iostreamtest"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 )
 
 // echoes are the styles that an echo server can be written in.
@@ -80,20 +80,20 @@ func echoPair(t testing.TB, start func(testing.TB, *iostream.Stream)) (client in
 }
 
 func echoPairOn(t testing.TB, l *ioloop.Loop, start func(testing.TB, *iostream.Stream)) (client int) {
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	fds, err := posix.Socketpair(posix.AF_UNIX, posix.SOCK_STREAM, 0)
 	require.NoError(t, err)
 	s, err := iostream.NewSocket(l, fds[0], nil)
 	require.NoError(t, err)
 	start(t, s)
-	t.Cleanup(func() { _ = unix.Close(fds[1]) })
+	t.Cleanup(func() { _ = posix.Close(fds[1]) })
 	return fds[1]
 }
 
 func roundTrip(client int, message, answer []byte) {
-	if _, err := unix.Write(client, message); err != nil {
+	if _, err := posix.Write(client, message); err != nil {
 		panic(err)
 	}
-	if n, err := unix.Read(client, answer); n != len(message) || err != nil {
+	if n, err := posix.Read(client, answer); n != len(message) || err != nil {
 		panic(fmt.Sprint("short echo: ", n, err))
 	}
 }

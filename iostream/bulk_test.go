@@ -1,4 +1,4 @@
-//go:build unix
+//go:build unix || windows
 
 package iostream_test
 
@@ -8,10 +8,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/eddyloop/eddy/internal/posix"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 )
 
 const bulkSize = 100 << 20
@@ -24,13 +24,13 @@ var bulkReads = []struct {
 	{"loop", func(b *testing.B, fd int) {
 		buf := make([]byte, bulkSize)
 		for n := 0; n < bulkSize; {
-			m, err := unix.Read(fd, buf[n:])
+			m, err := posix.Read(fd, buf[n:])
 			if err != nil || m == 0 {
 				b.Fatal(m, err)
 			}
 			n += m
 		}
-		_ = unix.Close(fd)
+		_ = posix.Close(fd)
 	}},
 	{"bytes", streamed(func(s *iostream.Stream) (int, error) {
 		data, err := s.Read(context.Background(), iostream.Bytes(bulkSize))
@@ -64,13 +64,13 @@ func BenchmarkBulk(b *testing.B) {
 	var took [3][]float64
 	for b.Loop() {
 		for i, r := range bulkReads {
-			fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+			fds, err := posix.Socketpair(posix.AF_UNIX, posix.SOCK_STREAM, 0)
 			require.NoError(b, err)
 			done := make(chan struct{})
 			go func() {
 				defer close(done)
 				for sent := 0; sent < len(data); {
-					n, err := unix.Write(fds[1], data[sent:])
+					n, err := posix.Write(fds[1], data[sent:])
 					if err != nil {
 						return
 					}
@@ -81,7 +81,7 @@ func BenchmarkBulk(b *testing.B) {
 			r.read(b, fds[0])
 			took[i] = append(took[i], float64(time.Since(start)))
 			<-done
-			_ = unix.Close(fds[1])
+			_ = posix.Close(fds[1])
 		}
 	}
 	for i, r := range bulkReads[1:] {

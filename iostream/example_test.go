@@ -1,4 +1,4 @@
-//go:build unix
+//go:build unix || windows
 
 package iostream_test
 
@@ -7,14 +7,14 @@ import (
 	"fmt"
 	"log"
 
+	"github.com/eddyloop/eddy/internal/posix"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
-	"golang.org/x/sys/unix"
 )
 
 // connected returns two streams that are connected to one another.
 func connected(l *ioloop.Loop) (a, b *iostream.Stream) {
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	fds, err := posix.Socketpair(posix.AF_UNIX, posix.SOCK_STREAM, 0)
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-//go:build unix
+//go:build unix || windows
 
 package iostream_test
 
@@ -18,13 +18,13 @@ import (
 	"time"
 
 	"github.com/eddyloop/eddy/internal/leaktest"
+	"github.com/eddyloop/eddy/internal/posix"
 	"github.com/eddyloop/eddy/internal/socket"
 	"github.com/eddyloop/eddy/internal/testtime"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
 	"github.com/eddyloop/eddy/iostreamtest"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 )
 
 // patience is how long a test waits for what must happen. It never waits that
@@ -147,11 +147,11 @@ func rawPair(t testing.TB, network string) (fd int, peer net.Conn) {
 // of NetBSD takes 4 KiB.
 func roomy(t testing.TB, fd int) {
 	const least = 32 << 10
-	for _, option := range []int{unix.SO_SNDBUF, unix.SO_RCVBUF} {
-		size, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, option)
+	for _, option := range []int{posix.SO_SNDBUF, posix.SO_RCVBUF} {
+		size, err := posix.GetsockoptInt(fd, posix.SOL_SOCKET, option)
 		require.NoError(t, err)
 		if size < least {
-			require.NoError(t, unix.SetsockoptInt(fd, unix.SOL_SOCKET, option, least))
+			require.NoError(t, posix.SetsockoptInt(fd, posix.SOL_SOCKET, option, least))
 		}
 	}
 }

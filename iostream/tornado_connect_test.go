@@ -1,4 +1,4 @@
-//go:build unix
+//go:build unix || windows
 
 package iostream_test
 
@@ -9,10 +9,10 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"github.com/eddyloop/eddy/internal/posix"
 	"github.com/eddyloop/eddy/iostream"
 	"github.com/eddyloop/eddy/tcp"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 )
 
 const dialFirst = "Dial returns a stream once it is connected"
@@ -82,11 +82,11 @@ var tornadoConnects = []scenario{
 		eddy: "tries again until there is room, or the context ends", why: "Linux answers EAGAIN where TCP would wait", over: []string{"unix"}, once: true,
 		run: func(e *env) {
 			address := filepath.Join(e.TempDir(), "full")
-			fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+			fd, err := posix.Socket(posix.AF_UNIX, posix.SOCK_STREAM, 0)
 			require.NoError(e, err)
-			defer unix.Close(fd)
-			require.NoError(e, unix.Bind(fd, &unix.SockaddrUnix{Name: address}))
-			require.NoError(e, unix.Listen(fd, 0))
+			defer posix.Close(fd)
+			require.NoError(e, posix.Bind(fd, &posix.SockaddrUnix{Name: address}))
+			require.NoError(e, posix.Listen(fd, 0))
 			first, err := tcp.Dial(patient(e.T), e.loop, "unix", address)
 			require.NoError(e, err)
 			defer first.Close()
@@ -99,9 +99,9 @@ var tornadoConnects = []scenario{
 				second <- s
 			}()
 			e.quiet()
-			conn, _, err := unix.Accept(fd)
+			conn, _, err := posix.Accept(fd)
 			require.NoError(e, err)
-			defer unix.Close(conn)
+			defer posix.Close(conn)
 			s := receive(e.T, second)
 			require.NoError(e, s.Close())
 		}},

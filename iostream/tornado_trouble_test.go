@@ -1,4 +1,4 @@
-//go:build unix
+//go:build unix || windows
 
 package iostream_test
 
@@ -8,9 +8,9 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/eddyloop/eddy/internal/posix"
 	"github.com/eddyloop/eddy/iostream"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 )
 
 var halfCloses = &iostream.Config{AllowHalfClose: true}
@@ -218,7 +218,7 @@ var tornadoPipes = []scenario{
 
 // bare returns a socket that is not connected.
 func bare(e *env) *iostream.Stream {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
+	fd, err := posix.Socket(posix.AF_INET, posix.SOCK_STREAM, 0)
 	require.NoError(e, err)
 	s, err := iostream.NewSocket(e.loop, fd, nil)
 	require.NoError(e, err)

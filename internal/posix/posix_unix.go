@@ -9,40 +9,43 @@ import "golang.org/x/sys/unix"
 type (
 	Sockaddr      = unix.Sockaddr
 	SockaddrInet4 = unix.SockaddrInet4
+	SockaddrUnix  = unix.SockaddrUnix
 	PollFd        = unix.PollFd
 )
 
 const (
-	SHUT_RD      = unix.SHUT_RD
-	SHUT_WR      = unix.SHUT_WR
-	POLLIN       = unix.POLLIN
-	POLLOUT      = unix.POLLOUT
-	POLLHUP      = unix.POLLHUP
-	POLLERR      = unix.POLLERR
-	SOCK_STREAM  = unix.SOCK_STREAM
-	SOCK_DGRAM   = unix.SOCK_DGRAM
-	AF_INET      = unix.AF_INET
-	AF_UNIX      = unix.AF_UNIX
-	SOL_SOCKET   = unix.SOL_SOCKET
-	SO_LINGER    = unix.SO_LINGER
-	SO_ERROR     = unix.SO_ERROR
-	SO_RCVBUF    = unix.SO_RCVBUF
-	SO_SNDBUF    = unix.SO_SNDBUF
-	IPPROTO_TCP  = unix.IPPROTO_TCP
-	TCP_NODELAY  = unix.TCP_NODELAY
-	MSG_PEEK     = unix.MSG_PEEK
-	O_RDONLY     = unix.O_RDONLY
-	O_WRONLY     = unix.O_WRONLY
-	O_RDWR       = unix.O_RDWR
-	O_NONBLOCK   = unix.O_NONBLOCK
-	EAGAIN       = unix.EAGAIN
-	EINTR        = unix.EINTR
-	EPIPE        = unix.EPIPE
-	EBADF        = unix.EBADF
-	ECONNRESET   = unix.ECONNRESET
-	ECONNREFUSED = unix.ECONNREFUSED
-	EINPROGRESS  = unix.EINPROGRESS
-	ENOTSOCK     = unix.ENOTSOCK
+	SHUT_RD         = unix.SHUT_RD
+	SHUT_WR         = unix.SHUT_WR
+	POLLIN          = unix.POLLIN
+	POLLOUT         = unix.POLLOUT
+	POLLHUP         = unix.POLLHUP
+	POLLERR         = unix.POLLERR
+	SOCK_STREAM     = unix.SOCK_STREAM
+	SOCK_DGRAM      = unix.SOCK_DGRAM
+	AF_INET         = unix.AF_INET
+	AF_UNIX         = unix.AF_UNIX
+	SOL_SOCKET      = unix.SOL_SOCKET
+	SO_LINGER       = unix.SO_LINGER
+	SO_ERROR        = unix.SO_ERROR
+	SO_RCVBUF       = unix.SO_RCVBUF
+	SO_SNDBUF       = unix.SO_SNDBUF
+	IPPROTO_TCP     = unix.IPPROTO_TCP
+	TCP_NODELAY     = unix.TCP_NODELAY
+	ESOCKTNOSUPPORT = unix.ESOCKTNOSUPPORT
+	SO_KEEPALIVE    = unix.SO_KEEPALIVE
+	MSG_PEEK        = unix.MSG_PEEK
+	O_RDONLY        = unix.O_RDONLY
+	O_WRONLY        = unix.O_WRONLY
+	O_RDWR          = unix.O_RDWR
+	O_NONBLOCK      = unix.O_NONBLOCK
+	EAGAIN          = unix.EAGAIN
+	EINTR           = unix.EINTR
+	EPIPE           = unix.EPIPE
+	EBADF           = unix.EBADF
+	ECONNRESET      = unix.ECONNRESET
+	ECONNREFUSED    = unix.ECONNREFUSED
+	EINPROGRESS     = unix.EINPROGRESS
+	ENOTSOCK        = unix.ENOTSOCK
 )
 
 var (

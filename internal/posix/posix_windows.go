@@ -14,6 +14,7 @@ import (
 type (
 	Sockaddr      = windows.Sockaddr
 	SockaddrInet4 = windows.SockaddrInet4
+	SockaddrUnix  = windows.SockaddrUnix
 )
 
 // PollFd is WSAPOLLFD.
@@ -42,11 +43,13 @@ const (
 	IPPROTO_TCP = windows.IPPROTO_TCP
 	TCP_NODELAY = windows.TCP_NODELAY
 
-	MSG_PEEK   = windows.MSG_PEEK
-	O_RDONLY   = windows.O_RDONLY
-	O_WRONLY   = windows.O_WRONLY
-	O_RDWR     = windows.O_RDWR
-	O_NONBLOCK = windows.O_NONBLOCK
+	ESOCKTNOSUPPORT = syscall.ESOCKTNOSUPPORT
+	SO_KEEPALIVE    = windows.SO_KEEPALIVE
+	MSG_PEEK        = windows.MSG_PEEK
+	O_RDONLY        = windows.O_RDONLY
+	O_WRONLY        = windows.O_WRONLY
+	O_RDWR          = windows.O_RDWR
+	O_NONBLOCK      = windows.O_NONBLOCK
 
 	EAGAIN       = windows.WSAEWOULDBLOCK
 	EINTR        = windows.WSAEINTR

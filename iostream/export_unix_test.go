@@ -1,0 +1,19 @@
+//go:build unix
+
+package iostream
+
+import (
+	"errors"
+
+	"github.com/eddyloop/eddy/ioloop"
+)
+
+// NewStdioOf is NewStdio for other descriptors than 0 and 1. With shared set,
+// they cannot be opened once more.
+func NewStdioOf(l *ioloop.Loop, in, out int, shared bool, config *Config) (*Stream, error) {
+	open := reopen
+	if shared {
+		open = func(int, int) (int, error) { return -1, errors.ErrUnsupported }
+	}
+	return newStdio(l, in, out, open, config)
+}

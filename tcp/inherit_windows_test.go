@@ -1,0 +1,4 @@
+package tcp_test
+
+// inheritChild: nothing is inherited on Windows.
+func inheritChild() {}
