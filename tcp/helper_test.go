@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/eddyloop/eddy/internal/leaktest"
+	"github.com/eddyloop/eddy/internal/posix"
 	"github.com/eddyloop/eddy/internal/testtime"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
@@ -258,6 +259,9 @@ func (c *client) reset() {
 // socketPath returns a path that is short enough for a Unix socket.
 func socketPath(t *testing.T) string {
 	t.Helper()
+	if !posix.HasUnixSockets() {
+		t.Skip("the system has no Unix sockets")
+	}
 	dir, err := os.MkdirTemp("", "eddy")
 	require.NoError(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/eddyloop/eddy/internal/leaktest"
+	"github.com/eddyloop/eddy/internal/posix"
+	"github.com/eddyloop/eddy/internal/tempdir"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/tcp"
 	"github.com/stretchr/testify/require"
@@ -53,7 +55,7 @@ func TestListenTCP(t *testing.T) {
 			}
 			for _, host := range test.refuse {
 				_, err := net.DialTCP("tcp", nil, &net.TCPAddr{IP: net.ParseIP(host), Port: port})
-				require.ErrorIs(t, err, syscall.ECONNREFUSED)
+				require.ErrorIs(t, err, posix.ECONNREFUSED)
 			}
 		})
 	}
@@ -133,7 +135,7 @@ func TestListenInvalid(t *testing.T) {
 		{"tcp", "192.0.2.1:0"}, // not an address of this machine
 		{"tcp", busy.Addr().String()},
 		{"unix", ""},
-		{"unix", filepath.Join(t.TempDir(), "no", "such", "directory")},
+		{"unix", filepath.Join(tempdir.New(t), "no", "such", "directory")},
 		{"unix", "/" + string(make([]byte, 200))},
 	} {
 		addr, err := srv.Listen(test.network, test.address)

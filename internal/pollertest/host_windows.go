@@ -19,7 +19,7 @@ var systemLimits = NoPipes | NoSignals | NoNumbers | NoHangup | OwnEndUntold | K
 // wineLimits are those of wine: its server looks at a socket with poll(2), which
 // hides the end behind data, and takes the error of a reset to itself.
 func wineLimits() Limits {
-	if windows.NewLazySystemDLL("ntdll.dll").NewProc("wine_get_version").Find() == nil {
+	if posix.UnderWine() {
 		return LateEnd | ResetsAreEnds
 	}
 	return 0

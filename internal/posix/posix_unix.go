@@ -77,3 +77,9 @@ var (
 func SetLinger(fd, seconds int) error {
 	return unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1, Linger: int32(seconds)})
 }
+
+// HasUnixSockets tells whether the system has Unix sockets.
+func HasUnixSockets() bool { return true }
+
+// UnderWine tells whether the system is wine, which is not Windows in all.
+func UnderWine() bool { return false }

@@ -242,6 +242,21 @@ func CloseOnExec(fd int) {
 	windows.SetHandleInformation(windows.Handle(fd), windows.HANDLE_FLAG_INHERIT, 0)
 }
 
+// HasUnixSockets tells whether the system has Unix sockets: wine has none, nor has
+// Windows before 10 1803.
+func HasUnixSockets() bool {
+	s, err := Socket(AF_UNIX, SOCK_STREAM, 0)
+	if err == nil {
+		Close(s)
+	}
+	return err == nil
+}
+
+// UnderWine tells whether the system is wine, which is not Windows in all.
+func UnderWine() bool {
+	return windows.NewLazySystemDLL("ntdll.dll").NewProc("wine_get_version").Find() == nil
+}
+
 func init() { // starts Winsock
 	if l, err := net.Listen("tcp", "127.0.0.1:0"); err == nil {
 		l.Close()

@@ -154,8 +154,28 @@ func Duplicate(fd int) (int, error) {
 	return int(s), nil
 }
 
-// Vacate is not possible: nothing puts another socket under a handle.
-func Vacate(int) error { return errors.ErrUnsupported }
+// Vacate closes what fd stands for and keeps the number, which from then on is
+// an unconnected socket's, for whoever may still use it. Nothing puts a socket under
+// a given handle, but one that is free is given out again soon.
+func Vacate(fd int) error {
+	if err := Close(fd); err != nil {
+		return err
+	}
+	var others []int
+	defer func() {
+		for _, other := range others {
+			_ = Close(other)
+		}
+	}()
+	for range 1000 {
+		s, err := Stream(windows.AF_INET)
+		if err != nil || s == fd {
+			return err
+		}
+		others = append(others, s)
+	}
+	return errors.ErrUnsupported // somebody else was quicker
+}
 
 // Peer is not there yet on this system.
 func Peer(int) (pid, uid, gid int, err error) { return 0, 0, 0, errors.ErrUnsupported }

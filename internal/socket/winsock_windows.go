@@ -119,8 +119,11 @@ func startup() error {
 // transfer is recv or send.
 func transfer(proc *windows.LazyProc, fd int, p []byte, flags uintptr) (int, error) {
 	r, _, errno := syscall.SyscallN(proc.Addr(), uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), flags)
-	if n := int32(r); n >= 0 {
+	switch n := int32(r); {
+	case n >= 0:
 		return int(n), nil
+	case errno == windows.WSAEWOULDBLOCK: // nearly always: not looked up
+		return 0, errAgain
 	}
 	return 0, fault(errno)
 }
