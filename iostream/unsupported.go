@@ -8,12 +8,13 @@ import (
 	"github.com/eddyloop/eddy/ioloop"
 )
 
-// NewPipe returns errors.ErrUnsupported: there is no backend for this system.
+// NewPipe returns errors.ErrUnsupported: the system has no readiness of pipes, or no
+// backend at all.
 func NewPipe(*ioloop.Loop, int, *Config) (*Stream, error) {
 	return nil, opError("new pipe", errors.ErrUnsupported)
 }
 
-// NewStdio returns errors.ErrUnsupported: there is no backend for this system.
+// NewStdio returns errors.ErrUnsupported, as NewPipe does.
 func NewStdio(*ioloop.Loop, *Config) (*Stream, error) {
 	return nil, opError("new stdio", errors.ErrUnsupported)
 }

@@ -1,6 +1,7 @@
 // Package poller tells which file descriptors are ready for reading or writing:
 // one interface, with epoll behind it on Linux, kqueue on macOS and the BSDs,
-// and poll(2) on AIX, Solaris and illumos.
+// poll(2) on AIX, Solaris and illumos, and \Device\Afd on Windows, where a
+// descriptor is the handle of a socket.
 //
 // A Poller knows descriptors and nothing above them. It never reads, writes or
 // closes a descriptor that it watches; closing is the caller's, after
