@@ -5,6 +5,7 @@ package iostream_test
 import (
 	"context"
 	"errors"
+	"github.com/eddyloop/eddy/internal/posix"
 	"io"
 	"net"
 	"os"
@@ -95,6 +96,9 @@ func TestDataComesBeforeTheEndAndTheEndBeforeTheCallback(t *testing.T) {
 }
 
 func TestIdleStreamNoticesTheEnd(t *testing.T) {
+	if posix.UnderWine() {
+		t.Skip("wine tells the end behind unread data when these are read")
+	}
 	eachInput(t, func(t *testing.T, network string) {
 		s, peer := pair(t, startLoop(t, ioloop.Config{}), network, nil)
 		require.NoError(t, peer.Close())
@@ -104,6 +108,9 @@ func TestIdleStreamNoticesTheEnd(t *testing.T) {
 }
 
 func TestIdleStreamNoticesAReset(t *testing.T) {
+	if posix.UnderWine() {
+		t.Skip("wine takes the error of a reset to itself: reading finds the end")
+	}
 	s, peer := pair(t, startLoop(t, ioloop.Config{}), "tcp", nil)
 	reset(t, peer)
 	require.NoError(t, s.WaitClosed(patient(t)))
@@ -115,6 +122,9 @@ func TestIdleStreamNoticesAReset(t *testing.T) {
 // TestCloseWatchConsumesNothing: the end is noticed behind bytes that nobody
 // has asked for, and they are still there.
 func TestCloseWatchConsumesNothing(t *testing.T) {
+	if posix.UnderWine() {
+		t.Skip("wine tells the end behind unread data when these are read")
+	}
 	eachInput(t, func(t *testing.T, network string) {
 		s, peer := pair(t, startLoop(t, ioloop.Config{}), network, nil)
 		noticed := make(chan struct{})
@@ -168,6 +178,9 @@ func TestUnwantedInputDoesNotSpin(t *testing.T) {
 }
 
 func TestReset(t *testing.T) {
+	if posix.UnderWine() {
+		t.Skip("wine takes the error of a reset to itself: reading finds the end")
+	}
 	eachFace(t, func(t *testing.T, f face) {
 		s, peer := pair(t, startLoop(t, ioloop.Config{}), "tcp", nil)
 		pending := f.read(t, s, until("\n", 0))
@@ -184,6 +197,9 @@ func TestReset(t *testing.T) {
 }
 
 func TestResetTellsUntilCloseWithTheData(t *testing.T) {
+	if posix.UnderWine() {
+		t.Skip("wine takes the error of a reset to itself: reading finds the end")
+	}
 	eachFace(t, func(t *testing.T, f face) {
 		s, peer := pair(t, startLoop(t, ioloop.Config{}), "tcp", nil)
 		pending := f.read(t, s, untilClose(0))
@@ -548,6 +564,9 @@ func TestUserValueAndAddresses(t *testing.T) {
 // TestResetBehindTheEnd: a connection that only writes any more tells that it
 // has broken, without a write that finds out.
 func TestResetBehindTheEnd(t *testing.T) {
+	if posix.UnderWine() {
+		t.Skip("wine takes the error of a reset to itself: reading finds the end")
+	}
 	for _, network := range []string{"tcp", "tls1.2", "tls1.3"} {
 		t.Run(network, func(t *testing.T) {
 			s, peer := pair(t, startLoop(t, ioloop.Config{}), network, halfCloses)

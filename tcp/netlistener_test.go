@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"github.com/eddyloop/eddy/internal/posix"
 	"io"
 	"net"
 	"net/http"
@@ -53,6 +54,9 @@ func TestNetListenerHoldsBack(t *testing.T) {
 
 // Clients that have gone before anybody accepts them make room for others.
 func TestNetListenerForgetsTheGone(t *testing.T) {
+	if posix.UnderWine() {
+		t.Skip("wine takes the error of a reset to itself: reading finds the end")
+	}
 	srv := &tcp.Server{Loops: 1}
 	listener := netListen(t, srv)
 	for range 200 {

@@ -69,8 +69,14 @@ func CloseWrite(fd int) error {
 	return fault(windows.Shutdown(windows.Handle(fd), windows.SHUT_WR))
 }
 
-// Close closes fd.
-func Close(fd int) error { return fault(windows.Closesocket(windows.Handle(fd))) }
+// Close closes fd, which may be the handle of a pipe that there is to be no stream of.
+func Close(fd int) error {
+	err := fault(windows.Closesocket(windows.Handle(fd)))
+	if is(err, windows.WSAENOTSOCK) || is(err, windows.WSAEOPNOTSUPP) { // as wine says
+		return windows.CloseHandle(windows.Handle(fd))
+	}
+	return err
+}
 
 // ClosePromptly is Close.
 func ClosePromptly(fd int) error { return Close(fd) }
@@ -137,14 +143,21 @@ func ConnectionLost(err error) bool {
 	return is(err, windows.WSAECONNRESET) || is(err, windows.WSAECONNABORTED)
 }
 
-// Duplicate returns another handle of the same socket, which children do not
-// inherit.
+// Duplicate returns another handle of the same socket, or of what else it is, which
+// children do not inherit.
 func Duplicate(fd int) (int, error) {
 	if err := startWinsock(); err != nil {
 		return -1, err
 	}
 	var info windows.WSAProtocolInfo
-	if err := windows.WSADuplicateSocket(windows.Handle(fd), windows.GetCurrentProcessId(), &info); err != nil {
+	err := windows.WSADuplicateSocket(windows.Handle(fd), windows.GetCurrentProcessId(), &info)
+	if err == windows.WSAENOTSOCK || err == windows.WSAEOPNOTSUPP { // as wine says
+		var other windows.Handle
+		self := windows.CurrentProcess()
+		err = windows.DuplicateHandle(self, windows.Handle(fd), self, &other, 0, false, windows.DUPLICATE_SAME_ACCESS)
+		return int(other), err
+	}
+	if err != nil {
 		return -1, fault(err)
 	}
 	s, err := windows.WSASocket(-1, -1, -1, &info, 0, noInheritance)
