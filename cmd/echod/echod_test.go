@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -72,6 +73,9 @@ func TestModes(t *testing.T) {
 }
 
 func TestListen(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("a process cannot be sent signals there")
+	}
 	dir, err := os.MkdirTemp("", "echod")
 	require.NoError(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })
@@ -87,6 +91,9 @@ func TestListen(t *testing.T) {
 }
 
 func TestLogging(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("a process cannot be sent signals there")
+	}
 	d := start(t, "-log", "json", "-v", "-max-message", "100")
 	c := d.dial()
 	c.echo("hello that is all!")
@@ -176,6 +183,9 @@ func TestIdleTimeout(t *testing.T) {
 }
 
 func TestStop(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("a process cannot be sent signals there")
+	}
 	for _, signal := range stopSignals {
 		t.Run(signal.String(), func(t *testing.T) {
 			d := start(t, "-mode", "line")
@@ -196,6 +206,9 @@ func TestStop(t *testing.T) {
 
 // An echo that is in the daemon when it is told to stop arrives.
 func TestStopWithEchoInFlight(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("a process cannot be sent signals there")
+	}
 	d := start(t, "-mode", "line", "-max-message", "8000000")
 	c := d.dial()
 	message := append(bytes.Repeat([]byte("m"), 7_999_999), '\n')
