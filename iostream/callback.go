@@ -1,9 +1,6 @@
 package iostream
 
-import (
-	"bufio"
-	"fmt"
-)
+import "fmt"
 
 // ReadFunc has fn called with the next message, once, on the loop, with what
 // Read would return; the bytes are fn's until it returns. ReadFunc returns an
@@ -57,9 +54,8 @@ func (s *Stream) SetFrame(f Frame) error {
 	case !s.op.running && !s.op.stopped:
 		return opError("set frame", ErrReadPending)
 	}
-	if f.split != nil {
-		next.split = s.splitterFor(f.split)
-	}
+	s.op.scan, s.op.split = nil, nil // nothing refuses the new one any more
+	s.equip(&next, &f)
 	s.op.nextFrame(&next)
 	return nil
 }
@@ -99,13 +95,16 @@ func (s *Stream) ReadFullFunc(p []byte, fn func(int, error)) error {
 // ReadAtLeastFunc is ReadAtLeast with a callback. The stream uses p until fn is
 // called.
 func (s *Stream) ReadAtLeastFunc(p []byte, least int, fn func(int, error)) error {
-	if fn == nil || least < 0 || least > len(p) {
-		return opError(readNames[readInto], ErrInvalid)
+	err := checkTarget(p, least)
+	if fn == nil {
+		err = ErrInvalid
+	}
+	if err != nil {
+		return opError(readNames[readInto], err)
 	}
 	t := targets.Get().(*target)
 	t.p, t.least, t.fn = p, least, fn
-	err := s.start(&readOp{kind: readInto, size: t.size(), into: t, fn: t.tell}, nil)
-	if err != nil {
+	if err = s.start(&readOp{kind: readInto, size: t.size(), into: t, fn: t.tell}, &Frame{}); err != nil {
 		t.release()
 	}
 	return err
@@ -116,19 +115,17 @@ func (s *Stream) submit(f *Frame, op *readOp) error {
 	if err := op.setFrame(f, s.config); err != nil {
 		return opError(readNames[f.kind], err)
 	}
-	return s.start(op, f.split)
+	return s.start(op, f)
 }
 
 // start puts a read with a callback into the slot.
-func (s *Stream) start(op *readOp, split bufio.SplitFunc) error {
+func (s *Stream) start(op *readOp, f *Frame) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.begin(op.kind); err != nil {
 		return err
 	}
-	if split != nil {
-		op.split = s.splitterFor(split)
-	}
+	s.equip(op, f)
 	s.takeOver()
 	s.op = *op
 	s.op.expired = s.any(readExpired)

@@ -191,6 +191,9 @@ func (s *Stream) endWaitingRead() {
 		return
 	}
 	s.in.own()
+	if s.op.split != nil && !s.any(pumping) {
+		s.op.split.over = true // it has seen all there is, and must not end a goroutine that has the lock
+	}
 	if data, err, ok := s.outcome(&s.op); ok {
 		s.completeRead(data, err)
 	}

@@ -44,6 +44,8 @@ func (s *Stream) deliverRead() bool {
 	switch {
 	case !ok:
 		return false
+	case op.split != nil && op.split.crashed && !s.any(closed):
+		s.closeLocked(op.split.err) // which tells the reader, now or next
 	case waiting && err != nil:
 		s.completeRead(data, err) // the pump goes on with the stream's end meanwhile
 	case waiting:
@@ -78,6 +80,9 @@ func (s *Stream) outcome(op *readOp) (data []byte, err error, ok bool) {
 	}
 	if end == nil {
 		return nil, nil, false
+	}
+	if end == io.EOF && op.placed() > 0 {
+		end = io.ErrUnexpectedEOF // as io.ReadFull says it
 	}
 	if op.kind == readUntilClose && s.any(inputEnded|closing|closed) {
 		data = s.in.take(s.in.len())

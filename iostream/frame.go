@@ -87,8 +87,9 @@ func UntilClose() Frame { return Frame{kind: readUntilClose} }
 // bufio.ErrFinalToken ends the messages: what follows is io.EOF. A fn that
 // advances by less than nothing or beyond the data is bufio.ErrNegativeAdvance
 // or bufio.ErrAdvanceTooFar, one that returns 100 tokens in a row without
-// advancing io.ErrNoProgress, and one that panics a *ioloop.PanicError. A token
-// need not be part of the data. fn must not call methods of the stream.
+// advancing io.ErrNoProgress. One that panics, or calls runtime.Goexit, fails the
+// stream with a *ioloop.PanicError, or ioloop.ErrGoexit. A token need not be part of
+// the data. fn must not call methods of the stream.
 func Split(fn bufio.SplitFunc) Frame { return Frame{kind: readSplit, split: fn} }
 
 // LengthPrefix is a message behind its length, a number of size bytes (1, 2, 3, 4
@@ -123,6 +124,15 @@ func (f Frame) CountsHeader() Frame {
 func (f Frame) Limit(n int) Frame {
 	f.limit = n
 	return f
+}
+
+// mostEmpties is how many messages in a row may take no input: a SplitFunc may be
+// in the middle of something, a regexp will say the same again.
+func (f *Frame) mostEmpties() int {
+	if f.kind == readSplit {
+		return maxEmpties + 1
+	}
+	return 1
 }
 
 // endless reports whether there would be no end of messages without input.

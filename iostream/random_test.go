@@ -45,7 +45,10 @@ func wantBytes(n int) want {
 func wantInto(n int) want {
 	return func(rest string) (string, error) {
 		if len(rest) < n {
-			return rest, io.EOF
+			if rest != "" {
+				return rest, io.ErrUnexpectedEOF
+			}
+			return "", io.EOF
 		}
 		return rest[:n], nil
 	}

@@ -35,20 +35,21 @@ func (s *Stream) Peek(ctx context.Context, n int) ([]byte, error) {
 }
 
 // ReadFull fills p and returns len(p), or how many bytes it has placed in p and
-// the error. The stream uses p until ReadFull returns. Config.ReadLimit does
-// not count.
+// the error, as io.ReadFull: at the end of the stream io.EOF if there are none,
+// and else io.ErrUnexpectedEOF. The stream uses p until ReadFull returns.
+// Config.ReadLimit does not count.
 func (s *Stream) ReadFull(ctx context.Context, p []byte) (int, error) {
 	return s.ReadAtLeast(ctx, p, len(p))
 }
 
 // ReadAtLeast reads into p, waits until it has placed at least as many bytes
 // there, and returns how many: with least 1 it reads what there is, with 0 it
-// does not wait. One that is negative or above len(p) is ErrInvalid. For the
-// rest see ReadFull.
+// does not wait. A negative one is ErrInvalid; one above len(p) is that and
+// io.ErrShortBuffer. For the rest see ReadFull.
 func (s *Stream) ReadAtLeast(ctx context.Context, p []byte, least int) (int, error) {
 	name := readNames[readInto]
-	if least < 0 || least > len(p) {
-		return 0, opError(name, ErrInvalid)
+	if err := checkTarget(p, least); err != nil {
+		return 0, opError(name, err)
 	}
 	if err := checkContext(ctx); err != nil {
 		return 0, opError(name, err)
@@ -87,14 +88,15 @@ func (s *Stream) ReadAtLeast(ctx context.Context, p []byte, least int) (int, err
 // Messages returns an iterator over the messages of a stream, each as Read
 // returns it and valid until the next. It ends at the end of the stream;
 // anything else, also an end within a message (io.ErrUnexpectedEOF), is its last
-// error.
+// error. Messages that take no input would never end: as in Handle, they are
+// io.ErrNoProgress.
 func (s *Stream) Messages(ctx context.Context, f Frame) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
 		if f.endless() {
 			yield(nil, opError("messages", ErrInvalid))
 			return
 		}
-		for {
+		for empties := 0; ; {
 			message, err := s.Read(ctx, f)
 			if errors.Is(err, io.EOF) {
 				if s.Buffered() == 0 {
@@ -102,21 +104,20 @@ func (s *Stream) Messages(ctx context.Context, f Frame) iter.Seq2[[]byte, error]
 				}
 				err = opError("messages", io.ErrUnexpectedEOF)
 			}
-			if !yield(message, err) || err != nil || f.kind == readUntilClose || s.final(&f) {
+			took, final := len(message) > 0, f.kind == readUntilClose
+			if err == nil && f.kind == readSplit {
+				took, final = s.splitTook()
+			}
+			if took || f.kind == readPrefix {
+				empties = 0
+			} else if empties++; err == nil && empties > f.mostEmpties() {
+				message, err = nil, opError("messages", io.ErrNoProgress)
+			}
+			if !yield(message, err) || err != nil || final {
 				return
 			}
 		}
 	}
-}
-
-// final reports whether the SplitFunc of the last read wants no further one.
-func (s *Stream) final(f *Frame) bool {
-	if f.kind != readSplit {
-		return false
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.details.split.final
 }
 
 // Buffered returns how many bytes have been received and not read.
@@ -203,14 +204,13 @@ func (s *Stream) tryRead(ctx context.Context, f *Frame) ([]byte, *waitOp, error)
 		s.mu.Unlock()
 		return nil, nil, err
 	}
-	if f.split != nil {
-		op.split = s.splitterFor(f.split)
-	}
+	s.equip(&op, f)
 	if s.in.len() > 0 || op.size == 0 || s.readEnd() != nil {
 		s.in.own()
 		if data, err, ok := s.outcome(&op); ok {
 			s.takeOver()
 			s.in.lent = len(data) > 0
+			s.abortIfCrashed(&op)
 			s.mu.Unlock()
 			return data, nil, err
 		}

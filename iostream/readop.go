@@ -2,6 +2,7 @@ package iostream
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"strings"
 	"sync"
@@ -65,6 +66,17 @@ type target struct {
 
 var targets = sync.Pool{New: func() any { return new(target) }}
 
+// checkTarget checks the arguments of a read into p.
+func checkTarget(p []byte, least int) error {
+	switch {
+	case least < 0:
+		return ErrInvalid
+	case least > len(p):
+		return fmt.Errorf("%w: %w", ErrInvalid, io.ErrShortBuffer)
+	}
+	return nil
+}
+
 func (t *target) release() {
 	*t = target{}
 	targets.Put(t)
@@ -126,8 +138,6 @@ func (op *readOp) setFrame(f *Frame, c *Config) error {
 		if f.re == nil {
 			return ErrInvalid
 		}
-		scanner := f.re.NewScanner()
-		op.scan = &scanner
 	case readSplit:
 		if f.split == nil {
 			return ErrInvalid
@@ -148,6 +158,26 @@ func (op *readOp) setFrame(f *Frame, c *Config) error {
 	}
 	op.kind, op.shape, op.size = f.kind, f.shape, int32(limit)
 	return nil
+}
+
+// equip gives a read what its frame works with. A stream keeps one of each for its
+// next read, unless that of a pending one is in use.
+func (s *Stream) equip(op *readOp, f *Frame) {
+	switch f.kind {
+	case readSplit:
+		op.split = s.splitterFor(f.split)
+	case readRegexp:
+		op.scan = s.scannerFor(f.re)
+	}
+}
+
+func (s *Stream) scannerFor(p *regexscan.Program) *regexscan.Scanner {
+	d := s.ensureDetails()
+	if d.scan == nil || s.op.scan == d.scan {
+		d.scan = new(regexscan.Scanner)
+	}
+	*d.scan = p.NewScanner()
+	return d.scan
 }
 
 // nextFrame makes the frame of a repeating read that of next.

@@ -23,6 +23,8 @@ type splitter struct {
 	to      int
 	token   []byte
 	err     error
+	crashed bool // the function has panicked, or ended its goroutine
+	over    bool // the function is called no more: the read ends with what it has
 }
 
 // maxEmpties is how many tokens in a row may take no input, as bufio has it.
@@ -48,18 +50,27 @@ func (sp *splitter) next() {
 	sp.found, sp.token, sp.seen, sp.atEOF = false, nil, -1, false
 }
 
+// splitTook reports whether the token of the last read has taken input, and
+// whether the SplitFunc wants no further read.
+func (s *Stream) splitTook() (took, final bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sp := s.details.split
+	return sp.advance > 0, sp.final
+}
+
 // matchSplit is readOp.match for a SplitFunc. It drops the input that the
 // function has passed over.
 func (s *Stream) matchSplit(op *readOp) (int, error) {
 	sp := op.split
 	eof := s.any(inputEnded) && s.details.readErr == io.EOF
-	for !sp.found && sp.err == nil && (sp.seen != s.in.len() || sp.atEOF != eof) {
+	for !sp.found && sp.err == nil && !sp.over && (sp.seen != s.in.len() || sp.atEOF != eof) {
 		b := s.in.bytes()
 		if len(b) == 0 && !eof {
 			return -1, nil
 		}
 		sp.seen, sp.atEOF = len(b), eof
-		sp.call(b)
+		s.callSplit(sp, b)
 		if sp.found || sp.err != nil {
 			break
 		}
@@ -80,9 +91,9 @@ func (s *Stream) matchSplit(op *readOp) (int, error) {
 	return sp.advance, nil
 }
 
-// call calls the function for b, and takes in what it says.
-func (sp *splitter) call(b []byte) {
-	advance, token, err := sp.contain(b)
+// callSplit calls the function for b, and takes in what it says.
+func (s *Stream) callSplit(sp *splitter, b []byte) {
+	advance, token, err := s.contain(sp, b)
 	switch {
 	case err == bufio.ErrFinalToken:
 		sp.final = true
@@ -109,14 +120,39 @@ func (sp *splitter) call(b []byte) {
 	}
 }
 
-// contain calls the function and makes an error of its panic.
-func (sp *splitter) contain(b []byte) (advance int, token []byte, err error) {
+// contain calls the function and makes an error of its panic. One that ends the
+// goroutine leaves no stream behind that is locked.
+func (s *Stream) contain(sp *splitter, b []byte) (advance int, token []byte, err error) {
+	returned := false
 	defer func() {
+		if returned {
+			return
+		}
+		sp.crashed = true
 		if r := recover(); r != nil {
 			err = &ioloop.PanicError{Value: r, Stack: debug.Stack()}
+			return
 		}
+		sp.err = ioloop.ErrGoexit
+		if s.op.split == sp {
+			s.op.running = false // its function is told
+		}
+		s.closeLocked(sp.err)
+		s.schedule()
+		s.mu.Unlock() // nobody else does: nothing of what would follow runs
 	}()
-	return sp.fn(b[:len(b):len(b)], sp.atEOF)
+	advance, token, err = sp.fn(b[:len(b):len(b)], sp.atEOF)
+	returned = true
+	return advance, token, err
+}
+
+// abortIfCrashed ends the stream of a SplitFunc that has panicked, as the panic of
+// a callback does.
+func (s *Stream) abortIfCrashed(op *readOp) {
+	if op.split != nil && op.split.crashed {
+		s.closeLocked(op.split.err)
+		s.schedule()
+	}
 }
 
 // within returns where in b the token stands.

@@ -10,6 +10,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -110,7 +112,6 @@ func TestSplitLies(t *testing.T) {
 	}{
 		{"beyond", func(b []byte, _ bool) (int, []byte, error) { return len(b) + 1, b, nil }, []string{", " + bufio.ErrAdvanceTooFar.Error()}},
 		{"negative", func(b []byte, _ bool) (int, []byte, error) { return -1, b, nil }, []string{", " + bufio.ErrNegativeAdvance.Error()}},
-		{"panic", func(b []byte, _ bool) (int, []byte, error) { panic("oops") }, []string{", ioloop: panic: oops"}},
 		{"error", func(b []byte, _ bool) (int, []byte, error) { return 1, b, errSplit }, []string{", no such token"}},
 		{"outside", func(b []byte, _ bool) (int, []byte, error) { return len(b), outside, nil }, []string{"outside"}},
 		{"ahead", func(b []byte, _ bool) (int, []byte, error) {
@@ -140,6 +141,150 @@ func TestSplitLies(t *testing.T) {
 		require.Equal(t, 102, n)
 	})
 	requireIs(t, newPuppet(t, iostreamtest.Options{}, nil).ReadFunc(iostream.Split(nil), func([]byte, error) {}), iostream.ErrInvalid)
+}
+
+// TestSplitCrashes: a SplitFunc that panics or ends its goroutine fails the
+// stream, whoever has called it, and leaves no lock behind.
+func TestSplitCrashes(t *testing.T) {
+	var panicked *ioloop.PanicError
+	crashes := map[string]func(){"panic": func() { panic("oops") }, "goexit": runtime.Goexit}
+	for name, crash := range crashes {
+		for _, late := range []bool{false, true} { // at the first call or the second
+			f := iostream.Split(func(b []byte, _ bool) (int, []byte, error) {
+				if !late || bytes.HasPrefix(b, []byte("2")) {
+					crash()
+				}
+				return bufio.ScanLines(b, false)
+			})
+			check := func(t *testing.T, err error) {
+				t.Helper()
+				if name == "panic" {
+					require.ErrorAs(t, err, &panicked)
+				} else {
+					require.ErrorIs(t, err, ioloop.ErrGoexit)
+				}
+			}
+			styles := map[string]func(p *puppet) (last func() error){
+				"callback": func(p *puppet) func() error {
+					var last error
+					require.NoError(p.t, p.Handle(f, func(_ []byte, err error) bool { last = err; return true }))
+					return func() error { return last }
+				},
+				"task": func(p *puppet) func() error {
+					var last error
+					require.NoError(p.t, p.world.Loop.Go(func(task *ioloop.Task) {
+						for last == nil {
+							_, last = p.Read(task, f)
+						}
+					}))
+					return func() error { return last }
+				},
+				"goroutine": func(p *puppet) func() error {
+					ended, last := make(chan struct{}), error(nil)
+					go func() {
+						defer close(ended)
+						for last == nil {
+							_, last = p.Read(context.Background(), f)
+						}
+					}()
+					return func() error {
+						for over := false; !over; {
+							require.NoError(p.t, p.world.Settle())
+							select {
+							case <-ended:
+								over = true
+							default:
+								runtime.Gosched()
+							}
+						}
+						return last
+					}
+				},
+			}
+			for style, start := range styles {
+				for _, before := range []bool{false, true} { // is the input there when the read begins?
+					t.Run(fmt.Sprint(name, " ", style, " late ", late, " before ", before), func(t *testing.T) {
+						p := newPuppet(t, iostreamtest.Options{}, nil)
+						if before {
+							p.wire.Arrive("1\n2\n")
+							require.NoError(t, p.PeekFunc(4, func(b []byte, err error) { require.NoError(t, err) }))
+							require.NoError(t, p.world.Settle())
+						}
+						last := start(p)
+						if !before {
+							p.wire.Arrive("1\n2\n")
+						}
+						require.NoError(t, p.world.Settle())
+						if err := last(); err != nil || name == "panic" || style == "callback" {
+							check(t, err) // whose goroutine has ended is told nothing
+						}
+						require.NoError(t, p.world.Settle())
+						require.True(t, p.Closed())
+						check(t, p.Err())
+						require.Equal(t, 1, p.wire.State().Closes)
+					})
+				}
+			}
+		}
+	}
+}
+
+// TestNoProgress: messages that take nothing come to an end in every style.
+func TestNoProgress(t *testing.T) {
+	empty := iostream.Split(func(b []byte, _ bool) (int, []byte, error) { return 0, []byte{}, nil })
+	tests := map[string]struct {
+		f    iostream.Frame
+		want int
+	}{
+		"split":  {empty, 102},
+		"regexp": {iostream.UntilRegexp(regexp.MustCompile(`x*`)), 2},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			var counts []int
+			var last error
+			count := func(_ []byte, err error) bool {
+				counts[len(counts)-1]++
+				last = err
+				return err == nil && counts[len(counts)-1] < 1000
+			}
+			p := newPuppet(t, iostreamtest.Options{}, nil)
+			p.wire.Arrive("y")
+			counts = append(counts, 0)
+			require.NoError(t, p.Handle(test.f, count))
+			require.NoError(t, p.world.Settle())
+			requireIs(t, last, io.ErrNoProgress)
+
+			p = newPuppet(t, iostreamtest.Options{}, nil)
+			p.wire.Arrive("y")
+			counts = append(counts, 0)
+			require.NoError(t, p.world.Loop.Go(func(task *ioloop.Task) {
+				for msg, err := range p.Messages(task, test.f) {
+					if !count(msg, err) {
+						break
+					}
+				}
+			}))
+			require.NoError(t, p.world.Settle())
+			requireIs(t, last, io.ErrNoProgress)
+			require.Equal(t, []int{test.want, test.want}, counts)
+		})
+	}
+	// Empty messages that take input do not count.
+	for input, f := range map[string]iostream.Frame{"\x00": iostream.LengthPrefix(1, nil), "\n": iostream.Split(bufio.ScanLines)} {
+		p := newPuppet(t, iostreamtest.Options{}, nil)
+		p.wire.Arrive(strings.Repeat(input, 300))
+		p.wire.FIN()
+		n := 0
+		require.NoError(t, p.world.Loop.Go(func(task *ioloop.Task) {
+			for _, err := range p.Messages(task, f) {
+				require.NoError(t, err)
+				n++
+			}
+		}))
+		require.NoError(t, p.world.Settle())
+		require.Equal(t, 300, n)
+	}
 }
 
 // TestSplitCalls: the function is called once for each arrival, whoever asks.
@@ -234,6 +379,7 @@ func TestFramesAllocateNothing(t *testing.T) {
 	p.wire.Arrive(strings.Repeat("a\n\x01b", 2000))
 	_, err := p.Peek(context.Background(), 0)
 	require.NoError(t, err)
+	literal, set := iostream.UntilRegexp(regexp.MustCompile(`b`)), iostream.UntilRegexp(regexp.MustCompile(`[bc]`))
 	require.NoError(t, p.ReadFunc(iostream.Bytes(1), func([]byte, error) {}))
 	require.NoError(t, p.world.Settle())
 	require.Zero(t, testing.AllocsPerRun(500, func() {
@@ -244,4 +390,11 @@ func TestFramesAllocateNothing(t *testing.T) {
 			t.Fatal(err1, err2, err3)
 		}
 	}))
+	for f, want := range map[*iostream.Frame]float64{&literal: 0, &set: 1} { // one by FindIndex
+		require.LessOrEqual(t, testing.AllocsPerRun(100, func() {
+			if _, err := p.Read(context.Background(), *f); err != nil {
+				t.Fatal(err)
+			}
+		}), want)
+	}
 }

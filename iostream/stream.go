@@ -32,6 +32,7 @@ import (
 	"net"
 	"sync"
 
+	"github.com/eddyloop/eddy/internal/regexscan"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/poller"
 )
@@ -103,6 +104,7 @@ type details struct {
 	user         any
 	onReadClosed func()
 	split        *splitter // of the last read by a SplitFunc
+	scan         *regexscan.Scanner
 	closeWaiters []*waitOp
 	idle         *idleTimeout
 	deadlines    *deadlines

@@ -244,13 +244,13 @@ var tornadoReads = []scenario{
 		eddy: "fails, and says how many bytes it placed", why: "they are in the caller's hands", run: func(e *env) {
 			e.send("abc")
 			e.fin()
-			e.read(into(5), "abc", io.EOF)
+			e.read(into(5), "abc", io.ErrUnexpectedEOF)
 		}},
 	{number: 32, name: "other reads after that", tornado: "return numbers in place of bytes",
 		eddy: "return bytes, or io.EOF", why: "a failed read leaves nothing behind", run: func(e *env) {
 			e.send("abc")
 			e.fin()
-			e.read(into(5), "abc", io.EOF)
+			e.read(into(5), "abc", io.ErrUnexpectedEOF)
 			e.read(exactly(2), "", io.EOF)
 			e.read(untilClose(0), "", nil)
 		}},

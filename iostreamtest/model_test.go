@@ -390,8 +390,9 @@ func (m *model) judgeRead(c *call, o outcome) error {
 		if isDeadline(o.err) && (n >= 0 || tooLong) && c.into == nil && c.stop == 0 {
 			return fmt.Errorf("%v, though it can have %d bytes of %s", o.err, n, brief(rest))
 		}
-	case !among(o.err, m.readEnds(c)):
-		return fmt.Errorf("%v, may be %v", o.err, m.readEnds(c))
+	case c.into != nil && errors.Is(o.err, io.ErrUnexpectedEOF) && o.n > 0 && among(io.EOF, m.readEnds(c)):
+	case !among(o.err, m.readEnds(c)) || c.into != nil && o.n > 0 && errors.Is(o.err, io.EOF):
+		return fmt.Errorf("%v after %d bytes, may be %v", o.err, o.n, m.readEnds(c))
 	case c.into != nil && (o.n != len(rest) || o.n >= c.size):
 		return fmt.Errorf("%v after %d of %d bytes, have %d", o.err, o.n, c.size, len(rest))
 	case c.kind == kindUntilClose && (len(got) != len(rest) || tooLong):
