@@ -571,11 +571,7 @@ func TestTLSNegotiation(t *testing.T) {
 func streamPair(t testing.TB, l *ioloop.Loop, config *iostream.Config) (a, b *iostream.Stream) {
 	t.Helper()
 	a, peer := pair(t, l, "tcp", config)
-	file, err := peer.(*net.TCPConn).File()
-	require.NoError(t, err)
-	defer file.Close()
-	require.NoError(t, peer.Close())
-	b, err = iostream.NewSocket(l, dup(t, int(file.Fd())), config)
+	b, err := iostream.Adopt(l, peer, config)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = b.Close() })
 	return a, b
