@@ -38,8 +38,8 @@ func Until(delim string) Frame { return Frame{kind: readUntil, delim: delim} }
 // can go on (`ab+`), and for `$`, the result depends on how the bytes arrive. A
 // match of no bytes is an empty message once there is input.
 //
-// re is prepared here, which costs more than a read: make the Frame once. (The
-// last 64 expressions are remembered, for those who do not.)
+// re is prepared here, which costs more than a read: make the Frame once. (The 64
+// expressions that were used last are remembered, for those who do not.)
 //
 // Package regexp reads UTF-8: `.` is a rune, `\xff` is the two bytes of U+00FF, and
 // a byte that belongs to no rune is `\x{FFFD}`, whichever it is. For a certain byte

@@ -15,6 +15,8 @@
 package regexscan
 
 import (
+	"maps"
+	"math"
 	"regexp"
 	"sync"
 	"sync/atomic"
@@ -44,42 +46,70 @@ type Program struct {
 	literal  []byte // if not nil, what re matches; the variants are not used
 	variants []*dfa
 	refuted  [maxVariants]atomic.Bool
+	used     atomic.Uint64 // when For was last asked for it, in turns of programs
 }
 
+// programs is what For remembers. The map is replaced whole, so that whoever looks
+// a program up takes no lock.
 var programs struct {
-	sync.Mutex
-	m map[*regexp.Regexp]*Program
+	sync.Mutex // of those who replace it
+	m          atomic.Pointer[map[*regexp.Regexp]*Program]
+	turns      atomic.Uint64 // how often it was replaced
 }
 
-// For returns the program for re, which is made once and then shared for as
-// long as a bounded cache keeps it.
+// For returns the program for re, which is made once and then shared, for as long
+// as it is among the 64 that were asked for last.
 func For(re *regexp.Regexp) *Program {
-	programs.Lock()
-	p := programs.m[re]
-	programs.Unlock()
-	if p != nil {
+	if p := lookup(re); p != nil {
 		return p
 	}
 
 	// Large Unicode classes take milliseconds: do not make others wait.
-	p = newProgram(re, re.String(), defaultBudget)
+	p := newProgram(re, re.String(), defaultBudget)
 
 	programs.Lock()
 	defer programs.Unlock()
-	if first := programs.m[re]; first != nil {
+	if first := lookup(re); first != nil {
 		return first
 	}
-	if programs.m == nil {
-		programs.m = make(map[*regexp.Regexp]*Program)
+	m := make(map[*regexp.Regexp]*Program)
+	if old := programs.m.Load(); old != nil {
+		maps.Copy(m, *old)
 	}
-	for old := range programs.m {
-		if len(programs.m) < maxPrograms {
-			break
-		}
-		delete(programs.m, old)
+	if len(m) >= maxPrograms {
+		delete(m, oldest(m))
 	}
-	programs.m[re] = p
+	p.used.Store(programs.turns.Add(1))
+	m[re] = p
+	programs.m.Store(&m)
 	return p
+}
+
+// lookup returns the program for re, nil if there is none, and notes that it is in
+// use. It writes only what others do not read all the time.
+func lookup(re *regexp.Regexp) *Program {
+	m := programs.m.Load()
+	if m == nil {
+		return nil
+	}
+	p := (*m)[re]
+	if p != nil {
+		if turn := programs.turns.Load(); p.used.Load() != turn {
+			p.used.Store(turn)
+		}
+	}
+	return p
+}
+
+// oldest returns the one that nobody has asked for for the longest time.
+func oldest(m map[*regexp.Regexp]*Program) (re *regexp.Regexp) {
+	least := uint64(math.MaxUint64)
+	for r, p := range m {
+		if used := p.used.Load(); used < least {
+			re, least = r, used
+		}
+	}
+	return re
 }
 
 func newProgram(re *regexp.Regexp, expr string, budget int) *Program {
