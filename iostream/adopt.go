@@ -67,6 +67,7 @@ func (s *Stream) Detach() (net.Conn, []byte, error) {
 	}
 	s.takeOver()
 	rest := append([]byte(nil), s.in.take(s.in.len())...)
+	s.set(detached)
 	s.closeLocked(net.ErrClosed)
 	s.schedule()
 	return conn, rest, nil
@@ -78,15 +79,17 @@ func (s *Stream) detach() (net.Conn, error) {
 	switch {
 	case s.any(closed):
 		return nil, s.details.err
+	case s.any(closing):
+		return nil, s.details.reason
 	case !ok:
 		return nil, fmt.Errorf("%w: not a plain socket", ErrInvalid)
 	case s.readPending():
 		return nil, ErrReadPending
-	case s.backlog() > 0 || s.any(closing):
+	case s.backlog() > 0:
 		return nil, fmt.Errorf("%w: bytes wait to be sent", ErrInvalid)
 	}
-	if s.any(finWanted) && !s.any(finSent|outputEnded) {
-		s.sendFin() // which the loop has not got round to
+	if s.any(finWanted) {
+		s.endOutput() // which the loop has not got round to
 	}
 	fd, err := socket.Duplicate(int(t.fd))
 	if err != nil {

@@ -196,8 +196,8 @@ func TestControl(t *testing.T) {
 	}()
 	receive(t, ready)
 	closed := make(chan error, 1)
-	s.OnClosed(func(err error) { closed <- err })
-	require.NoError(t, s.Close())
+	_ = s.WaitClosedFunc(func(err error) { closed <- err })
+	s.Abort(nil)
 	quiet(t, l)
 	require.Empty(t, closed, "not while the descriptor is in use")
 	ready <- 0

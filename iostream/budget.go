@@ -85,7 +85,7 @@ type relief Budget
 
 func (r *relief) Run() {
 	for _, s := range (*Budget)(r).worst() {
-		_ = s.CloseWithError(ErrBudget)
+		s.Abort(ErrBudget)
 	}
 }
 

@@ -1,63 +1,89 @@
 package iostream
 
 import (
-	"context"
 	"io"
 	"net"
 	"os"
-	"time"
 )
 
-// Close closes the stream at once. Operations in progress fail with
-// net.ErrClosed, except a read that buffered bytes satisfy, and what was
-// written but is not with the kernel is dropped. Buffered bytes stay readable.
-// Closing a closed stream does nothing.
-func (s *Stream) Close() error { return s.CloseWithError(net.ErrClosed) }
+// Close ends the stream in good order, as io.Closer is meant: it takes no more
+// reads and writes, what was written is sent, and the end follows in the
+// background. Close returns at once, and may be called from anywhere. Calls
+// after the first change nothing. It always returns nil.
+//
+// A read in progress is told net.ErrClosed, and no callback is called for
+// further messages. Bytes that were buffered can still be read by a read that
+// begins later.
+//
+// Behind what was written the peer gets the end of the stream; what it still
+// sends is thrown away until it has ended its side too, for closing earlier
+// could make the kernel reset the connection and the peer lose what was sent
+// last. A peer that has everything and is silent for half a second is not waited for any
+// longer. A pipe or terminal is closed as soon as all is sent: nothing can be lost
+// there. All this goes on while there is progress: when for Config.CloseTimeout
+// the peer has taken nothing, the stream is closed. If bytes are left then, they
+// are dropped, Err is ErrSendTimeout, and the peer does not take what it has for
+// everything: TCP is reset, TLS sends no close_notify. A pipe, a terminal and
+// most Unix sockets have no such sign.
+//
+// A loop that closes sends what the kernel takes at once, and no more.
+func (s *Stream) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closeInOrder(net.ErrClosed)
+	return nil
+}
 
-// CloseWithError is Close with a reason of the caller's, which operations and
-// Err then return. A nil reason is net.ErrClosed.
-func (s *Stream) CloseWithError(reason error) error {
+// Abort ends the stream at once. Operations in progress fail with reason, which
+// Err and later operations return too; nil stands for net.ErrClosed. What was
+// written and has not reached the peer is dropped: if there was any, a TCP
+// connection is reset. TLS sends no close_notify in any case. Bytes that were
+// buffered can still be read by a read that begins later. Abort also cuts a Close
+// short; on a closed stream it does nothing.
+func (s *Stream) Abort(reason error) {
 	if reason == nil {
 		reason = net.ErrClosed
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.abort(reason)
+}
+
+func (s *Stream) abort(reason error) {
+	if s.any(closed) {
+		return
+	}
+	s.set(aborted)
+	s.cutRead()
 	s.closeLocked(reason)
 	s.schedule()
-	return nil
 }
 
-// CloseAfterFlush closes the stream in good order: it takes no more reads and
-// writes, sends what was written, ends the stream for the peer, and discards
-// what still comes until the peer has ended its side too; then it is closed.
-// Closing earlier could make the kernel reset the connection and the peer lose
-// what was sent last. A pipe or terminal is closed as soon as all is sent:
-// nothing can be lost there. After timeout the stream is closed wherever it is.
-// A timeout of 0 or less is Close; else a second call changes nothing.
-func (s *Stream) CloseAfterFlush(timeout time.Duration) error {
-	if timeout <= 0 {
-		return s.Close()
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// closeInOrder is Close for a reason.
+func (s *Stream) closeInOrder(reason error) {
 	if s.any(closed | closing) {
-		return nil
+		return
 	}
+	s.ensureDetails().reason = reason
 	s.set(closing | finWanted)
+	s.cutRead()
+	if s.any(handshaking) && s.backlog() == 0 {
+		s.closeLocked(reason) // nobody wants what the handshake is for
+		s.schedule()
+		return
+	}
 	s.endWaitingRead()
-	s.ensureDetails().linger = s.loop.AfterFunc(timeout, func() { _ = s.Close() })
-	s.schedule()
-	return nil
+	if !s.any(pumping) { // else pump does
+		s.flush()
+		s.endOutput()
+		s.schedule()
+	}
 }
 
-// CloseWhenIdle closes the stream as soon as nothing is under way: a read waits
-// for input, of which not one byte has come, and everything written is out. It
-// is how a server lets its clients finish.
-func (s *Stream) CloseWhenIdle() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.set(draining)
-	s.schedule()
+// cutRead has a callback that waits for a message be told of the end, and of no
+// message.
+func (s *Stream) cutRead() {
+	s.op.cut = s.op.fn != nil && s.op.kind != readUntilClose || s.op.each != nil
 }
 
 // CloseWrite ends the writing direction behind everything written so far: the
@@ -76,26 +102,54 @@ func (s *Stream) CloseWrite() error {
 
 // advance takes the stream further towards its end, and reports whether it did.
 func (s *Stream) advance() bool {
-	if s.any(closed) || !s.any(finWanted|closing|inputEnded|draining) {
+	if s.any(closed) || !s.any(finWanted|inputEnded|draining) {
 		return false
 	}
-	out := s.backlog() == 0 && s.any(attached) && !s.any(handshaking)
-	if s.any(finWanted) && !s.any(finSent|outputEnded) && out {
-		s.sendFin()
+	if s.any(draining) {
+		s.drain()
 	}
-	switch {
-	case s.any(closing):
-		if s.any(inputEnded|noLinger) && s.any(outputEnded) {
-			s.closeLocked(net.ErrClosed)
+	s.endOutput()
+	for _, e := range endings {
+		if s.state&(e.all|e.none) == e.all {
+			s.closeLocked(e.why(s.details))
+			return true
 		}
-	case s.any(inputEnded) && s.any(outputEnded) && !s.any(finSent):
-		s.closeLocked(s.details.writeErr)
-	case s.any(inputEnded) && (s.any(finSent) || out && !s.any(writeOnly|halfClose)):
-		s.closeLocked(s.details.readErr)
-	case s.any(draining) && out && (s.unbegun() && !s.arrives() || s.any(writeOnly)):
-		s.closeLocked(net.ErrClosed)
 	}
-	return s.any(closed)
+	return false
+}
+
+// endings is how a stream that nobody aborts comes to its end: it is closed when
+// all the facts of a row hold and none of the others, for the row's reason.
+var endings = [...]struct {
+	all, none state
+	why       func(*details) error
+}{
+	// This side has closed it, and what is left cannot be sent.
+	{closing | outputEnded, finSent, (*details).whyWriteEnded},
+	// This side has closed it, and the peer has ended its side too.
+	{closing | outputEnded | inputEnded, 0, (*details).ownReason},
+	// The same where there is nothing to wait for.
+	{closing | outputEnded | noLinger, 0, (*details).ownReason},
+	// Both sides have ended it.
+	{inputEnded | finSent, closing, (*details).whyReadEnded},
+	// The peer has ended its side, and what is written cannot be sent.
+	{inputEnded | outputEnded, closing | finSent, (*details).whyWriteEnded},
+}
+
+func (m *details) ownReason() error     { return m.reason }
+func (m *details) whyReadEnded() error  { return m.readErr }
+func (m *details) whyWriteEnded() error { return m.writeErr }
+
+// closeWithLoop closes the stream of a loop that closes. There is no later.
+func (s *Stream) closeWithLoop(err error) {
+	s.set(attached | finWanted)
+	s.unset(blocked)
+	s.flush()
+	s.endOutput()
+	if s.any(finSent) && !s.any(inputEnded|noLinger|closed) {
+		s.discard() // what lies there unread would make the kernel reset the connection
+	}
+	s.closeLocked(err)
 }
 
 // oneWay makes a new stream one that can only be read or only be written: the
@@ -111,19 +165,11 @@ func (s *Stream) oneWay(access int) {
 	}
 }
 
-// unbegun reports whether a read waits for a message of which nothing has come.
-func (s *Stream) unbegun() bool {
-	return s.reading() && s.in.len() == 0 && s.op.placed() == 0
-}
-
-// arrives looks a last time whether something has come for the read that waits.
-func (s *Stream) arrives() bool {
-	s.arm() // as for a read, so that what comes behind it is announced
-	s.fill()
-	return !s.unbegun()
-}
-
-func (s *Stream) sendFin() {
+// endOutput ends the writing direction if that is wanted and everything is out.
+func (s *Stream) endOutput() {
+	if !s.any(finWanted) || s.any(finSent|outputEnded|handshaking|closed) || !s.any(attached) || s.backlog() > 0 {
+		return
+	}
 	err := s.transport.CloseWrite()
 	if err == ErrWouldBlock {
 		s.set(blocked)
@@ -144,7 +190,10 @@ func (s *Stream) discard() {
 			s.readFailed(err)
 			return
 		}
-		s.noteProgress()
+		s.noteReceived()
+		if st := s.details.closing; st != nil {
+			st.heard = s.loop.Now()
+		}
 		if n < maxRead && !s.holdsPlaintext() {
 			return
 		}
@@ -156,8 +205,17 @@ func (s *Stream) endReading(err error) {
 	if s.any(inputEnded) {
 		return
 	}
-	s.set(inputEnded | eofSeen)
 	s.ensureDetails().readErr = err
+	s.set(inputEnded)
+	s.noteEOF()
+}
+
+// noteEOF notes that the peer's end of stream is known of.
+func (s *Stream) noteEOF() {
+	s.set(eofSeen)
+	if s.details != nil {
+		s.wakeEnds(&s.details.readCloses)
+	}
 }
 
 // closeLocked marks the stream closed and fails the waiting calls. Everything
@@ -166,13 +224,14 @@ func (s *Stream) closeLocked(reason error) {
 	if s.any(closed) {
 		return
 	}
-	if s.any(closing) {
-		reason = net.ErrClosed // it was this side's wish, however it went
+	if s.any(closing) && !s.any(aborted) && s.backlog() == 0 && (s.any(finSent) || !s.any(outputEnded)) {
+		reason = s.details.reason // it was this side's wish, and nothing is lost
 	}
 	sent := s.sent()
 	m := s.ensureDetails()
 	m.sent, m.err = sent, reason
-	s.set(closed | eofSeen)
+	s.set(closed)
+	s.noteEOF()
 	if s.out != nil {
 		s.out.drop()
 	}
@@ -205,21 +264,31 @@ func (s *Stream) mustFinish() bool {
 	return s.any(closed) && !s.any(finished) && s.details.controls == 0
 }
 
+// markTruncated has the close of the transport tell the peer that something is
+// missing, if so, where there is a way.
+func (s *Stream) markTruncated() {
+	t, ok := s.transport.(Resetter)
+	if !ok || s.any(detached) {
+		return
+	}
+	fin := 0
+	if s.any(finSent) {
+		fin = 1 // the kernel counts it as a byte
+	}
+	if s.details.sent < s.accepted || s.any(aborted) && kernelQueue(s.transport) > fin {
+		t.ResetOnClose()
+	}
+}
+
 // finish releases what a closed stream holds, on the loop.
 func (s *Stream) finish() {
 	s.set(finished)
 	m := s.details
 	m.stopAlarms()
-	if m.linger != nil {
-		m.linger.Stop()
-	}
-	s.sendCloseNotify()
+	m.closing.stop()
+	s.markTruncated()
 	_ = s.transport.Close(s.loop) // the kernel has let go of it, whatever it says
-	for _, w := range m.closeWaiters {
-		w.done = true
-		s.loop.Kit().WakeWaiter(&w.Waiter)
-	}
-	m.closeWaiters = nil
+	s.wakeEnds(&m.closes)
 	if s.out != nil && s.out.idle() {
 		outputs.Put(s.out)
 		s.out = nil
@@ -252,60 +321,6 @@ func (s *Stream) Err() error {
 		return nil
 	}
 	return s.details.err
-}
-
-// OnClosed has fn called on the loop, once, when the stream has closed and its
-// operations have been told, with what Err returns. On a closed stream it is
-// called soon, unless the loop is closed too. A second call replaces fn.
-func (s *Stream) OnClosed(fn func(error)) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.onClosed = fn
-	if s.any(closed) {
-		s.schedule()
-	}
-}
-
-// OnReadClosed has fn called on the loop, once, when ReadClosed reports true:
-// unread input may still be there. A second call replaces fn.
-func (s *Stream) OnReadClosed(fn func()) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.ensureDetails().onReadClosed = fn
-	s.schedule()
-}
-
-// WaitClosed waits until the stream has closed and returns nil, or the
-// context's error. Why it closed is for Err to tell.
-func (s *Stream) WaitClosed(ctx context.Context) error {
-	if err := checkContext(ctx); err != nil {
-		return opError("wait closed", err)
-	}
-	s.mu.Lock()
-	if s.any(finished) {
-		s.mu.Unlock()
-		return nil
-	}
-	w := waitOps.Get().(*waitOp)
-	if err := w.Begin(ctx); err != nil {
-		s.mu.Unlock()
-		return opError("wait closed", err)
-	}
-	m := s.ensureDetails()
-	m.closeWaiters = append(m.closeWaiters, w)
-	s.mu.Unlock()
-	err := s.await("wait closed", w)
-	w.release()
-	return err
-}
-
-func remove(waiters []*waitOp, w *waitOp) []*waitOp {
-	for i := range waiters {
-		if waiters[i] == w {
-			return append(waiters[:i], waiters[i+1:]...)
-		}
-	}
-	return waiters
 }
 
 var _ io.WriteCloser = (*Stream)(nil)

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/eddyloop/eddy/internal/leaktest"
+	"github.com/eddyloop/eddy/internal/streamhook"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
 	"github.com/stretchr/testify/require"
@@ -43,7 +44,7 @@ func (r *recorder) list() []string {
 func TestCloseTellsReadsThenWritesThenTheCallbacks(t *testing.T) {
 	var r recorder
 	closed := make(chan struct{})
-	config := &iostream.Config{Closed: func(_ *iostream.Stream, err error) {
+	config := &iostream.Config{OnClosed: func(_ *iostream.Stream, err error) {
 		r.add("config")
 		close(closed)
 	}}
@@ -52,20 +53,20 @@ func TestCloseTellsReadsThenWritesThenTheCallbacks(t *testing.T) {
 	mark := write(t, s, "never sent")
 	require.NoError(t, s.SentFunc(mark, func(err error) { requireIs(t, err, net.ErrClosed); r.add("write") }))
 	require.NoError(t, s.ReadFunc(iostream.Until("\n"), func(_ []byte, err error) { requireIs(t, err, net.ErrClosed); r.add("read") }))
-	s.OnClosed(func(err error) {
+	_ = s.WaitClosedFunc(func(err error) {
 		require.ErrorIs(t, err, net.ErrClosed)
 		require.Equal(t, 1, m.State().Closes, "the transport is closed before the callback")
 		r.add("closed")
 	})
 	onLoop(t, s.Loop(), func() {
-		require.NoError(t, s.Close())
+		s.Abort(nil)
 		require.Empty(t, r.list(), "nothing is called inside of Close")
 		require.NoError(t, s.Close())
 	})
 	receive(t, closed)
 	require.Equal(t, []string{"read", "write", "closed", "config"}, r.list())
 	late := make(chan error, 1)
-	s.OnClosed(func(err error) { late <- err })
+	_ = s.WaitClosedFunc(func(err error) { late <- err })
 	require.ErrorIs(t, receive(t, late), net.ErrClosed)
 	quiet(t, s.Loop())
 	require.Len(t, r.list(), 4)
@@ -77,8 +78,8 @@ func TestDataComesBeforeTheEndAndTheEndBeforeTheCallback(t *testing.T) {
 		var r recorder
 		closed := make(chan struct{})
 		s, peer := pair(t, startLoop(t, ioloop.Config{}), network, nil)
-		s.OnClosed(func(err error) { require.Equal(t, io.EOF, err); r.add("closed"); close(closed) })
-		s.OnReadClosed(func() { r.add("read closed") })
+		_ = s.WaitClosedFunc(func(err error) { require.Equal(t, io.EOF, err); r.add("closed"); close(closed) })
+		_ = s.WaitReadClosedFunc(func() { r.add("read closed") })
 		require.NoError(t, s.Handle(iostream.Until("\n"), func(line []byte, err error) bool {
 			if err != nil {
 				requireIs(t, err, io.EOF)
@@ -102,8 +103,7 @@ func TestIdleStreamNoticesTheEnd(t *testing.T) {
 	eachInput(t, func(t *testing.T, network string) {
 		s, peer := pair(t, startLoop(t, ioloop.Config{}), network, nil)
 		require.NoError(t, peer.Close())
-		require.NoError(t, s.WaitClosed(patient(t)))
-		require.Equal(t, io.EOF, s.Err())
+		require.NoError(t, s.WaitReadClosed(patient(t)))
 	})
 }
 
@@ -128,7 +128,7 @@ func TestCloseWatchConsumesNothing(t *testing.T) {
 	eachInput(t, func(t *testing.T, network string) {
 		s, peer := pair(t, startLoop(t, ioloop.Config{}), network, nil)
 		noticed := make(chan struct{})
-		s.OnReadClosed(func() { close(noticed) })
+		_ = s.WaitReadClosedFunc(func() { close(noticed) })
 		send(t, peer, "unread")
 		require.NoError(t, peer.Close())
 		receive(t, noticed)
@@ -138,6 +138,7 @@ func TestCloseWatchConsumesNothing(t *testing.T) {
 		data, err := s.Read(patient(t), iostream.UntilClose())
 		require.NoError(t, err)
 		require.Equal(t, "unread", string(data))
+		require.NoError(t, s.Close())
 		require.NoError(t, s.WaitClosed(patient(t)))
 	})
 }
@@ -155,7 +156,7 @@ func TestCloseWatchThatFiresForARead(t *testing.T) {
 			require.NoError(t, s.ReadFunc(iostream.Bytes(3), func(b []byte, err error) { got <- bytesResult(b, err) }))
 		})
 		require.Equal(t, "abc", receive(t, got).data)
-		require.NoError(t, s.WaitClosed(patient(t)))
+		require.NoError(t, s.WaitReadClosed(patient(t)))
 	})
 }
 
@@ -239,7 +240,7 @@ func TestCloseWithAReason(t *testing.T) {
 	eachFace(t, func(t *testing.T, f face) {
 		s, _ := pair(t, startLoop(t, ioloop.Config{}), "tcp", nil)
 		pending := f.read(t, s, until("\n", 0))
-		require.NoError(t, s.CloseWithError(errPlayed))
+		s.Abort(errPlayed)
 		requireIs(t, receive(t, pending).err, errPlayed)
 		require.Equal(t, errPlayed, s.Err())
 		_, err := s.Write([]byte("x"))
@@ -247,9 +248,8 @@ func TestCloseWithAReason(t *testing.T) {
 	})
 }
 
-// TestPeerFinWithoutHalfClose: the FIN closes the stream once what was written
-// is out.
-func TestPeerFinWithoutHalfClose(t *testing.T) {
+// TestPeerFinDoesNotClose: who is told of it decides.
+func TestPeerFinDoesNotClose(t *testing.T) {
 	m := fullWire()
 	s := onWire(t, nil, m)
 	mark := write(t, s, "reply")
@@ -260,13 +260,16 @@ func TestPeerFinWithoutHalfClose(t *testing.T) {
 	require.False(t, s.Closed(), "the reply is not out")
 	m.Open(10)
 	require.NoError(t, s.WaitSent(patient(t), mark))
+	quiet(t, s.Loop())
+	require.False(t, s.Closed())
+	s.Abort(nil)
 	require.NoError(t, s.WaitClosed(patient(t)))
 	require.Equal(t, "reply", m.Sent())
 }
 
 func TestHalfClose(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, network string) {
-		s, peer := pair(t, startLoop(t, ioloop.Config{}), network, &iostream.Config{AllowHalfClose: true})
+		s, peer := pair(t, startLoop(t, ioloop.Config{}), network, nil)
 		send(t, peer, "request")
 		closeWrite(t, peer)
 		request, err := s.Read(patient(t), iostream.UntilClose())
@@ -303,7 +306,7 @@ func TestCloseWriteThenRead(t *testing.T) {
 	requireIs(t, s.CloseWrite(), net.ErrClosed)
 }
 
-func TestCloseAfterFlush(t *testing.T) {
+func TestCloseInOrder(t *testing.T) {
 	eachNetwork(t, func(t *testing.T, network string) {
 		s, peer := pair(t, startLoop(t, ioloop.Config{}), network, nil)
 		data := pattern(8 << 20)
@@ -311,7 +314,7 @@ func TestCloseAfterFlush(t *testing.T) {
 		require.NoError(t, err)
 		pending := faces[0].read(t, s, until("\n", 0))
 		awaitRead(t, s)
-		require.NoError(t, s.CloseAfterFlush(patience))
+		require.NoError(t, s.Close())
 		requireIs(t, receive(t, pending).err, net.ErrClosed)
 		_, err = s.Write([]byte("x"))
 		requireIs(t, err, net.ErrClosed)
@@ -325,11 +328,11 @@ func TestCloseAfterFlush(t *testing.T) {
 	})
 }
 
-func TestCloseAfterFlushWaitsForThePeer(t *testing.T) {
+func TestCloseWaitsForThePeer(t *testing.T) {
 	m := fullWire()
 	s := onWire(t, nil, m)
 	write(t, s, "last words")
-	require.NoError(t, s.CloseAfterFlush(patience))
+	require.NoError(t, s.Close())
 	m.Arrive("discarded")
 	quiet(t, s.Loop())
 	require.Zero(t, m.State().FINs, "it is not out")
@@ -344,19 +347,22 @@ func TestCloseAfterFlushWaitsForThePeer(t *testing.T) {
 	require.Equal(t, "last words", m.Sent())
 }
 
-func TestCloseAfterFlushGivesUp(t *testing.T) {
+func TestCloseGivesUp(t *testing.T) {
 	clock := new(ioloop.ManualClock)
 	l := startLoop(t, ioloop.Config{Clock: clock})
 	m := fullWire()
 	s, err := iostream.New(l, m.Transport(), nil)
 	require.NoError(t, err)
 	mark := write(t, s, "stuck")
-	require.NoError(t, s.CloseAfterFlush(time.Second))
+	require.NoError(t, s.Close())
 	quiet(t, l)
 	require.False(t, s.Closed())
-	clock.Advance(time.Second)
+	clock.Advance(iostream.DefaultCloseTimeout - 1)
+	quiet(t, l)
+	require.False(t, s.Closed())
+	clock.Advance(1)
 	require.NoError(t, s.WaitClosed(patient(t)))
-	requireIs(t, s.WaitSent(patient(t), mark), net.ErrClosed)
+	requireIs(t, s.WaitSent(patient(t), mark), iostream.ErrSendTimeout)
 }
 
 func TestCloseWhenIdle(t *testing.T) {
@@ -371,13 +377,14 @@ func TestCloseWhenIdle(t *testing.T) {
 	for s.Buffered() == 0 {
 		onLoop(t, s.Loop(), func() {})
 	}
-	s.CloseWhenIdle()
+	streamhook.CloseWhenIdle(s)
 	quiet(t, s.Loop())
 	require.False(t, s.Closed(), "a message is under way")
 	send(t, peer, "line\n")
 	all, err := io.ReadAll(peer)
 	require.NoError(t, err)
 	require.Equal(t, "half a line\n", string(all))
+	require.NoError(t, peer.Close())
 	require.NoError(t, s.WaitClosed(patient(t)))
 }
 
@@ -527,13 +534,13 @@ func TestCloseFromEverywhere(t *testing.T) {
 		var wg sync.WaitGroup
 		var closes sync.WaitGroup
 		closes.Add(1)
-		s.OnClosed(func(error) { closes.Done() })
+		_ = s.WaitClosedFunc(func(error) { closes.Done() })
 		wg.Go(func() { _, _ = s.Read(context.Background(), iostream.Until("\n")) })
 		wg.Go(func() { _, _ = s.Write(make([]byte, 1<<20)); _ = s.Flush(context.Background()) })
 		wg.Go(func() { _ = s.Handle(iostream.Some(0), func([]byte, error) bool { return false }) })
 		wg.Go(func() { _, _ = peer.Write([]byte("some bytes")) })
 		wg.Go(func() { _ = peer.Close() })
-		wg.Go(func() { _ = s.CloseAfterFlush(time.Millisecond) })
+		wg.Go(func() { _ = s.Close() })
 		wg.Go(func() { _ = l.Post(func() { _ = s.Close() }) })
 		wg.Go(func() { _ = s.Close() })
 		wg.Wait()
@@ -542,18 +549,14 @@ func TestCloseFromEverywhere(t *testing.T) {
 	}
 }
 
-func TestUserValueAndAddresses(t *testing.T) {
+func TestAddresses(t *testing.T) {
 	s, peer := pair(t, startLoop(t, ioloop.Config{}), "tcp", nil)
-	require.Nil(t, s.User())
-	s.SetUser(42)
-	require.Equal(t, 42, s.User())
 	require.Equal(t, peer.LocalAddr().String(), s.RemoteAddr().String())
 	require.Equal(t, peer.RemoteAddr().String(), s.LocalAddr().String())
 	require.NoError(t, s.SetNoDelay(false))
 	require.NoError(t, s.SetNoDelay(true))
-	require.NotNil(t, s.Config())
 	require.Contains(t, s.String(), "open")
-	require.NoError(t, s.Close())
+	s.Abort(nil)
 	require.NoError(t, s.WaitClosed(patient(t)))
 	require.NoError(t, s.SetNoDelay(true), "a closed stream ignores it")
 	require.NotNil(t, s.RemoteAddr(), "it was asked for before")
@@ -569,7 +572,7 @@ func TestResetBehindTheEnd(t *testing.T) {
 	}
 	for _, network := range []string{"tcp", "tls1.2", "tls1.3"} {
 		t.Run(network, func(t *testing.T) {
-			s, peer := pair(t, startLoop(t, ioloop.Config{}), network, halfCloses)
+			s, peer := pair(t, startLoop(t, ioloop.Config{}), network, nil)
 			closeWrite(t, peer)
 			_, err := s.Read(patient(t), iostream.UntilClose())
 			require.NoError(t, err)

@@ -12,6 +12,9 @@ const (
 	DefaultHighWaterMark = 256 << 10
 )
 
+// DefaultCloseTimeout is what a zero Config.CloseTimeout stands for.
+const DefaultCloseTimeout = 5 * time.Second
+
 // MaxReadLimit is the largest Config.ReadLimit.
 const MaxReadLimit = 1 << 30
 
@@ -32,11 +35,10 @@ type Config struct {
 	// it is left. At most WriteLimit.
 	HighWaterMark int
 
-	// AllowHalfClose leaves the stream open for writing after the peer has
-	// finished writing, until it is closed. Without it, the peer's FIN closes
-	// the stream as soon as what was written is out; what was received before
-	// stays readable.
-	AllowHalfClose bool
+	// CloseTimeout is how long a Close may take without progress: bytes that
+	// the kernel takes or, where it tells, that leave its queue. 0 is
+	// DefaultCloseTimeout. It is measured on the loop's clock, to a quarter.
+	CloseTimeout time.Duration
 
 	// HandshakeTimeout is how long a TLS handshake may take, on the loop's
 	// clock. 0 is DefaultHandshakeTimeout.
@@ -52,15 +54,15 @@ type Config struct {
 	// Budget, if not nil, bounds what all streams that share it hold in buffers.
 	Budget *Budget
 
-	// Closed, if not nil, is called on the loop when a stream has closed, after
-	// the function given to its OnClosed.
-	Closed func(s *Stream, err error)
+	// OnClosed, if not nil, is called on the loop when a stream has closed, after
+	// the functions given to its WaitClosedFunc.
+	OnClosed func(s *Stream, err error)
 }
 
 var defaultConfig = &Config{}
 
-// Check returns ErrInvalid with a reason if a limit is out of range.
-func (c *Config) Check() error {
+// check returns ErrInvalid with a reason if a limit is out of range.
+func (c *Config) check() error {
 	if c == nil {
 		return nil
 	}
@@ -71,6 +73,8 @@ func (c *Config) Check() error {
 		return fmt.Errorf("%w: ReadLimit above MaxReadLimit", ErrInvalid)
 	case c.WriteLimit < 0:
 		return fmt.Errorf("%w: negative WriteLimit", ErrInvalid)
+	case c.CloseTimeout < 0:
+		return fmt.Errorf("%w: negative CloseTimeout", ErrInvalid)
 	case c.HandshakeTimeout < 0:
 		return fmt.Errorf("%w: negative HandshakeTimeout", ErrInvalid)
 	case c.HighWaterMark < 0:
@@ -103,6 +107,13 @@ func (c *Config) highWaterMark() int {
 }
 
 func (c *Config) lowWaterMark() int { return c.highWaterMark() / 2 }
+
+func (c *Config) closeTimeout() time.Duration {
+	if c.CloseTimeout == 0 {
+		return DefaultCloseTimeout
+	}
+	return c.CloseTimeout
+}
 
 func (c *Config) handshakeTimeout() time.Duration {
 	if c.HandshakeTimeout == 0 {

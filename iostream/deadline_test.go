@@ -184,7 +184,7 @@ func TestWriteDeadline(t *testing.T) {
 	require.NoError(t, s.Flush(context.Background()))
 	require.NoError(t, s.SetWriteDeadline(past))
 	require.NoError(t, s.CloseWrite(), "an end of stream is not a write")
-	require.NoError(t, s.Close())
+	s.Abort(nil)
 	requireIs(t, s.SetReadDeadline(past), net.ErrClosed)
 }
 
@@ -196,7 +196,8 @@ func TestDeadlineOfAClosedStream(t *testing.T) {
 	require.NoError(t, s.SetIdleTimeout(2*time.Hour))
 	require.Equal(t, 3, l.Stats().Timers)
 	require.NoError(t, peer.Close())
-	require.NoError(t, s.WaitClosed(context.Background()))
+	require.NoError(t, s.Close())
+	require.NoError(t, s.WaitClosed(patient(t)))
 	quiet(t, l)
 	require.Zero(t, l.Stats().Timers)
 }

@@ -2,7 +2,6 @@ package iostream
 
 import (
 	"io"
-	"net"
 	"os"
 )
 
@@ -39,6 +38,10 @@ func (s *Stream) deliverRead() bool {
 	waiting := op.wait != nil
 	if waiting {
 		s.in.own() // the caller keeps the bytes for longer than the scratch buffer does
+	}
+	if op.cut {
+		s.callReader(nil, opError(readNames[op.kind], s.readEnd()))
+		return true
 	}
 	data, err, ok := s.outcome(op)
 	switch {
@@ -102,7 +105,7 @@ func (s *Stream) readEnd() error {
 	case s.any(closed):
 		return s.details.err
 	case s.any(closing):
-		return net.ErrClosed
+		return s.details.reason
 	case s.any(inputEnded):
 		return s.details.readErr
 	}
@@ -141,6 +144,9 @@ func (s *Stream) callReader(data []byte, err error) {
 	}
 	s.mu.Lock()
 	s.in.pinned = false
+	if !s.any(takenOver) {
+		s.readerReturned(err != nil, err)
+	}
 	s.unset(takenOver)
 }
 
@@ -164,6 +170,11 @@ func (s *Stream) callEach(data []byte) {
 		}
 		if !more {
 			*op = readOp{}
+			s.readerReturned(true, nil)
+			break
+		}
+		if op.cut {
+			op.running = false
 			break
 		}
 		n := -1
@@ -239,15 +250,7 @@ func (s *Stream) nextSent() (w sentWaiter, err error, due bool) {
 }
 
 func (s *Stream) deliverReadClosed() bool {
-	if !s.any(eofSeen) || s.details == nil || s.details.onReadClosed == nil {
-		return false
-	}
-	fn := s.details.onReadClosed
-	s.details.onReadClosed = nil
-	s.mu.Unlock()
-	fn()
-	s.mu.Lock()
-	return true
+	return s.any(eofSeen) && s.details != nil && s.callEnd(&s.details.readCloses)
 }
 
 // deliverClosed releases the transport of a closed stream, and then tells of
@@ -260,16 +263,11 @@ func (s *Stream) deliverClosed() bool {
 		s.finish()
 	case !s.any(finished):
 		return false // the descriptor is in use
-	case s.onClosed != nil:
-		fn, err := s.onClosed, s.details.err
-		s.onClosed = nil
-		s.mu.Unlock()
-		fn(err)
-		s.mu.Lock()
-	case !s.any(closeReported) && s.config.Closed != nil:
+	case s.callEnd(&s.details.closes):
+	case !s.any(closeReported) && s.config.OnClosed != nil:
 		s.set(closeReported)
 		s.mu.Unlock()
-		s.config.Closed(s, s.details.err)
+		s.config.OnClosed(s, s.details.err)
 		s.mu.Lock()
 	default:
 		return false

@@ -13,7 +13,7 @@ package iostream
 // kernel has input, nothing stands before that, and the stream is open and not in the hands
 // of the pump.
 func (s *Stream) knowsOfInput() bool {
-	const irrelevant = halfClose | noLinger | dirty | scheduled | unwanted | blocked | cameFull
+	const irrelevant = served | noLinger | dirty | scheduled | unwanted | blocked | cameFull
 	return s.any(unwanted|cameFull) && s.state&^irrelevant == attached|plainSocket && s.in.len() == 0
 }
 
@@ -32,7 +32,7 @@ func (s *Stream) receiveInto(t *target) {
 			return
 		}
 		t.filled += n
-		s.noteProgress()
+		s.noteReceived()
 		s.noteFull(n >= min(len(room), maxRead))
 		if t.filled >= t.least {
 			return

@@ -40,6 +40,10 @@ var (
 	// it. It is os.ErrDeadlineExceeded too.
 	ErrIdle = fmt.Errorf("stream was idle: %w", os.ErrDeadlineExceeded)
 
+	// ErrSendTimeout: the peer took nothing of what was written for too long (see
+	// Config.CloseTimeout). It is os.ErrDeadlineExceeded too.
+	ErrSendTimeout = fmt.Errorf("peer takes nothing: %w", os.ErrDeadlineExceeded)
+
 	// What reads of one end of a pipe return and writes to the other. Both are
 	// EBADF, as read(2) and write(2) have it.
 	errWriteOnly = fmt.Errorf("stream is for writing only: %w", syscall.EBADF)

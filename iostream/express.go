@@ -28,7 +28,7 @@ func (op *readOp) needsInput() bool { return op.kind == readNone || op.size > 0 
 // unremarkable reports whether the stream is open both ways, with nothing to
 // send and nobody waiting for that.
 func (s *Stream) unremarkable() bool {
-	return s.state&^(halfClose|noLinger|plainSocket|cameFull) == attached|pumping && s.out == nil
+	return s.state&^(served|noLinger|plainSocket|cameFull) == attached|pumping && s.out == nil
 }
 
 // express receives once, delivers one read (or a batch of a repeating one) and
@@ -43,7 +43,7 @@ func (s *Stream) express() bool {
 		s.readFailed(err)
 		return false
 	}
-	s.noteProgress()
+	s.noteReceived()
 	s.in.borrow(scratch[:n])
 	if s.op.each == nil {
 		s.in.own() // the caller keeps the bytes for longer than the scratch buffer does

@@ -4,12 +4,11 @@ package iostream_test
 
 import (
 	"context"
-	"io"
 	"net"
 	"syscall"
 	"testing"
-	"time"
 
+	"github.com/eddyloop/eddy/internal/streamhook"
 	"github.com/eddyloop/eddy/iostream"
 	"github.com/eddyloop/eddy/iostreamtest"
 	"github.com/stretchr/testify/require"
@@ -80,7 +79,7 @@ func TestRoomFuncTellsTheEnd(t *testing.T) {
 	require.NoError(t, p.RoomFunc(room.take))
 	p.settle()
 	requireIs(t, room.err, net.ErrClosed)
-	require.NoError(t, p.CloseWithError(errPlayed))
+	p.Abort(errPlayed)
 	require.NoError(t, p.RoomFunc(room.take))
 	p.settle()
 	requireIs(t, room.err, errPlayed)
@@ -111,7 +110,7 @@ func TestCloseWhenIdleSparesAFilledBuffer(t *testing.T) {
 	require.NoError(t, p.ReadFullFunc(make([]byte, 2), func(_ int, err error) { read.take(err) }))
 	p.wire.Arrive("a")
 	p.settle()
-	p.CloseWhenIdle()
+	streamhook.CloseWhenIdle(p.Stream)
 	p.settle()
 	require.False(t, p.Closed())
 	p.wire.Arrive("b")
@@ -126,20 +125,22 @@ func TestCloseWhenIdleClosesTheNextRead(t *testing.T) {
 	p.wire.Arrive("a\n")
 	require.NoError(t, p.ReadFunc(iostream.Until("\n"), read.read))
 	p.settle()
-	p.CloseWhenIdle()
+	streamhook.CloseWhenIdle(p.Stream)
 	p.settle()
 	require.False(t, p.Closed(), "the message may be in work")
 	require.NoError(t, p.ReadFunc(iostream.Until("\n"), read.read))
+	p.settle()
+	p.wire.FIN()
 	p.settle()
 	require.True(t, p.Closed())
 	requireIs(t, read.err, net.ErrClosed)
 }
 
-// TestCloseAfterFlushDiscardsDespiteARead: a read that comes too late got input
+// TestCloseDiscardsDespiteARead: a read that comes too late got input
 // received.
-func TestCloseAfterFlushDiscardsDespiteARead(t *testing.T) {
+func TestCloseDiscardsDespiteARead(t *testing.T) {
 	p := playWire(t, nil, iostreamtest.Options{})
-	require.NoError(t, p.CloseAfterFlush(time.Second))
+	require.NoError(t, p.Stream.Close())
 	p.settle()
 	p.wire.Arrive("late\n")
 	var read ends
@@ -150,11 +151,11 @@ func TestCloseAfterFlushDiscardsDespiteARead(t *testing.T) {
 	require.Zero(t, p.Buffered())
 }
 
-// TestCloseAfterFlushDrainsTheTransport: what the transport holds back is
+// TestCloseDrainsTheTransport: what the transport holds back is
 // announced by nothing.
-func TestCloseAfterFlushDrainsTheTransport(t *testing.T) {
+func TestCloseDrainsTheTransport(t *testing.T) {
 	p := playWire(t, nil, iostreamtest.Options{RecordSize: 100, ReadSize: 1})
-	require.NoError(t, p.CloseAfterFlush(time.Second))
+	require.NoError(t, p.Stream.Close())
 	p.wire.Arrive("twenty bytes to drop")
 	p.settle()
 	require.Equal(t, 20, p.wire.State().Received)
@@ -169,7 +170,7 @@ func TestCloseAfterFlushDrainsTheTransport(t *testing.T) {
 func TestNoFinAfterAFailedWrite(t *testing.T) {
 	for name, end := range map[string]func(p *played) error{
 		"before": func(p *played) error { return p.CloseWrite() },
-		"after":  func(p *played) error { p.settle(); return p.CloseAfterFlush(time.Second) },
+		"after":  func(p *played) error { p.settle(); return p.Stream.Close() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := playWire(t, nil, iostreamtest.Options{Window: -1})
@@ -202,27 +203,4 @@ func TestEndIsNoticedBesideARead(t *testing.T) {
 	p.settle()
 	require.Equal(t, ends{nil, 2}, read)
 	require.True(t, p.ReadClosed())
-}
-
-// TestDiscardingIsNoIdling: bytes have moved, also if nobody wants them; and
-// after the end nothing is read.
-func TestDiscardingIsNoIdling(t *testing.T) {
-	p := playWire(t, nil, iostreamtest.Options{Window: -1})
-	write(t, p.Stream, "stuck")
-	require.NoError(t, p.SetIdleTimeout(2*time.Second))
-	require.NoError(t, p.CloseAfterFlush(time.Minute))
-	p.settle()
-	require.NoError(t, p.Advance(time.Second))
-	p.wire.Arrive("x")
-	p.settle()
-	require.NoError(t, p.Advance(time.Second))
-	require.False(t, p.Closed())
-	p.wire.FIN()
-	p.settle()
-	require.Equal(t, io.EOF, p.wire.State().ReadErr)
-	p.wire.Open(1)
-	p.settle()
-	require.Empty(t, p.wire.State().Misuse)
-	require.NoError(t, p.Advance(2*time.Second))
-	require.True(t, p.Closed())
 }

@@ -250,6 +250,7 @@ var faces = []face{
 	}},
 	{"callback", func(t testing.TB, s *iostream.Stream, op operation) <-chan result {
 		c := make(chan result, 1)
+		s.Hold() // so that an error that it is told does not close the stream
 		if err := op.call(s, func(r result) { c <- r }); err != nil {
 			c <- result{err: err}
 		}

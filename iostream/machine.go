@@ -49,6 +49,9 @@ func (s *Stream) pump(ready poller.Interest, hints poller.Hint) {
 	s.in.release()
 	s.charge()
 	s.arm()
+	if s.state&(closing|closed) == closing {
+		s.watchClosing()
+	}
 	s.unset(pumping)
 	if budget == 0 || s.mustFinish() || s.receives() && s.holdsPlaintext() ||
 		s.any(handshaking) && s.handshakeDue() {
@@ -186,7 +189,7 @@ func (s *Stream) fill() {
 			s.readFailed(err)
 			return
 		}
-		s.noteProgress()
+		s.noteReceived()
 		if !full && !s.holdsPlaintext() || s.satisfied() {
 			return
 		}
@@ -270,7 +273,7 @@ func (s *Stream) readRoom() []byte {
 func (s *Stream) probe() {
 	switch err := s.transport.Probe(); err {
 	case nil: // the end is behind bytes that nobody has asked for yet
-		s.set(eofSeen)
+		s.noteEOF()
 	case io.EOF, io.ErrUnexpectedEOF:
 		s.endReading(err)
 	default:

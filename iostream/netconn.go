@@ -16,23 +16,21 @@ import (
 // net/http. Its methods block their goroutine as those of a *net.TCPConn do, and
 // return the same errors: io.EOF as it is, and *net.OpError. Beyond the interface
 // it has CloseWrite() error and Stream() *Stream, which a caller gets at by type
-// assertion, say after hijacking it from net/http. From now on the peer's end of stream does not close the stream: a
-// net.Conn can be written until it is closed.
+// assertion, say after hijacking it from net/http. It holds
+// the stream (see Hold) until it is closed.
 //
 // They must not be called on the stream's loop, where the caller would wait for
 // itself. What reads and writes through the stream itself meanwhile may find
 // its deadlines changed.
 func (s *Stream) NetConn() net.Conn {
-	s.mu.Lock()
-	s.set(halfClose)
-	s.mu.Unlock()
-	return &netConn{stream: s, local: orNowhere(s.LocalAddr()), remote: orNowhere(s.RemoteAddr())}
+	return &netConn{stream: s, release: s.Hold(), local: orNowhere(s.LocalAddr()), remote: orNowhere(s.RemoteAddr())}
 }
 
 // netConn is a Stream as a net.Conn. It locks out a second reader and a second
 // writer, who wait for their turn as package net has it.
 type netConn struct {
 	stream        *Stream
+	release       func()
 	local, remote net.Addr
 	closed        atomic.Bool
 	reading       sync.Mutex
@@ -156,6 +154,7 @@ func (c *netConn) Close() error {
 	if c.closed.Swap(true) {
 		return c.fail("close", net.ErrClosed)
 	}
+	defer c.release()
 	return c.stream.Close()
 }
 

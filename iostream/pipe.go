@@ -35,7 +35,7 @@ func NewPipe(l *ioloop.Loop, fd int, config *Config) (*Stream, error) {
 	if l == nil {
 		return nil, opError("new pipe", ErrInvalid)
 	}
-	if err := config.Check(); err != nil {
+	if err := config.check(); err != nil {
 		return nil, opError("new pipe", err)
 	}
 	flags, err := checkPipe(fd)

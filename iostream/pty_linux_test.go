@@ -46,5 +46,6 @@ func TestTerminalEndOfInput(t *testing.T) {
 	got, err := s.Read(patient(t), iostream.UntilClose())
 	require.NoError(t, err)
 	require.Equal(t, "line\n", string(got))
+	require.NoError(t, s.Close())
 	require.NoError(t, s.WaitClosed(patient(t)))
 }

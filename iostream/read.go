@@ -155,6 +155,7 @@ func (s *Stream) begin(kind readKind) error {
 	case s.readPending():
 		return opError(readNames[kind], ErrReadPending)
 	}
+	s.unset(abandoned)
 	s.in.lent = false
 	s.in.release()
 	if !s.any(pumping | dirty) { // else it is done when what was put off is out

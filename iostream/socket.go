@@ -22,10 +22,10 @@ func NewSocket(l *ioloop.Loop, fd int, config *Config) (*Stream, error) {
 	return both.begin(l, &both.socketTransport, config)
 }
 
-// NewPrepared is NewSocket for package tcp, without the system calls that look
-// at a socket and set it up.
-func NewPrepared(l *ioloop.Loop, fd socket.Prepared, config *Config) (*Stream, error) {
-	both := newSocketStream(int(fd))
+// newPrepared is NewSocket without the system calls that look at a socket and set
+// it up.
+func newPrepared(l *ioloop.Loop, fd int, config *Config) (*Stream, error) {
+	both := newSocketStream(fd)
 	return both.begin(l, &both.promptTransport, config)
 }
 
@@ -101,6 +101,11 @@ func (t *socketTransport) unregister(l *ioloop.Loop) {
 		_ = l.Remove(t.registration)
 	}
 }
+
+// ResetOnClose has no effect on Unix sockets.
+func (t *socketTransport) ResetOnClose() { socket.ResetOnClose(int(t.fd)) }
+
+func (t *socketTransport) Queued() int { return socket.Queued(int(t.fd)) }
 
 func (t *socketTransport) FD() int                  { return int(t.fd) }
 func (t *socketTransport) LocalAddr() net.Addr      { return socket.LocalAddr(int(t.fd)) }

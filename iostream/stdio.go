@@ -26,9 +26,7 @@ import (
 //
 // Descriptors 0 and 1 stay open when the stream closes. So the reader of
 // standard output sees the end of it when the program closes os.Stdout too, or
-// ends; what CloseWrite does is to refuse further writes. At the end of
-// standard input the stream closes as soon as what was written is out, unless
-// Config.AllowHalfClose is set. That the reader has gone is noticed by the next
+// ends; what CloseWrite does is to refuse further writes. That the reader has gone is noticed by the next
 // write, which fails with EPIPE; reading goes on then.
 func NewStdio(l *ioloop.Loop, config *Config) (*Stream, error) {
 	return newStdio(l, 0, 1, reopen, config)

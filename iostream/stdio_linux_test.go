@@ -40,7 +40,7 @@ func TestStdioOpensOnceMore(t *testing.T) {
 			s, err := iostream.NewStdioOf(l, int(in.Fd()), int(out.Fd()), false, nil)
 			require.NoError(t, err)
 			require.Equal(t, before+more, openFiles(t))
-			require.NoError(t, s.Close())
+			s.Abort(nil)
 			require.NoError(t, s.WaitClosed(patient(t)))
 			require.Equal(t, before, openFiles(t))
 		})

@@ -15,7 +15,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/eddyloop/eddy/internal/selfexec"
 	"github.com/eddyloop/eddy/ioloop"
@@ -62,7 +61,7 @@ func eachStdio(t *testing.T, run func(t *testing.T, s *iostream.Stream, in, out,
 				run(t, s, in, out, peerIn, peerOut)
 				require.True(t, isBlocking(t, int(in.Fd())))
 				require.True(t, isBlocking(t, int(out.Fd())))
-				require.NoError(t, s.Close())
+				s.Abort(nil)
 				require.NoError(t, s.WaitClosed(patient(t)))
 				require.True(t, isBlocking(t, int(in.Fd())), "still open, and as it was")
 				require.True(t, isBlocking(t, int(out.Fd())))
@@ -127,11 +126,11 @@ func TestStdioIsOneStream(t *testing.T) {
 }
 
 func TestStdioEnds(t *testing.T) {
-	for _, halfClose := range []bool{false, true} {
-		t.Run(fmt.Sprint("half close ", halfClose), func(t *testing.T) {
+	for _, answers := range []bool{false, true} {
+		t.Run(fmt.Sprint("answers ", answers), func(t *testing.T) {
 			in, out, peerIn, peerOut := duplexes["pipes"](t)
 			l := startLoop(t, ioloop.Config{})
-			s, err := iostream.NewStdioOf(l, int(in.Fd()), int(out.Fd()), false, &iostream.Config{AllowHalfClose: halfClose})
+			s, err := iostream.NewStdioOf(l, int(in.Fd()), int(out.Fd()), false, nil)
 			require.NoError(t, err)
 			_, err = io.WriteString(peerOut, "the rest")
 			require.NoError(t, err)
@@ -139,20 +138,20 @@ func TestStdioEnds(t *testing.T) {
 			rest, err := s.Read(patient(t), iostream.UntilClose())
 			require.NoError(t, err)
 			require.Equal(t, "the rest", string(rest))
-			if halfClose {
+			if answers {
 				quiet(t, l)
 				before := l.Stats().Events
 				quiet(t, l)
 				require.Equal(t, before, l.Stats().Events, "the end is told once")
 				write(t, s, "answer")
-				require.NoError(t, s.CloseWrite())
 			}
+			require.NoError(t, s.CloseWrite())
 			require.NoError(t, s.WaitClosed(patient(t)))
 			require.Equal(t, io.EOF, s.Err())
 			require.NoError(t, out.Close()) // only now does the reader see the end
 			got, err := io.ReadAll(peerIn)
 			require.NoError(t, err)
-			require.Equal(t, strings.Repeat("answer", btoi(halfClose)), string(got))
+			require.Equal(t, strings.Repeat("answer", btoi(answers)), string(got))
 		})
 	}
 }
@@ -180,18 +179,18 @@ func TestStdioGoesOnReadingWithoutAReader(t *testing.T) {
 		_, err = io.WriteString(peerOut, "line\n")
 		require.NoError(t, err)
 		require.Equal(t, "line\n", receive(t, faces[0].read(t, s, until("\n", 0))).data)
-		require.NoError(t, s.Close())
+		s.Abort(nil)
 		require.NoError(t, s.WaitClosed(patient(t)))
 	}
 }
 
-// TestStdioCloseAfterFlush: everything is sent, and input is left for whoever
+// TestStdioClose: everything is sent, and input is left for whoever
 // reads next.
-func TestStdioCloseAfterFlush(t *testing.T) {
+func TestStdioClose(t *testing.T) {
 	eachStdio(t, func(t *testing.T, s *iostream.Stream, in, _, peerIn, peerOut *os.File) {
 		data := string(pattern(200_000))
 		write(t, s, data)
-		require.NoError(t, s.CloseAfterFlush(time.Hour))
+		require.NoError(t, s.Close())
 		_, err := io.WriteString(peerOut, "typed ahead")
 		require.NoError(t, err)
 		quiet(t, s.Loop())
@@ -214,13 +213,13 @@ func TestStdioOfNull(t *testing.T) {
 	require.NoError(t, err)
 	fd := int(null.Fd())
 	defer null.Close()
-	s, err := iostream.NewStdioOf(startLoop(t, ioloop.Config{}), fd, fd, false, &iostream.Config{AllowHalfClose: true})
+	s, err := iostream.NewStdioOf(startLoop(t, ioloop.Config{}), fd, fd, false, nil)
 	require.NoError(t, err)
 	_, err = s.Read(patient(t), iostream.Bytes(1))
 	requireIs(t, err, io.EOF)
 	write(t, s, string(pattern(1<<20)))
 	require.NoError(t, s.Flush(patient(t)))
-	require.NoError(t, s.Close())
+	s.Abort(nil)
 	require.NoError(t, s.WaitClosed(patient(t)))
 }
 
@@ -263,7 +262,7 @@ func runStdioChild() {
 	if err != nil {
 		panic(err)
 	}
-	s, err := iostream.NewStdio(l, &iostream.Config{AllowHalfClose: true})
+	s, err := iostream.NewStdio(l, nil)
 	if err != nil {
 		panic(err)
 	}

@@ -27,6 +27,7 @@
 package iostream
 
 import (
+	"errors"
 	"fmt"
 	"iter"
 	"net"
@@ -48,7 +49,6 @@ type Stream struct {
 	op        readOp
 	out       *output // nil: nothing waits to be sent, and nobody for that
 	accepted  int64   // bytes that Write has taken, ever
-	onClosed  func(error)
 	details   *details
 
 	state state
@@ -71,12 +71,15 @@ const (
 	outputEnded                     // nothing more will be sent: details.writeErr says why
 	finWanted                       // CloseWrite was called
 	finSent                         // and is done
-	closing                         // CloseAfterFlush was called
-	draining                        // CloseWhenIdle was called
+	closing                         // Close was called: details.reason says why
+	aborted                         // Abort was called
+	draining                        // it is to be closed as soon as it is idle
+	abandoned                       // its reader has ended, but somebody holds it
+	served                          // a handler has it until it returns
+	detached                        // its connection lives on elsewhere
 	closed                          // details.err says why
 	finished                        // the transport is closed
-	closeReported                   // Config.Closed was called
-	halfClose                       // the peer's end of stream does not close the stream
+	closeReported                   // Config.OnClosed was called
 	readExpired                     // the read deadline has passed
 	writeExpired                    // the write deadline has passed
 	writeOnly                       // there is no reading side
@@ -97,21 +100,22 @@ func (s *Stream) unset(facts state) { s.state &^= facts }
 
 // details are what most streams do without until they end.
 type details struct {
-	err          error // why the stream is closed
-	readErr      error // what reads return once the input is used up
-	writeErr     error // what writes return
-	sent         int64 // bytes that had gone out when writing ended
-	user         any
-	onReadClosed func()
-	split        *splitter // of the last read by a SplitFunc
-	scan         *regexscan.Scanner
-	closeWaiters []*waitOp
-	idle         *idleTimeout
-	deadlines    *deadlines
-	linger       *ioloop.Timer
-	remote       net.Addr
-	controls     int   // calls of Control in progress
-	charged      int64 // what Config.Budget was last told
+	err        error // why the stream is closed
+	reason     error // why Close was called
+	readErr    error // what reads return once the input is used up
+	writeErr   error // what writes return
+	sent       int64 // bytes that had gone out when writing ended
+	closes     endWaiters
+	readCloses endWaiters
+	split      *splitter // of the last read by a SplitFunc
+	scan       *regexscan.Scanner
+	idle       *idleTimeout
+	deadlines  *deadlines
+	closing    *stall // looks after a Close
+	remote     net.Addr
+	holds      int   // calls of Hold that are not released
+	controls   int   // calls of Control in progress
+	charged    int64 // what Config.Budget was last told
 }
 
 func (s *Stream) ensureDetails() *details {
@@ -122,7 +126,7 @@ func (s *Stream) ensureDetails() *details {
 }
 
 // New makes a stream of a transport, which becomes the stream's unless an error
-// is returned: that of config.Check, or ioloop.ErrClosed.
+// is returned: that of a Config out of range, or ioloop.ErrClosed.
 func New(l *ioloop.Loop, t Transport, config *Config) (*Stream, error) {
 	if l == nil || t == nil {
 		return nil, opError("new", ErrInvalid)
@@ -138,15 +142,12 @@ func (s *Stream) open(l *ioloop.Loop, t Transport, config *Config) error {
 	if config == nil {
 		config = defaultConfig
 	}
-	if err := config.Check(); err != nil {
+	if err := config.check(); err != nil {
 		return opError("new", err)
 	}
 	s.loop, s.config = l, config
 	s.use(t)
 	s.set(scheduled)
-	if config.AllowHalfClose {
-		s.set(halfClose)
-	}
 	return opError("new", l.Kit().Schedule((*work)(s)))
 }
 
@@ -176,7 +177,11 @@ func (w *work) Fail(err error) {
 	if s.op.running {
 		s.op = readOp{}
 	}
-	s.closeLocked(err)
+	if errors.Is(err, ioloop.ErrClosed) {
+		s.closeWithLoop(err)
+	} else {
+		s.abort(err)
+	}
 	s.schedule()
 }
 
@@ -208,26 +213,6 @@ func Streams(l *ioloop.Loop) iter.Seq[*Stream] {
 
 // Loop returns the loop that the stream lives on.
 func (s *Stream) Loop() *ioloop.Loop { return s.loop }
-
-// Config returns what the stream was made with, never nil.
-func (s *Stream) Config() *Config { return s.config }
-
-// SetUser attaches a value to the stream.
-func (s *Stream) SetUser(value any) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.ensureDetails().user = value
-}
-
-// User returns the value last given to SetUser.
-func (s *Stream) User() any {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.details == nil {
-		return nil
-	}
-	return s.details.user
-}
 
 // LocalAddr returns this side's address, nil if it has none or the stream is
 // closed.

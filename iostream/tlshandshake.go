@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
 	"net"
 
@@ -42,7 +41,7 @@ func (s *Stream) shake() {
 			if t.receive() != nil {
 				break
 			}
-			s.noteProgress()
+			s.noteReceived()
 		}
 		if !t.hs.over && !s.step(t) {
 			return
@@ -114,7 +113,7 @@ func (s *Stream) offload(t *tlsTransport) {
 		return struct{}{}, nil
 	}, func(_ struct{}, err error) {
 		if err != nil { // a panic
-			_ = s.CloseWithError(err)
+			s.Abort(err)
 		}
 	})
 	if err != nil {
@@ -220,14 +219,5 @@ func (s *Stream) handshakeLate(t *tlsTransport) {
 	if !t.ready {
 		s.closeLocked(ErrHandshakeTimeout)
 		s.schedule()
-	}
-}
-
-// sendCloseNotify tells a TLS peer that nothing is missing, if nothing is.
-func (s *Stream) sendCloseNotify() {
-	t, ok := s.transport.(*tlsTransport)
-	orderly := s.details.err == net.ErrClosed || s.details.err == io.EOF
-	if ok && orderly && s.details.sent == s.accepted {
-		t.notify()
 	}
 }

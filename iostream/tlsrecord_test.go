@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/eddyloop/eddy/internal/streamhook"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
 	"github.com/eddyloop/eddy/iostreamtest"
@@ -138,7 +139,7 @@ func TestTLSWaitSent(t *testing.T) {
 		require.Equal(t, 100<<10, s.Backlog())
 		_, err := s.Write(make([]byte, 1<<20))
 		require.ErrorIs(t, err, iostream.ErrBufferFull)
-		require.NoError(t, s.Close())
+		s.Abort(nil)
 		requireIs(t, receive(t, outcomes), net.ErrClosed)
 	})
 }
@@ -183,8 +184,7 @@ func TestTruncation(t *testing.T) {
 				r := receive(t, f.read(t, s, untilClose(0)))
 				requireIs(t, r.err, io.ErrUnexpectedEOF)
 				require.Equal(t, map[bool]string{false: "one", true: "onetwo"}[cut > 1000], r.data)
-				require.NoError(t, s.WaitClosed(patient(t)))
-				require.Equal(t, io.ErrUnexpectedEOF, s.Err())
+				require.True(t, s.ReadClosed())
 			})
 		}
 	})
@@ -225,7 +225,7 @@ func TestCloseWatchOverTLS(t *testing.T) {
 				})
 				if c.data != "" {
 					eofSeen := make(chan struct{})
-					s.OnReadClosed(func() { close(eofSeen) })
+					_ = s.WaitReadClosedFunc(func() { close(eofSeen) })
 					receive(t, eofSeen)
 					quiet(t, s.Loop())
 					require.False(t, s.Closed())
@@ -235,8 +235,7 @@ func TestCloseWatchOverTLS(t *testing.T) {
 					_, err = s.Read(patient(t), iostream.Some(0))
 					requireIs(t, err, c.want)
 				}
-				require.NoError(t, s.WaitClosed(patient(t)))
-				require.Equal(t, c.want, s.Err())
+				require.NoError(t, s.WaitReadClosed(patient(t)))
 			})
 		}
 	})
@@ -280,16 +279,16 @@ func TestTLSFarewell(t *testing.T) {
 			want error
 		}{
 			"close":             {func(s *iostream.Stream, _ *iostreamtest.Wire) { _ = s.Close() }, io.EOF},
-			"close after flush": {func(s *iostream.Stream, _ *iostreamtest.Wire) { _ = s.CloseAfterFlush(patience) }, io.EOF},
+			"close after flush": {func(s *iostream.Stream, _ *iostreamtest.Wire) { _ = s.Close() }, io.EOF},
 			"close write":       {func(s *iostream.Stream, _ *iostreamtest.Wire) { _ = s.CloseWrite() }, io.EOF},
-			"with an error":     {func(s *iostream.Stream, _ *iostreamtest.Wire) { _ = s.CloseWithError(errPlayed) }, io.ErrUnexpectedEOF},
+			"with an error":     {func(s *iostream.Stream, _ *iostreamtest.Wire) { s.Abort(errPlayed) }, io.ErrUnexpectedEOF},
 			"close with a backlog": {func(s *iostream.Stream, m *iostreamtest.Wire) {
 				m.SetWindow(30)
 				_, _ = s.Write(make([]byte, 100))
 				_ = s.Close()
 			}, io.ErrUnexpectedEOF},
 			"close when idle": {func(s *iostream.Stream, _ *iostreamtest.Wire) {
-				s.CloseWhenIdle()
+				streamhook.CloseWhenIdle(s)
 				_ = s.ReadFunc(iostream.Some(0), func([]byte, error) {})
 			}, io.EOF},
 		} {
@@ -325,7 +324,7 @@ func (e *endOfTLS) Read(p []byte) (int, error) {
 // What CloseWrite has to say waits for the transport, and the FIN for that.
 func TestCloseNotifyBlocked(t *testing.T) {
 	eachVersion(t, func(t *testing.T, version uint16) {
-		s, m, _, secured := secureSim(t, version, &iostream.Config{AllowHalfClose: true})
+		s, m, _, secured := secureSim(t, version, nil)
 		m.SetWindow(5)
 		require.NoError(t, s.CloseWrite())
 		quiet(t, s.Loop())
@@ -348,10 +347,10 @@ func TestCloseNotifyBlocked(t *testing.T) {
 	})
 }
 
-// The peer ends its side; with AllowHalfClose ours goes on.
+// The peer ends its side; ours goes on.
 func TestTLSHalfClose(t *testing.T) {
 	eachVersion(t, func(t *testing.T, version uint16) {
-		s, _, _, secured := secureSim(t, version, &iostream.Config{AllowHalfClose: true})
+		s, _, _, secured := secureSim(t, version, nil)
 		send(t, secured, "request")
 		require.NoError(t, secured.CloseWrite())
 		got, err := s.Read(patient(t), iostream.UntilClose())
@@ -595,7 +594,7 @@ func TestUselessRecords(t *testing.T) {
 
 // After our close_notify nothing follows, not even an answer.
 func TestKeyUpdateAfterCloseWrite(t *testing.T) {
-	s, raw := newRawTLS(t, &iostream.Config{AllowHalfClose: true})
+	s, raw := newRawTLS(t, nil)
 	require.NoError(t, s.CloseWrite())
 	kind, _ := raw.receive()
 	require.Equal(t, byte(typeAlert), kind)

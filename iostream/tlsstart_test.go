@@ -119,7 +119,7 @@ func TestStartTLSRefused(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			s, peer := pair(t, startLoop(t, ioloop.Config{}), "tcp", &iostream.Config{AllowHalfClose: true})
+			s, peer := pair(t, startLoop(t, ioloop.Config{}), "tcp", nil)
 			if c.before != nil {
 				c.before(t, s, peer)
 			}
@@ -151,7 +151,7 @@ func TestStartTLSRefused(t *testing.T) {
 	})
 	t.Run("closed", func(t *testing.T) {
 		s, _ := pair(t, startLoop(t, ioloop.Config{}), "tcp", nil)
-		require.NoError(t, s.CloseWithError(errPlayed))
+		s.Abort(errPlayed)
 		requireIs(t, s.StartTLSServer(patient(t), good), errPlayed)
 	})
 }
@@ -301,7 +301,7 @@ func TestHandshakeGivenUp(t *testing.T) {
 	}{
 		"close": {func(t *testing.T, s *iostream.Stream, _ *ioloop.ManualClock, _ *iostreamtest.Wire) { _ = s.Close() }, net.ErrClosed},
 		"close after flush": {func(t *testing.T, s *iostream.Stream, clock *ioloop.ManualClock, _ *iostreamtest.Wire) {
-			_ = s.CloseAfterFlush(1)
+			_ = s.Close()
 			clock.Advance(1)
 		}, net.ErrClosed},
 		"too slow": {func(t *testing.T, s *iostream.Stream, clock *ioloop.ManualClock, _ *iostreamtest.Wire) {
@@ -324,7 +324,7 @@ func TestHandshakeGivenUp(t *testing.T) {
 					s, err := iostream.New(startPlayedLoop(t, clock), m.Transport(), &iostream.Config{HandshakeTimeout: time.Minute, HandshakeOffLoop: offLoop})
 					require.NoError(t, err)
 					outcome, closed := make(chan error, 1), make(chan error, 1)
-					s.OnClosed(func(err error) { closed <- err })
+					_ = s.WaitClosedFunc(func(err error) { closed <- err })
 					require.NoError(t, s.StartTLSServerFunc(serverConfig(0), func(err error) { outcome <- err }))
 					m.Arrive(hello)
 					quiet(t, s.Loop())

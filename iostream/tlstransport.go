@@ -19,6 +19,7 @@ type tlsTransport struct {
 	conn  *tls.Conn
 	hs    *handshake // nil once its outcome was told
 	ready bool       // the handshake has succeeded
+	begun bool       // something of the handshake has come
 
 	rx       []byte // received, and not taken by conn
 	rxErr    error  // comes behind rx
@@ -155,6 +156,7 @@ func (t *tlsTransport) receive() error {
 		return nil
 	}
 	t.rx = t.rxBuffer[:n]
+	t.begun = true
 	return nil
 }
 
@@ -265,6 +267,11 @@ func (t *tlsTransport) Buffered() bool {
 	return t.ready && t.answers <= maxAnswers && (t.held || t.peeked || len(t.rx) > 0 || t.end != nil)
 }
 
+// Incomplete: a record that has come in part is in conn's hands, whose frame knows.
+func (t *tlsTransport) Incomplete() bool {
+	return t.ready && (t.frame.header > 0 || t.Buffered())
+}
+
 // Probe reads what lies before the end, up to the first byte of plaintext: it
 // may be nothing but messages of the protocol, and the peer's close_notify.
 func (t *tlsTransport) Probe() error {
@@ -307,7 +314,7 @@ func (t *tlsTransport) notify() {
 
 // Close makes one attempt to tell the peer why.
 func (t *tlsTransport) Close(l *ioloop.Loop) error {
-	if t.alert || t.notified {
+	if t.alert {
 		_ = t.Flush()
 	}
 	if t.hs != nil {
@@ -326,6 +333,7 @@ func (t *tlsTransport) takeEarly(in *input) {
 	if n := in.len(); n > 0 {
 		t.rxBuffer = append(getBuffer(n), in.take(n)...)
 		t.rx = t.rxBuffer
+		t.begun = true
 	}
 	in.release()
 }
@@ -344,6 +352,14 @@ func (t *tlsTransport) takeBacklog(out *output) {
 	out.drop()
 	out.unsent = t.Unsent()
 }
+
+func (t *tlsTransport) ResetOnClose() {
+	if r, ok := t.lower.(Resetter); ok {
+		r.ResetOnClose()
+	}
+}
+
+func (t *tlsTransport) Queued() int { return kernelQueue(t.lower) }
 
 func (t *tlsTransport) LocalAddr() net.Addr {
 	if a, ok := t.lower.(Addresser); ok {

@@ -19,8 +19,18 @@ const uniform = "one rule for every idle stream: the end is noticed, and nothing
 // inTheCallback runs fn in the callback of the close.
 func (e *env) inTheCallback(fn func(error)) <-chan struct{} {
 	done := make(chan struct{}, 9)
-	e.in.OnClosed(func(err error) {
+	_ = e.in.WaitClosedFunc(func(err error) {
 		fn(err)
+		done <- struct{}{}
+	})
+	return done
+}
+
+// atTheEnd runs fn in the callback that tells of the peer's end.
+func (e *env) atTheEnd(fn func(error)) <-chan struct{} {
+	done := make(chan struct{}, 9)
+	_ = e.in.WaitReadClosedFunc(func() {
+		fn(io.EOF)
 		done <- struct{}{}
 	})
 	return done
@@ -30,10 +40,10 @@ var tornadoEnds = []scenario{
 	{number: 60, late: true, name: "an idle stream that was never used, without a callback; the peer closes", tornado: "not noticed",
 		eddy: "noticed", why: uniform, once: true, run: func(e *env) {
 			e.hangUp()
-			require.Equal(e, io.EOF, e.closed())
+			require.Equal(e, io.EOF, e.ended())
 		}},
 	{number: 61, late: true, name: "the same with a callback", tornado: "noticed, the callback runs", once: true, run: func(e *env) {
-		done := e.inTheCallback(func(err error) { require.Equal(e, io.EOF, err) })
+		done := e.atTheEnd(func(err error) { require.Equal(e, io.EOF, err) })
 		e.hangUp()
 		receive(e.T, done)
 	}},
@@ -42,14 +52,14 @@ var tornadoEnds = []scenario{
 		e.send("abc")
 		e.got(pending, "abc", nil)
 		e.hangUp()
-		require.Equal(e, io.EOF, e.closed())
+		require.Equal(e, io.EOF, e.ended())
 	}},
 	{number: 63, late: true, name: "idle after a read that was satisfied at once", tornado: "not noticed", eddy: "noticed", why: uniform, run: func(e *env) {
 		e.send("abcd")
 		e.buffered(4)
 		e.read(exactly(4), "abcd", nil)
 		e.hangUp()
-		require.Equal(e, io.EOF, e.closed())
+		require.Equal(e, io.EOF, e.ended())
 	}},
 	{number: 64, late: true, name: "idle with bytes left in the buffer", tornado: "not noticed until they are read",
 		eddy: "noticed; they can be read", why: uniform, run: func(e *env) {
@@ -57,7 +67,7 @@ var tornadoEnds = []scenario{
 			e.buffered(4)
 			e.read(exactly(1), "a", nil)
 			e.hangUp()
-			require.Equal(e, io.EOF, e.closed())
+			require.Equal(e, io.EOF, e.ended())
 			e.read(exactly(3), "bcd", nil)
 		}},
 	{number: 65, name: `"12" and a close; read 1 and 1`, tornado: "both", run: func(e *env) {
@@ -97,7 +107,7 @@ var tornadoEnds = []scenario{
 		e.got(pending, "", io.EOF)
 	}},
 	{number: 70, name: "a callback, one read done, another pending; the peer closes", tornado: "the callback runs", run: func(e *env) {
-		done := e.inTheCallback(func(error) {})
+		done := e.atTheEnd(func(error) {})
 		e.send("a")
 		e.read(exactly(1), "a", nil)
 		pending := e.start(exactly(1))
@@ -106,7 +116,7 @@ var tornadoEnds = []scenario{
 		receive(e.T, done)
 	}},
 	{number: 71, late: true, name: "the same with none pending", tornado: "the callback runs", run: func(e *env) {
-		done := e.inTheCallback(func(error) {})
+		done := e.atTheEnd(func(error) {})
 		e.send("a")
 		e.read(exactly(1), "a", nil)
 		e.hangUp()
@@ -129,7 +139,7 @@ var tornadoEnds = []scenario{
 	{number: 74, late: true, name: "a read that the last bytes satisfy, and a close callback", tornado: "the read comes first", once: true, run: func(e *env) {
 		order := make(chan string, 2)
 		require.NoError(e, e.in.ReadFunc(iostream.Bytes(3), func(b []byte, err error) { order <- string(b) }))
-		e.in.OnClosed(func(error) { order <- "closed" })
+		_ = e.in.WaitReadClosedFunc(func() { order <- "closed" })
 		e.send("abc")
 		e.hangUp()
 		require.Equal(e, "abc", receive(e.T, order))
@@ -147,22 +157,25 @@ var tornadoEnds = []scenario{
 				requireIs(e.T, err, net.ErrClosed)
 				order <- "write"
 			}))
-			e.in.OnClosed(func(error) { order <- "closed" })
-			require.NoError(e, e.in.Close())
+			_ = e.in.WaitClosedFunc(func(error) { order <- "closed" })
+			e.in.Abort(nil)
 			for _, want := range []string{"read", "write", "closed"} {
 				require.Equal(e, want, receive(e.T, order))
 			}
 		}},
-	{number: 76, name: "close twice, with two callbacks set", tornado: "the last one runs, once, and never inside of close", once: true,
+	{number: 76, name: "close twice, with two callbacks set", tornado: "the last one runs, once, and never inside of close",
+		eddy: "both run, once, and never inside of close", why: "nobody replaces another's callback", once: true,
 		run: func(e *env) {
-			e.in.OnClosed(func(error) { e.Error("replaced") })
+			first := e.inTheCallback(func(error) {})
 			inside := false
 			done := e.inTheCallback(func(error) { require.False(e, inside) })
 			onLoop(e.T, e.loop, func() {
 				inside = true
-				_, _ = e.in.Close(), e.in.Close()
+				e.in.Abort(nil)
+				e.in.Abort(nil)
 				inside = false
 			})
+			receive(e.T, first)
 			receive(e.T, done)
 			e.quiet()
 			require.Empty(e, done)
@@ -170,11 +183,11 @@ var tornadoEnds = []scenario{
 	{number: 77, late: true, name: "a callback that is set after the close", tornado: "runs at the next close", eddy: "runs soon",
 		why: "a close cannot be missed", once: true, run: func(e *env) {
 			e.hangUp()
-			require.Equal(e, io.EOF, e.closed())
-			receive(e.T, e.inTheCallback(func(err error) { require.Equal(e, io.EOF, err) }))
+			require.Equal(e, io.EOF, e.ended())
+			receive(e.T, e.atTheEnd(func(err error) { require.Equal(e, io.EOF, err) }))
 		}},
 	{number: 78, name: "read what is buffered from inside the close callback", tornado: "works", once: true, run: func(e *env) {
-		done := e.inTheCallback(func(error) {
+		done := e.atTheEnd(func(error) {
 			b, err := e.in.Read(context.Background(), iostream.Bytes(2))
 			require.NoError(e, err)
 			require.Equal(e, "bc", string(b))
@@ -187,7 +200,7 @@ var tornadoEnds = []scenario{
 	}},
 	{number: 79, late: true, name: "5 bytes, 1 read, the peer closes", tornado: "depends on when the callback was set",
 		eddy: "closed, and 4 bytes to read", why: uniform, run: func(e *env) {
-			done := e.inTheCallback(func(error) {})
+			done := e.atTheEnd(func(error) {})
 			e.send("abcde")
 			e.buffered(5)
 			e.read(exactly(1), "a", nil)
@@ -232,15 +245,15 @@ var tornadoEnds = []scenario{
 		e.got(pending, "", net.ErrClosed)
 	}},
 	{number: 84, name: "close with unread bytes in the kernel", tornado: "the peer gets a reset",
-		eddy: "the same; CloseAfterFlush reads them away first", why: "a reset can destroy what was sent last", over: tcpOnly, once: true,
+		eddy: "Abort does; Close reads them away first", why: "a reset can destroy what was sent last", over: tcpOnly, once: true,
 		run: func(e *env) {
 			e.send("unread")
 			e.quiet()
-			require.NoError(e, e.in.Close())
+			e.in.Abort(nil)
 			_, err := e.getter.Read(make([]byte, 1))
 			require.ErrorIs(e, err, syscall.ECONNRESET)
 		}},
-	{number: 85, name: "close when a read can be satisfied from the buffer", tornado: "it succeeds", once: true, run: func(e *env) {
+	{number: 85, name: "close when a read can be satisfied from the buffer", tornado: "it succeeds", eddy: "a callback is told of the close; a later read succeeds", why: "no callback is called for messages after Close", once: true, run: func(e *env) {
 		e.send("abc")
 		e.buffered(3)
 		got := make(chan result, 1)
@@ -248,7 +261,8 @@ var tornadoEnds = []scenario{
 			require.NoError(e, e.in.ReadFunc(iostream.Bytes(3), func(b []byte, err error) { got <- bytesResult(b, err) }))
 			require.NoError(e, e.in.Close())
 		})
-		e.got(got, "abc", nil)
+		e.got(got, "", net.ErrClosed)
+		e.read(exactly(3), "abc", nil)
 	}},
 	{number: 86, name: "a second read while one is pending", tornado: "refused; the first goes on", run: func(e *env) {
 		pending := e.start(exactly(3))
@@ -299,7 +313,7 @@ var tornadoEnds = []scenario{
 	{number: 90, name: "close with an exception", tornado: "pending and later operations carry it", run: func(e *env) {
 		pending := e.start(exactly(3))
 		reason := errors.New("out of paper")
-		require.NoError(e, e.in.CloseWithError(reason))
+		e.in.Abort(reason)
 		e.got(pending, "", reason)
 		e.read(exactly(3), "", reason)
 		require.Equal(e, reason, e.in.Err())

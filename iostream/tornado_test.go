@@ -112,6 +112,16 @@ func (e *env) buffered(n int) {
 
 func (e *env) quiet() { quiet(e.T, e.loop) }
 
+// ended waits until the end of the peer is noticed, which closes nothing.
+func (e *env) ended() error {
+	e.Helper()
+	require.NoError(e, e.in.WaitReadClosed(patient(e.T)))
+	if e.in.Closed() {
+		return e.in.Err()
+	}
+	return io.EOF
+}
+
 // closed waits for the close of in, and returns why.
 func (e *env) closed() error {
 	e.Helper()

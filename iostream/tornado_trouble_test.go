@@ -13,8 +13,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var halfCloses = &iostream.Config{AllowHalfClose: true}
-
 const tooMuch = "it is refused before anything is read"
 
 // writeUntilError writes until the stream takes no more, and returns why.
@@ -79,8 +77,7 @@ var tornadoTrouble = []scenario{
 			}
 		}},
 	{number: 100, name: "write after the peer has closed", tornado: "the first write succeeds, the second is EPIPE",
-		eddy: "the stream has closed with io.EOF; with AllowHalfClose as in Tornado", why: "the end is noticed before the write",
-		over: sockets, config: halfCloses, once: true, run: func(e *env) {
+		over: sockets, once: true, run: func(e *env) {
 			e.hangUp()
 			err := e.writeUntilError()
 			require.True(e, isAny(err, syscall.EPIPE, syscall.ECONNRESET), "%v", err)
@@ -93,7 +90,7 @@ var tornadoTrouble = []scenario{
 			e.read(exactly(3), "bye", nil)
 		}},
 	{number: 102, name: "the peer ends its side after the request; the reply", tornado: "cannot be written",
-		eddy: "is written, with AllowHalfClose", why: "half-close is how many protocols end a request", over: sockets, config: halfCloses,
+		eddy: "is written", why: "half-close is how many protocols end a request", over: sockets,
 		run: func(e *env) {
 			e.send("request")
 			e.fin()
@@ -102,8 +99,7 @@ var tornadoTrouble = []scenario{
 			e.expect("reply")
 		}},
 	{number: 103, name: "the same, the request read by its length", tornado: "the reply is written",
-		eddy: "is written, with AllowHalfClose; without, the end closes the stream when it is noticed",
-		why:  "Tornado has not noticed the end", over: sockets, config: halfCloses, run: func(e *env) {
+		over: sockets, run: func(e *env) {
 			e.send("request")
 			e.fin()
 			e.read(exactly(7), "request", nil)

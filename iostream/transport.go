@@ -66,6 +66,10 @@ type Layer interface {
 	// Buffered reports whether Read has bytes that no readiness announces.
 	Buffered() bool
 
+	// Incomplete reports whether a part of something has come of which Read has
+	// returned nothing yet.
+	Incomplete() bool
+
 	// Want returns the readiness that a Read waits for after ErrWouldBlock, and
 	// that a Write or Flush does: TLS may have to write in order to read, or
 	// the reverse.
@@ -89,12 +93,32 @@ func (s *Stream) holdsPlaintext() bool {
 	return s.any(layered) && s.transport.(Layer).Buffered()
 }
 
+// holdsIncomplete reports whether the transport has a part of what is to be read.
+func (s *Stream) holdsIncomplete() bool {
+	return s.any(layered) && s.transport.(Layer).Incomplete()
+}
+
 // wants returns the readiness that reading and writing wait for.
 func (s *Stream) wants() (read, write poller.Interest) {
 	if s.any(layered) {
 		return s.transport.(Layer).Want()
 	}
 	return poller.Readable, poller.Writable
+}
+
+// Resetter is implemented by transports whose peer can be told that something is
+// missing.
+type Resetter interface {
+	// ResetOnClose has Close break the connection instead of ending it in good
+	// order.
+	ResetOnClose()
+}
+
+// Queuer is implemented by transports that know what has been sent and has not
+// reached the peer.
+type Queuer interface {
+	// Queued returns how many bytes that is, in the kernel; 0 if it does not tell.
+	Queued() int
 }
 
 // Addresser is implemented by transports that have addresses.

@@ -125,7 +125,10 @@ func (s *Stream) refusal() error {
 
 // writeEnd returns why Write takes nothing ever again, nil if it may.
 func (s *Stream) writeEnd() error {
-	if s.any(finWanted) && !s.any(closed) {
+	switch {
+	case s.any(closing) && !s.any(closed):
+		return s.details.reason
+	case s.any(finWanted) && !s.any(closed):
 		return net.ErrClosed
 	}
 	return s.sendEnd()
@@ -175,6 +178,9 @@ func (s *Stream) send(p []byte, stays bool) {
 		s.endWriting(err)
 		return
 	}
+	if s.details != nil {
+		s.details.noteSent(s)
+	}
 	if s.out == nil {
 		return
 	}
@@ -207,9 +213,6 @@ func (s *Stream) writeQueue(p []byte, stays bool) error {
 	for budget := maxFlush; !s.any(blocked) && q.size+len(p) > 0; {
 		n, err := s.transport.Write(q.slices(p))
 		p = p[q.consume(n):]
-		if n > 0 {
-			s.noteProgress()
-		}
 		budget -= n
 		if err != nil && err != ErrWouldBlock {
 			q.append(p) // it counts as not sent
@@ -387,7 +390,8 @@ func (s *Stream) withdraw(w *waitOp) {
 		s.out.withdraw(w)
 	}
 	if s.details != nil {
-		s.details.closeWaiters = remove(s.details.closeWaiters, w)
+		s.details.closes.withdraw(w)
+		s.details.readCloses.withdraw(w)
 	}
 }
 

@@ -58,7 +58,7 @@ func ExamplePipe() {
 		here, there := iostreamtest.Pipe(
 			iostreamtest.Options{Seed: 2*seed + 1, Window: 10},
 			iostreamtest.Options{Seed: 2*seed + 2, RecordSize: 4})
-		server, _ := iostream.New(world.Loop, here.Transport(), &iostream.Config{AllowHalfClose: true})
+		server, _ := iostream.New(world.Loop, here.Transport(), nil)
 		client, _ := iostream.New(world.Loop, there.Transport(), nil)
 		_ = world.Loop.Go(func(t *ioloop.Task) {
 			_ = shout(t, server)

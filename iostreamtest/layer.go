@@ -42,6 +42,9 @@ func (t *layered) Buffered() bool {
 	return len(t.layer.hidden) > 0
 }
 
+// Incomplete: a record comes as a whole.
+func (t *layered) Incomplete() bool { return false }
+
 func (t *layered) Want() (read, write poller.Interest) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -25,12 +25,13 @@ import (
 type model struct {
 	config iostream.Config
 	layer  bool
+	whims  bool
 	wire   iostreamtest.State // as last seen
 	now    time.Duration
 
 	consumed int     // bytes of the input that readers got
 	arrived  int     // and that the wire has
-	frozen   int     // input beyond is discarded: CloseAfterFlush; -1: none is
+	frozen   int     // input beyond is discarded: Close; -1: none is
 	reads    []*call // begun and not judged, in the order in which they began
 	running  *call   // a repeating read whose callback is in progress
 	others   []*call // waits for writes and for the close, not judged
@@ -40,14 +41,20 @@ type model struct {
 	accepted  int
 	finWanted bool
 	draining  bool
-	linger    time.Duration // when a CloseAfterFlush gives up, 0: there is none
-	idle      time.Duration
-	moved     time.Duration // when a byte moved
-	readDue   deadline
-	writeDue  deadline
-	ended     bool // the wire's input has an end
-	broken    bool // which is a failure
-	eof       bool // the stream has seen it end, though it may have broken since
+	drained   bool          // and closed by itself
+	reasons   []error       // why it is closed in good order
+	holds     int           // that are not released
+	abandoned bool          // its reader has ended while it was held
+	sentAt    time.Duration // when a byte was sent, or Close called
+
+	receivedAt time.Duration // when a byte was received
+	idle       time.Duration
+	heard      time.Duration // when a byte came, or a hold ended, or all was sent
+	readDue    deadline
+	writeDue   deadline
+	ended      bool // the wire's input has an end
+	broken     bool // which is a failure
+	eof        bool // the stream has seen it end, though it may have broken since
 
 	causes []error // that the stream may be closed for
 	sealed bool    // it is closed for one of them
@@ -76,6 +83,7 @@ type call struct {
 	mark     int
 	stop     int  // a repeating read ends after so many results; 0: it does not repeat
 	late     bool // began when the stream was known to be closed
+	cut      bool // Close or Abort was called: no message is for it
 	canceled bool
 	expired  bool          // the stream's deadline has passed since it began
 	deadline time.Duration // of its own; 0: none
@@ -119,22 +127,40 @@ func (c *call) repeats() bool { return c.stop > 0 }
 
 // observe takes in what the wire knows, and what follows from it for the end.
 func (m *model) observe(w iostreamtest.State, now time.Duration) {
-	if w.Received != m.wire.Received || w.Sent != m.wire.Sent {
-		m.moved = now
-	}
+	before := m.wire
 	m.wire, m.now = w, now
+	if w.FINs > 0 && !m.finWanted && m.frozen == endless && !m.sealed {
+		m.closedByItself(w.AtFIN.Received == before.Received)
+	}
+	if w.Received != before.Received || m.holds > 0 || m.backlog() > 0 {
+		m.heard = now
+	}
+	if w.Sent != before.Sent {
+		m.sentAt, m.heard = now, now
+	}
 	m.eof = m.eof || w.ReadErr == io.EOF
 	if w.ReadErr != nil && w.ReadErr != io.EOF {
 		m.mustClose(w.ReadErr)
 	}
 	if soft := m.end(); soft != nil {
 		m.mayClose(soft)
+		if slices.Contains(m.reasons, soft) {
+			for _, r := range m.reasons {
+				m.mayClose(r)
+			}
+		}
 	}
-	if m.idleDue() || m.layer && m.idle > 0 {
-		m.mayClose(m.own(iostream.ErrIdle))
+	if w.Received != before.Received {
+		m.receivedAt = now
 	}
-	if m.linger > 0 && now >= m.linger {
-		m.mayClose(net.ErrClosed)
+	if m.closeDue() || m.lingered(500*time.Millisecond) {
+		m.mayClose(m.late())
+	}
+	if m.endsAlone() != nil {
+		m.mayClose(m.wire.WriteErr)
+	}
+	if m.idle > 0 && m.backlog() > 0 && m.frozen == endless && now >= m.sentAt+m.idle {
+		m.mayClose(iostream.ErrIdle)
 	}
 	for _, c := range m.reads {
 		c.expired = c.expired || m.past(c)
@@ -146,7 +172,7 @@ func (m *model) observe(w iostreamtest.State, now time.Duration) {
 
 // isDeadline reports whether err is that of a stream's deadline.
 func isDeadline(err error) bool {
-	return errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, iostream.ErrIdle)
+	return errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, iostream.ErrIdle) && !errors.Is(err, iostream.ErrSendTimeout)
 }
 
 // past reports whether the stream's deadline for what c does has passed.
@@ -154,7 +180,86 @@ func (m *model) past(c *call) bool {
 	return c.isRead() && m.readDue.passed(m.now) || c.isWrite() && m.writeDue.passed(m.now)
 }
 
-func (m *model) idleDue() bool { return m.idle > 0 && m.now >= m.moved+m.idle }
+// idleDue reports whether the stream may be closed because it is silent.
+func (m *model) idleDue() bool { return m.idle > 0 && m.now >= m.heard+m.idle }
+
+// closeDue reports whether a Close has gone without progress for too long.
+func (m *model) closeDue() bool {
+	return m.frozen != endless && m.now >= m.sentAt+m.config.CloseTimeout
+}
+
+// lingered reports whether a stream that is closed on this side, and whose peer has
+// everything, has seen nothing of that peer for so long.
+func (m *model) lingered(d time.Duration) bool {
+	return m.frozen != endless && m.wire.FINs > 0 && m.backlog() == 0 && m.wire.Held == 0 &&
+		m.now >= max(m.sentAt, m.receivedAt)+d
+}
+
+// late is why a stream is closed then.
+func (m *model) late() error {
+	if m.backlog() > 0 {
+		return iostream.ErrSendTimeout
+	}
+	if len(m.reasons) > 1 {
+		m.mayClose(m.reasons[1])
+	}
+	return m.reasons[0]
+}
+
+// close says that the stream is closed in good order from here on.
+func (m *model) close(reason error) {
+	if m.sealed || m.frozen != endless {
+		return
+	}
+	m.frozen, m.finWanted, m.reasons, m.sentAt = m.wire.Received, true, []error{reason}, m.now
+	m.cut()
+	if soft := m.end(); soft != nil {
+		m.mayClose(soft)
+	}
+}
+
+// closedByItself says that the stream has ended its writing side unasked: it is
+// closed in good order, which it may be if it drains or is silent.
+func (m *model) closedByItself(silent bool) {
+	var reasons []error
+	if m.draining && m.holds == 0 {
+		reasons = append(reasons, net.ErrClosed)
+		m.drained = true
+	}
+	if m.idleDue() && silent {
+		m.drained = false
+		reasons = append(reasons, iostream.ErrIdle)
+	}
+	if len(reasons) == 0 {
+		return // which is noticed when it is at rest
+	}
+	m.frozen, m.finWanted, m.reasons, m.sentAt = m.wire.AtFIN.Received, true, reasons, m.now
+	m.cut()
+	for _, reason := range reasons {
+		m.mayClose(reason) // the peer, which has all, is not waited for
+	}
+}
+
+// cut says that callbacks that wait for a message are called for none.
+func (m *model) cut() {
+	for _, c := range m.reads {
+		c.cut = c.cut || c.style == callback && c.into == nil && c.kind != kindUntilClose && !c.noticed
+	}
+}
+
+// returned is called when a read's callback has returned, having ended its
+// reading or not.
+func (m *model) returned(ended bool, err error) {
+	switch {
+	case !ended || m.pending() != nil:
+	case m.holds > 0:
+		m.abandoned = true
+	case err != nil && m.wire.ReadErr == io.EOF:
+		m.close(io.EOF)
+	default:
+		m.close(net.ErrClosed)
+	}
+}
 
 // mayClose says that the stream closes for err if nothing else comes first.
 func (m *model) mayClose(err error) {
@@ -163,19 +268,27 @@ func (m *model) mayClose(err error) {
 	}
 }
 
+// abort says that the stream is aborted now, if it was not closed before.
+func (m *model) abort(err error) {
+	m.mayClose(err)
+	m.sealed = true
+}
+
 // mustClose says that the stream is closed now, if it was not before.
 func (m *model) mustClose(err error) {
-	m.mayClose(m.own(err))
+	for _, own := range m.own(err) {
+		m.mayClose(own)
+	}
 	m.sealed = true
 }
 
 // own returns why a stream is closed that err would close: when this side has
-// asked for it, that is the reason, however it went.
-func (m *model) own(err error) error {
-	if m.frozen != endless {
-		return net.ErrClosed
+// asked for it, and nothing is lost, that is the reason.
+func (m *model) own(err error) []error {
+	if m.frozen != endless && m.backlog() == 0 && (m.wire.WriteErr == nil || m.wire.FINs > 0) {
+		return m.reasons
 	}
-	return err
+	return []error{err}
 }
 
 // end returns why the stream has to close by itself, nil if it has not.
@@ -183,18 +296,25 @@ func (m *model) end() error {
 	eof := m.wire.ReadErr == io.EOF
 	finSent, failed := m.wire.FINs > 0, m.wire.WriteErr != nil
 	switch {
+	case m.frozen != endless && failed && !finSent:
+		return m.wire.WriteErr
 	case m.frozen != endless:
-		if eof && (finSent || failed) {
-			return net.ErrClosed
+		if eof && finSent {
+			return m.reasons[0]
 		}
 	case eof && failed && !finSent:
 		return m.wire.WriteErr
-	case eof && (finSent || m.backlog() == 0 && !m.config.AllowHalfClose):
+	case eof && finSent:
 		return io.EOF
-	case m.draining && m.backlog() == 0 && m.rest() == "" && m.waits():
-		return net.ErrClosed
+	case m.quiet() && failed && !finSent:
+		return m.wire.WriteErr
 	}
 	return nil
+}
+
+// quiet reports whether a stream that drains has nothing to wait for.
+func (m *model) quiet() bool {
+	return m.draining && m.holds == 0 && m.backlog() == 0 && m.wire.Held == 0 && m.rest() == "" && m.waits()
 }
 
 // waits reports whether a read waits for the first byte of its input.
@@ -262,10 +382,22 @@ func (m *model) readEnds(c *call) []error {
 	if m.eof {
 		ends = append(ends, io.EOF) // also of what has not been resumed since to tell it
 	}
-	if m.frozen != endless || m.draining && m.rest() == "" && m.backlog() == 0 {
-		ends = append(ends, net.ErrClosed)
+	return append(append(ends, m.reasons...), m.endsAlone()...)
+}
+
+// endsAlone returns why a stream that cannot be written may be closed unseen: it
+// drains or is silent.
+func (m *model) endsAlone() (reasons []error) {
+	if m.wire.WriteErr == nil || m.wire.FINs > 0 || m.frozen != endless {
+		return nil
 	}
-	return ends
+	if m.idle > 0 {
+		reasons = append(reasons, iostream.ErrIdle)
+	}
+	if m.draining {
+		reasons = append(reasons, net.ErrClosed)
+	}
+	return reasons
 }
 
 // writeEnds returns what waits for writes may fail with.
@@ -274,10 +406,7 @@ func (m *model) writeEnds() []error {
 	if m.wire.WriteErr != nil {
 		ends = append(ends, m.wire.WriteErr)
 	}
-	if m.draining && m.backlog() == 0 {
-		ends = append(ends, net.ErrClosed)
-	}
-	return ends
+	return append(ends, m.reasons...)
 }
 
 func among(err error, allowed []error) bool {
@@ -358,6 +487,9 @@ func (m *model) judgeRead(c *call, o outcome) error {
 		return fmt.Errorf("got %s, next in the stream is %s", brief(got), brief(rest))
 	}
 	n, tooLong := m.satisfied(c, rest)
+	if c.cut {
+		n, tooLong = -1, false
+	}
 	if c.kind != kindPeek {
 		m.consumed += len(got)
 	}

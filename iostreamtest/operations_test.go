@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/eddyloop/eddy/internal/streamhook"
 	"github.com/eddyloop/eddy/iostream"
 	"github.com/eddyloop/eddy/iostreamtest"
 )
@@ -52,10 +53,11 @@ func init() { // operations refer to steps, which refer to operations
 		{"fail writes", 1, func(p *player, _ *step) { p.wire.FailWrites(errPeer) }},
 		{"hello", 2, func(p *player, _ *step) { p.wire.Hello() }},
 		{"close write", 2, (*player).closeWrite},
-		{"close", 1, (*player).close},
-		{"close with error", 1, (*player).close},
-		{"close after flush", 2, (*player).closeAfterFlush},
+		{"close", 2, (*player).close},
+		{"abort", 2, (*player).abort},
 		{"close when idle", 1, (*player).closeWhenIdle},
+		{"hold", 2, (*player).hold},
+		{"release", 2, (*player).release},
 		{"wait closed", 2, (*player).waitClosed},
 		{"on closed", 1, (*player).onClosed},
 		{"discard", 3, (*player).discard},
@@ -248,6 +250,9 @@ func (p *player) advance(s *step) {
 
 func (p *player) closeWrite(*step) {
 	m := p.model
+	if m.draining || m.idle > 0 {
+		return
+	}
 	ended := m.sealed || m.finWanted || m.wire.WriteErr != nil
 	err := p.stream.CloseWrite()
 	switch {
@@ -258,34 +263,47 @@ func (p *player) closeWrite(*step) {
 	}
 }
 
-func (p *player) close(s *step) {
-	if s.name == "close" {
-		p.model.mustClose(net.ErrClosed)
-		_ = p.stream.Close()
+func (p *player) close(*step) {
+	p.model.close(net.ErrClosed)
+	_ = p.stream.Close()
+}
+
+func (p *player) abort(*step) {
+	if !p.stream.Closed() {
+		p.model.cut()
+	}
+	p.model.abort(errOwn)
+	p.stream.Abort(errOwn)
+}
+
+func (p *player) hold(*step) {
+	p.model.holds++
+	p.releases = append(p.releases, p.stream.Hold())
+}
+
+func (p *player) release(*step) {
+	m := p.model
+	if m.holds == 0 {
 		return
 	}
-	p.model.mustClose(errOwn)
-	_ = p.stream.CloseWithError(errOwn)
-}
-
-func (p *player) closeAfterFlush(s *step) {
-	m := p.model
-	timeout := time.Duration(s.a%4) * 2 * time.Second
-	switch {
-	case timeout == 0:
-		m.mustClose(net.ErrClosed)
-	case !m.sealed && m.frozen == endless && !p.stream.Closed():
-		m.frozen, m.finWanted, m.linger = m.wire.Received, true, m.now+timeout
-		if soft := m.end(); soft != nil {
-			m.mayClose(soft)
-		}
+	m.holds--
+	release := p.releases[m.holds]
+	p.releases = p.releases[:m.holds]
+	if m.holds == 0 && m.abandoned && m.pending() == nil {
+		m.close(net.ErrClosed)
 	}
-	_ = p.stream.CloseAfterFlush(timeout)
+	release()
+	release()
 }
 
+// closeWhenIdle, like an idle timeout, is left out once the writing side has ended,
+// and the reverse: that the stream then closes could not be seen from outside.
 func (p *player) closeWhenIdle(*step) {
+	if p.model.finWanted {
+		return
+	}
 	p.model.draining = true
-	p.stream.CloseWhenIdle()
+	streamhook.CloseWhenIdle(p.stream)
 }
 
 func (p *player) waitClosed(s *step) {
@@ -300,7 +318,7 @@ func (p *player) onClosed(*step) {
 	watch := new(closeWatch)
 	p.closes = append(p.closes, watch)
 	index := len(p.closes) - 1
-	p.stream.OnClosed(func(err error) {
+	_ = p.stream.WaitClosedFunc(func(err error) {
 		p.observe()
 		p.note("  on closed %d: %v", index, err)
 		watch.called++
@@ -318,11 +336,14 @@ func (p *player) onClosed(*step) {
 func (p *player) idleTimeout(s *step) {
 	m := p.model
 	d := time.Duration(s.a%4) * 2 * time.Second
+	if m.finWanted && !m.sealed && m.frozen == endless {
+		return
+	}
 	err := p.stream.SetIdleTimeout(d)
 	if err == nil {
-		m.idle, m.moved = d, m.now
+		m.idle, m.heard = d, m.now
 	}
-	if (err != nil) != m.sealed && p.settled {
+	if (err != nil) != (m.sealed || m.frozen != endless) && p.settled {
 		p.fail("idle timeout: %v", err)
 	}
 }

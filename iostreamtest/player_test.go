@@ -34,17 +34,18 @@ type player struct {
 	trace   func(event string) // nil: nobody listens
 	failed  error
 
-	strict  bool // the loop comes to rest after each operation
-	settled bool // it is at rest
-	depth   int  // of operations in callbacks of operations
-	calls   int
-	kept    []byte // what a waiting read returned last, which stays as it is
-	keptWas string
-	closes  []*closeWatch
-	ends    int // calls of OnReadClosed's function
+	strict   bool // the loop comes to rest after each operation
+	settled  bool // it is at rest
+	depth    int  // of operations in callbacks of operations
+	calls    int
+	kept     []byte // what a waiting read returned last, which stays as it is
+	keptWas  string
+	closes   []*closeWatch
+	releases []func() // what the calls of Hold have returned
+	ends     int      // calls of WaitReadClosedFunc's function
 }
 
-// closeWatch is a function given to OnClosed.
+// closeWatch is a function given to WaitClosedFunc.
 type closeWatch struct{ called int }
 
 var (
@@ -109,7 +110,7 @@ func (p *player) look() {
 	}
 	if p.stream.Closed() {
 		for i, c := range p.closes {
-			if last := i == len(p.closes)-1; c.called > 1 || last && c.called == 0 {
+			if c.called != 1 {
 				p.fail("function %d for the close was called %d times", i, c.called)
 			}
 		}
@@ -155,6 +156,7 @@ func (p *player) begin(c *call) {
 	if c.isRead() {
 		p.model.reads = append(p.model.reads, c)
 		p.model.hadRead = true
+		p.model.abandoned = false
 	} else {
 		p.model.others = append(p.model.others, c)
 	}
@@ -351,10 +353,13 @@ func (c *manualContext) end(err error) {
 
 // crash ends a callback as user code may.
 func (p *player) crash(goexit bool) {
+	if !p.stream.Closed() {
+		p.model.cut()
+	}
 	if goexit {
-		p.model.mustClose(ioloop.ErrGoexit)
+		p.model.abort(ioloop.ErrGoexit)
 		runtime.Goexit()
 	}
-	p.model.mustClose(errPanic)
+	p.model.abort(errPanic)
 	panic(errPanic)
 }

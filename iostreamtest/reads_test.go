@@ -82,10 +82,17 @@ func (p *player) read(s *step) {
 		was := string(data)
 		p.nested(s)
 		p.checkLent(c, data, was)
+		p.readerReturned(err != nil, err)
 	})
 	if err != nil {
 		p.fail("%s: %v", c.name, err)
 	}
+}
+
+// readerReturned is called at the end of a read's callback.
+func (p *player) readerReturned(ended bool, err error) {
+	p.observe()
+	p.model.returned(ended, err)
 }
 
 // checkLent looks whether a callback's bytes are still its own at its end.
@@ -176,9 +183,14 @@ func (p *player) handle(s *step) {
 			p.model.running = c // it has the slot until the callback returns
 			defer func() { p.model.running = nil }()
 		}
+		if !more && s.b>>5&1 == 0 {
+			p.hold(s)
+		}
 		was := string(data)
 		p.nested(s)
 		p.checkLent(c, data, was)
+		p.model.running = nil
+		p.readerReturned(!more || err != nil, err)
 		return more
 	})
 	if busy {

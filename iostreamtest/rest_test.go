@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/eddyloop/eddy/poller"
 )
@@ -25,6 +26,9 @@ func (m *model) due(c *call) bool {
 		return m.backlog() <= m.config.HighWaterMark/2 || m.wire.WriteErr != nil
 	case m.paused(c):
 		return false
+	}
+	if c.cut {
+		return true
 	}
 	n, tooLong := m.satisfied(c, m.rest())
 	return n >= 0 || tooLong || c.expired || m.past(c) || m.frozen != endless || m.wire.ReadErr != nil
@@ -58,7 +62,7 @@ func (m *model) atRest(s stream) error {
 		return fmt.Errorf("misuse of the transport: %s", w.Misuse)
 	}
 	if !s.Closed() {
-		if m.sealed || m.end() != nil || m.idleDue() && !m.layer && m.frozen == endless || m.linger > 0 && m.now >= m.linger {
+		if m.sealed || m.end() != nil || m.closeDue() || m.lingered(time.Second) {
 			return fmt.Errorf("is not closed, may be for %v", m.causes)
 		}
 		if err := m.atRestOpen(s); err != nil {
@@ -100,6 +104,16 @@ func (m *model) atRestClosed(s stream) error {
 
 func (m *model) atRestOpen(s stream) error {
 	w := m.wire
+	switch {
+	case m.quiet() && !m.drained && m.frozen == endless && !m.whims:
+		return errors.New("does not close though it drains and is idle")
+	case m.drained && m.consumed != m.frozen:
+		return fmt.Errorf("drained with %d bytes in hand", m.frozen-m.consumed)
+	case m.drained && w.AtFIN.Arrived > 0 && !m.whims:
+		return fmt.Errorf("drained without a look at %d bytes", w.AtFIN.Arrived)
+	case m.idle > 0 && m.frozen == endless && m.now >= m.heard+3*m.idle+20*time.Second:
+		return errors.New("is idle and open")
+	}
 	reading := len(m.reads) > 0 && !m.paused(m.reads[0]) || m.frozen != endless && w.ReadErr == nil
 	stuck := w.Writable && w.WriteErr == nil && w.FINs == 0
 	switch {

@@ -104,9 +104,9 @@ func (s schedule) options() iostreamtest.Options {
 func (s schedule) config() iostream.Config {
 	h := s.head()
 	c := iostream.Config{
-		AllowHalfClose: h[6]%2 == 1,
-		ReadLimit:      pick(h[7], 300, 1, 16, 100_000),
-		WriteLimit:     pick(h[8], 1<<20, 10, 100),
+		CloseTimeout: time.Duration(pick(h[6], 4, 2, 30)) * time.Second,
+		ReadLimit:    pick(h[7], 300, 1, 16, 100_000),
+		WriteLimit:   pick(h[8], 1<<20, 10, 100),
 	}
 	c.HighWaterMark = max(1, min(c.WriteLimit, pick(h[8]/3, 5, 20, 300, 50_000)))
 	return c
@@ -182,7 +182,7 @@ func try(s schedule) error {
 func play(s schedule, trace func(event string)) (failed error) {
 	options, config := s.options(), s.config()
 	told := 0
-	config.Closed = func(*iostream.Stream, error) { told++ }
+	config.OnClosed = func(*iostream.Stream, error) { told++ }
 	if trace != nil {
 		options.Trace = func(event string) { trace("    " + event) }
 	}
@@ -190,11 +190,11 @@ func play(s schedule, trace func(event string)) (failed error) {
 		world:   iostreamtest.NewWorld(),
 		wire:    iostreamtest.NewWire(options),
 		options: options,
-		model:   &model{config: config, layer: options.RecordSize > 0, frozen: endless},
+		model:   &model{config: config, layer: options.RecordSize > 0, frozen: endless, whims: options.Seed != 0},
 		trace:   trace,
 		strict:  s.head()[9]%2 == 0,
 	}
-	p.note("half-close %v, limits %d, %d, %d; wire %+v", config.AllowHalfClose, config.ReadLimit,
+	p.note("close timeout %v, limits %d, %d, %d; wire %+v", config.CloseTimeout, config.ReadLimit,
 		config.WriteLimit, config.HighWaterMark, struct {
 			Read, Write, Window, Record int
 			Hello                       bool
@@ -205,7 +205,7 @@ func play(s schedule, trace func(event string)) (failed error) {
 		return err
 	}
 	p.onClosed(nil)
-	p.stream.OnReadClosed(func() { p.ends++ })
+	_ = p.stream.WaitReadClosedFunc(func() { p.ends++ })
 	for _, st := range s.decode() {
 		p.do(st)
 		if p.failed != nil {
@@ -223,8 +223,7 @@ func (p *player) conclude(told *int) {
 		p.settle()
 	}
 	p.observe()
-	p.model.mustClose(errOwn)
-	_ = p.stream.CloseWithError(errOwn)
+	p.abort(nil)
 	p.note("close")
 	if p.failed == nil {
 		p.settle()

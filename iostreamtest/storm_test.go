@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/eddyloop/eddy/internal/leaktest"
+	"github.com/eddyloop/eddy/internal/streamhook"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
 	"github.com/eddyloop/eddy/iostreamtest"
@@ -109,13 +110,13 @@ func playStorm(t *testing.T, l *ioloop.Loop, seed uint64) {
 	}
 	st := &storm{t: t, wire: iostreamtest.NewWire(o), gone: make(chan error, 2)}
 	config := &iostream.Config{
-		AllowHalfClose: r.IntN(2) == 0,
-		Closed:         func(_ *iostream.Stream, err error) { st.gone <- err },
+		CloseTimeout: 2 * time.Millisecond,
+		OnClosed:     func(_ *iostream.Stream, err error) { st.gone <- err },
 	}
 	var err error
 	st.stream, err = iostream.New(l, st.wire.Transport(), config)
 	require.NoError(t, err)
-	st.stream.OnClosed(func(error) { st.told.Add(1) })
+	_ = st.stream.WaitClosedFunc(func(error) { st.told.Add(1) })
 	chunk := r.IntN(6)
 	st.wg.Go(func() { st.reader(chunk) })
 	st.wg.Go(st.writer)
@@ -134,16 +135,16 @@ func playStorm(t *testing.T, l *ioloop.Loop, seed uint64) {
 	})
 	closes := []func(){
 		func() { _ = st.stream.Close() },
-		func() { _ = st.stream.CloseWithError(errOwn) },
-		func() { _ = st.stream.CloseAfterFlush(time.Millisecond) },
-		func() { st.stream.CloseWhenIdle(); _ = st.stream.CloseWrite() },
+		func() { st.stream.Abort(errOwn) },
+		func() { _ = st.stream.Close() },
+		func() { streamhook.CloseWhenIdle(st.stream); _ = st.stream.CloseWrite() },
 		func() { _ = l.Post(func() { _ = st.stream.Close() }) },
 	}
 	r.Shuffle(len(closes), func(i, k int) { closes[i], closes[k] = closes[k], closes[i] })
 	for _, end := range closes[:1+r.IntN(len(closes))] {
 		st.wg.Go(end)
 	}
-	st.wg.Go(func() { _ = st.stream.CloseAfterFlush(2 * time.Millisecond) }) // one end is sure
+	st.wg.Go(func() { _ = st.stream.Close() }) // one end is sure
 	st.wg.Wait()
 	st.check()
 }

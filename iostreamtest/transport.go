@@ -226,7 +226,9 @@ func (t *transport) CloseWrite() error {
 	if w.counts.WriteErr != nil {
 		w.misuse("CloseWrite after a failed write")
 	}
-	w.counts.FINs++
+	if w.counts.FINs++; w.counts.FINs == 1 {
+		w.counts.AtFIN.Received, w.counts.AtFIN.Arrived = w.counts.Received, len(w.in)
+	}
 	if w.layer != nil {
 		w.layer.finish(w)
 	}

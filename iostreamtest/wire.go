@@ -86,6 +86,9 @@ type State struct {
 	Readable bool // a Read would bring bytes or the end
 	Writable bool // a Write or a Flush would get rid of something, or fail
 
+	// AtFIN is what Received and Arrived were when CloseWrite was first called.
+	AtFIN struct{ Received, Arrived int }
+
 	Attached                           bool
 	FINs, Closes                       int // calls of CloseWrite and Close
 	Reads, Writes, Flushes, Arms, Peek int // calls

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/eddyloop/eddy/internal/socket"
+	"github.com/eddyloop/eddy/internal/streamhook"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
 )
@@ -68,7 +69,7 @@ func (c *conn) Run() { _ = c.begin(nil) }
 // Fail implements ioloop.Failer: Callback or a hook has panicked.
 func (c *conn) Fail(err error) {
 	if c.stream != nil {
-		_ = c.stream.CloseWithError(err)
+		c.stream.Abort(err)
 	}
 }
 
@@ -112,7 +113,11 @@ func (c *conn) open() bool {
 
 func (c *conn) newStream() (*iostream.Stream, error) {
 	if c.own {
-		return iostream.NewPrepared(c.worker.loop, socket.Prepared(c.fd), &c.srv.stream)
+		stream, err := streamhook.NewPrepared(c.worker.loop, c.fd, &c.srv.stream)
+		if err != nil {
+			return nil, err
+		}
+		return stream.(*iostream.Stream), nil
 	}
 	return iostream.NewSocket(c.worker.loop, c.fd, &c.srv.stream)
 }
@@ -140,7 +145,7 @@ func (c *conn) announce() {
 	srv.mu.Unlock()
 	switch {
 	case forcing:
-		_ = c.stream.CloseWithError(ErrServerClosed)
+		c.stream.Abort(ErrServerClosed)
 	case ending:
 		srv.drainStream(c.stream)
 	}
@@ -159,7 +164,7 @@ func (c *conn) heard() {
 func (c *conn) secure() error {
 	c.silent = true
 	limit := c.srv.handshakeTimeout()
-	timer := c.worker.loop.AfterFunc(limit, func() { _ = c.stream.CloseWithError(iostream.ErrHandshakeTimeout) })
+	timer := c.worker.loop.AfterFunc(limit, func() { c.stream.Abort(iostream.ErrHandshakeTimeout) })
 	err := c.stream.PeekFunc(1, func(_ []byte, err error) {
 		timer.Stop()
 		c.silent = c.silent && err != nil
@@ -214,7 +219,7 @@ func (c *conn) secured(err error) {
 	}
 	c.srv.countHandshakeError()
 	c.srv.log(slog.LevelDebug, "TLS handshake failed", err, c.stream)
-	_ = c.stream.CloseWithError(err)
+	streamhook.Close(c.stream, err) // the alert shall arrive
 }
 
 // serve leaves the connection to Callback, Handler or Accept. Without a task it
@@ -246,9 +251,10 @@ func (c *conn) serve(t *ioloop.Task) error {
 func (c *conn) handle(t *ioloop.Task) error {
 	c.srv.countHandler(1)
 	defer c.srv.countHandler(-1)
+	streamhook.Serve(c.stream)
 	err := c.srv.Handler(t, c.stream)
 	if err == nil {
-		_ = c.stream.CloseAfterFlush(c.srv.linger())
+		_ = c.stream.Close()
 	}
 	return err
 }
@@ -274,10 +280,10 @@ func (c *conn) attend(t *ioloop.Task, step func(*ioloop.Task) error) {
 // fail ends the connection for what its Handler, or what comes before, came to.
 func (c *conn) fail(err error, inOrder bool) {
 	c.failure = err
-	if inOrder && !c.waiting {
-		_ = c.stream.CloseAfterFlush(c.srv.linger())
+	if inOrder {
+		streamhook.Close(c.stream, err)
 	} else {
-		_ = c.stream.CloseWithError(err)
+		c.stream.Abort(err)
 	}
 	c.srv.log(slog.LevelDebug, "handler failed", err, c.stream)
 	if c.srv.Hooks.Failed != nil {
@@ -312,9 +318,6 @@ func (srv *Server) streamClosed(s *iostream.Stream, err error) {
 	if c == nil {
 		srv.gone(w, false)
 	} else {
-		if c.failure != nil {
-			err = c.failure
-		}
 		c.closed = true
 		if srv.net != nil {
 			srv.net.remove(c)
@@ -324,8 +327,8 @@ func (srv *Server) streamClosed(s *iostream.Stream, err error) {
 			c.over()
 		}
 	}
-	if srv.Stream.Closed != nil {
-		srv.Stream.Closed(s, err)
+	if srv.Stream.OnClosed != nil {
+		srv.Stream.OnClosed(s, err)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/eddyloop/eddy/internal/socket"
+	"github.com/eddyloop/eddy/internal/streamhook"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
 )
@@ -109,12 +110,12 @@ func (d *Dialer) limit(ctx context.Context) (context.Context, context.CancelFunc
 }
 
 func (d *Dialer) open(l *ioloop.Loop, network string, addr net.Addr, fd int) (*iostream.Stream, error) {
-	s, err := iostream.NewPrepared(l, socket.Prepared(fd), &d.Stream)
+	s, err := streamhook.NewPrepared(l, fd, &d.Stream)
 	if err != nil {
 		_ = socket.Close(fd)
 		return nil, dialError(network, addr, err)
 	}
-	return s, nil
+	return s.(*iostream.Stream), nil
 }
 
 func (d *Dialer) check() error {
@@ -127,7 +128,7 @@ func (d *Dialer) check() error {
 	if d.LocalAddr == (*net.TCPAddr)(nil) || d.LocalAddr == (*net.UnixAddr)(nil) {
 		return fmt.Errorf("%w: LocalAddr holds a nil pointer", ErrInvalid)
 	}
-	return d.Stream.Check()
+	return streamhook.CheckConfig(&d.Stream)
 }
 
 func (d *Dialer) fallbackDelay() time.Duration {

@@ -58,10 +58,10 @@ func ExampleServer_callback() {
 		_ = s.Handle(iostream.Until("that is all!"), func(msg []byte, err error) bool {
 			switch {
 			case err != nil:
-				_ = s.CloseWithError(err)
+				s.Abort(err)
 				return false
 			case string(msg) == "that is all!":
-				_ = s.CloseAfterFlush(5 * time.Second)
+				_ = s.Close()
 				return false
 			}
 			_, err = s.Write(msg)

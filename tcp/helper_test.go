@@ -56,9 +56,9 @@ func lineCallback(s *iostream.Stream) {
 	err := s.Handle(iostream.Until("\n"), func(line []byte, err error) bool {
 		switch {
 		case err != nil:
-			_ = s.CloseWithError(err)
+			s.Abort(err)
 		case string(line) == "bye\n":
-			_ = s.CloseAfterFlush(patience)
+			_ = s.Close()
 		default:
 			_, err = s.Write(line)
 			return err == nil

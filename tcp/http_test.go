@@ -104,7 +104,7 @@ func TestHTTPHijack(t *testing.T) {
 		s := conn.(interface{ Stream() *iostream.Stream }).Stream()
 		line, _ := buf.ReadString('\n')
 		_, _ = s.Write([]byte("hijacked " + line))
-		_ = s.CloseAfterFlush(patience)
+		_ = s.Close()
 	}, nil)
 	conn := connect(t, w)
 	_, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\nearly\n")
@@ -231,7 +231,7 @@ func TestNetListenerKeepsHalfClosed(t *testing.T) {
 			leaktest.Check(t)
 			noticed := make(chan struct{})
 			srv := new(tcp.Server)
-			srv.Hooks.Accepted = func(s *iostream.Stream) { s.OnReadClosed(func() { close(noticed) }) }
+			srv.Hooks.Accepted = func(s *iostream.Stream) { _ = s.WaitReadClosedFunc(func() { close(noticed) }) }
 			address := "127.0.0.1:0"
 			if network == "unix" {
 				address = socketPath(t)

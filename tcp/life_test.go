@@ -291,7 +291,7 @@ func TestHandlerErrorReplyArrives(t *testing.T) {
 		t.Run(config, func(t *testing.T) {
 			closed, failed := make(chan error, 1), make(chan error, 1)
 			srv := &tcp.Server{
-				Stream: iostream.Config{Closed: func(_ *iostream.Stream, err error) { closed <- err }},
+				Stream: iostream.Config{OnClosed: func(_ *iostream.Stream, err error) { closed <- err }},
 				Hooks:  tcp.Hooks{Failed: func(_ *iostream.Stream, err error) { failed <- err }},
 				Handler: func(task *ioloop.Task, s *iostream.Stream) error {
 					if _, err := s.Read(task, iostream.Until("\n")); err != nil {

@@ -108,7 +108,7 @@ func (o *SocketOptions) setAccepted(fd int) {
 
 // Hooks are called when something happens that metrics count. Nil ones cost
 // nothing. For the end of connections, with its reason, there is
-// iostream.Config.Closed, and Stats has the sums. One that panics closes the
+// iostream.Config.OnClosed, and Stats has the sums. One that panics closes the
 // connection that it was called for, and changes nothing else.
 type Hooks struct {
 	// Accepted is called on the stream's loop for each connection, before

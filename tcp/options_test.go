@@ -183,6 +183,7 @@ func TestPeerCredentials(t *testing.T) {
 			}
 		}
 		require.NoError(t, s.Close())
+		require.NoError(t, s.WaitClosed(context.Background()))
 		_, err = tcp.PeerCredentials(s)
 		require.ErrorIs(t, err, net.ErrClosed)
 	}

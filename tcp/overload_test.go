@@ -48,7 +48,7 @@ func hoarding(t *testing.T, budget int64, srv *tcp.Server) (net.Addr, *iostream.
 	require.NoError(t, err)
 	reasons := make(chan error, 100)
 	srv.Handler = lines
-	srv.Stream = iostream.Config{Budget: b, Closed: func(_ *iostream.Stream, err error) { reasons <- err }}
+	srv.Stream = iostream.Config{Budget: b, OnClosed: func(_ *iostream.Stream, err error) { reasons <- err }}
 	addr, _ := local(t, srv)
 	return addr, b, reasons
 }
@@ -88,7 +88,7 @@ func TestBudgetCountsOutput(t *testing.T) {
 	require.NoError(t, err)
 	reasons := make(chan error, 10)
 	srv := &tcp.Server{
-		Stream: iostream.Config{Budget: budget, Closed: func(_ *iostream.Stream, err error) { reasons <- err }},
+		Stream: iostream.Config{Budget: budget, OnClosed: func(_ *iostream.Stream, err error) { reasons <- err }},
 		Handler: func(t *ioloop.Task, s *iostream.Stream) error {
 			for {
 				if _, err := s.Write(make([]byte, 10_000)); err != nil {

@@ -237,7 +237,7 @@ func whoami(s *iostream.Stream) {
 	_ = s.ReadFunc(iostream.Until("\n"), func(_ []byte, err error) {
 		if err == nil {
 			_, _ = s.Write([]byte(s.RemoteAddr().String() + "\n"))
-			_ = s.CloseAfterFlush(patience)
+			_ = s.Close()
 		}
 	})
 }

@@ -47,7 +47,7 @@ func playProxy(t *testing.T, input []byte, step int) (header *tcp.ProxyHeader, l
 	world := iostreamtest.NewWorld()
 	defer world.Close()
 	wire := iostreamtest.NewWire(iostreamtest.Options{ReadSize: step})
-	s, e := iostream.New(world.Loop, wire.Transport(), &iostream.Config{AllowHalfClose: true})
+	s, e := iostream.New(world.Loop, wire.Transport(), nil)
 	require.NoError(t, e)
 	wire.Arrive(string(input))
 	wire.FIN()

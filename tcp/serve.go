@@ -107,10 +107,7 @@ func (srv *Server) start(group *ioloop.Group) error {
 		return srv.cause
 	}
 	srv.stream = srv.Stream
-	srv.stream.Closed = srv.streamClosed
-	if srv.net != nil {
-		srv.stream.AllowHalfClose = true // as of every net.Conn, before it is accepted too
-	}
+	srv.stream.OnClosed = srv.streamClosed
 	for _, l := range group.Loops() {
 		srv.workers = append(srv.workers, &worker{loop: l, conns: make(map[*iostream.Stream]*conn)})
 	}

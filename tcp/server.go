@@ -12,12 +12,10 @@ import (
 	"time"
 
 	"github.com/eddyloop/eddy/internal/ratelog"
+	"github.com/eddyloop/eddy/internal/streamhook"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
 )
-
-// DefaultLinger is what a zero Server.Linger stands for.
-const DefaultLinger = 5 * time.Second
 
 // DefaultMaxHandshakes is what a zero Server.MaxHandshakes stands for. A TLS
 // handshake in progress holds up to some 90 KB.
@@ -50,7 +48,7 @@ var (
 type Server struct {
 	// Handler, if set, is run as a task for each connection. When it returns
 	// or an error, the stream is closed once everything written is out (see
-	// iostream.Stream.CloseAfterFlush); after a panic or a Goexit it is closed at
+	// iostream.Stream.Close); after a panic or a Goexit it is closed at
 	// once. The connection counts as open until its Handler has returned, also
 	// when its client has gone. Exactly one of Handler and Callback is set.
 	Handler func(t *ioloop.Task, s *iostream.Stream) error
@@ -112,10 +110,6 @@ type Server struct {
 	// IdleTimeout closes streams on which nothing moves for so long. 0 is
 	// never.
 	IdleTimeout time.Duration
-
-	// Linger is how long a stream whose Handler has returned nil may take to
-	// send what was written. 0 is DefaultLinger.
-	Linger time.Duration
 
 	// ProfileLabel, if set, is what profiles and traces know the handlers by: their
 	// tasks carry it as the pprof label "server" and are trace regions of that
@@ -185,8 +179,8 @@ func (srv *Server) check() error {
 		return fmt.Errorf("%w: Handler or Callback was set after NetListener", ErrInvalid)
 	case srv.net == nil && (srv.Handler == nil) == (srv.Callback == nil):
 		return fmt.Errorf("%w: exactly one of Handler and Callback must be set", ErrInvalid)
-	case srv.Loops < 0 || srv.MaxConns < 0 || srv.MaxHandshakes < 0 || srv.IdleTimeout < 0 || srv.Linger < 0:
-		return fmt.Errorf("%w: negative Loops, MaxConns, MaxHandshakes, IdleTimeout or Linger", ErrInvalid)
+	case srv.Loops < 0 || srv.MaxConns < 0 || srv.MaxHandshakes < 0 || srv.IdleTimeout < 0:
+		return fmt.Errorf("%w: negative Loops, MaxConns, MaxHandshakes or IdleTimeout", ErrInvalid)
 	case srv.Backlog < 0:
 		return fmt.Errorf("%w: negative Backlog", ErrInvalid)
 	case srv.Overload != OverloadQueue && srv.Overload != OverloadRefuse:
@@ -198,14 +192,7 @@ func (srv *Server) check() error {
 	if err := srv.Socket.check(); err != nil {
 		return err
 	}
-	return errors.Join(checkServerTLS(srv.TLS), srv.Stream.Check())
-}
-
-func (srv *Server) linger() time.Duration {
-	if srv.Linger == 0 {
-		return DefaultLinger
-	}
-	return srv.Linger
+	return errors.Join(checkServerTLS(srv.TLS), streamhook.CheckConfig(&srv.Stream))
 }
 
 func (srv *Server) maxHandshakes() int {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/eddyloop/eddy/internal/streamhook"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
 )
@@ -19,7 +20,8 @@ type DrainCounts struct {
 
 // Shutdown ends the server in good order. It accepts the clients that have
 // connected already and then no more, closes every stream as soon as it is idle
-// (see iostream.Stream.CloseWhenIdle), and waits until all have closed and every
+// (a read waits for a message of which nothing has come, all
+// that was written is out, and there is no iostream.Stream.Hold), and waits until all have closed and every
 // Handler has returned. If ctx is done first, it closes the rest at once and
 // returns the context's error. Either way Serve then returns. Every call returns
 // the same numbers, those of connections that would not end (see Serve) aside.
@@ -63,11 +65,11 @@ func (srv *Server) Shutdown(ctx context.Context) (DrainCounts, error) {
 // drainStream has a stream closed as soon as it is idle.
 func (srv *Server) drainStream(s *iostream.Stream) {
 	if srv.net == nil { // a net.Conn is its user's to close
-		s.CloseWhenIdle()
+		streamhook.CloseWhenIdle(s)
 		return
 	}
 	if c := srv.workerOf(s.Loop()).conns[s]; c != nil && c.silent {
-		s.CloseWhenIdle()
+		streamhook.CloseWhenIdle(s)
 	}
 }
 
@@ -120,7 +122,7 @@ func (srv *Server) force() {
 		srv.drain.Forced = srv.open
 	}
 	srv.mu.Unlock()
-	srv.each(func(s *iostream.Stream) { _ = s.CloseWithError(ErrServerClosed) })
+	srv.each(func(s *iostream.Stream) { s.Abort(ErrServerClosed) })
 }
 
 // each calls fn on each loop for each stream of the server there. One that is
@@ -131,7 +133,7 @@ func (srv *Server) each(fn func(*iostream.Stream)) {
 	for _, w := range srv.workers {
 		_ = w.loop.Post(func() {
 			for s := range iostream.Streams(w.loop) {
-				if s.Config() == &srv.stream {
+				if streamhook.HasConfig(s, &srv.stream) {
 					fn(s)
 				}
 			}

@@ -39,7 +39,7 @@ func (d *Dialer) secure(ctx context.Context, s *iostream.Stream, network, addres
 	}
 	err := s.StartTLSClient(ctx, config)
 	if err != nil {
-		_ = s.CloseWithError(err)
+		s.Abort(err)
 	}
 	return err
 }

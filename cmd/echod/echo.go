@@ -5,14 +5,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"time"
 
 	"github.com/eddyloop/eddy/iostream"
 	"github.com/eddyloop/eddy/tcp"
 )
-
-// goodbye is how long a client may take to fetch the last echo.
-const goodbye = 10 * time.Second
 
 // echo serves every connection with callbacks, which cost no memory while a
 // client is quiet.
@@ -46,7 +42,7 @@ func (e *echo) begin(s *iostream.Stream) {
 	if e.verbose {
 		log = log.With(clientOf(s))
 		log.Debug("connected")
-		s.OnClosed(func(err error) { log.Debug("closed", slog.Any("reason", err)) })
+		_ = s.WaitClosedFunc(func(err error) { log.Debug("closed", slog.Any("reason", err)) })
 	}
 	back := func(message []byte, err error) bool { return e.echo(s, message, err) }
 	var err error
@@ -59,7 +55,7 @@ func (e *echo) begin(s *iostream.Stream) {
 		err = s.Handle(iostream.Until(e.delim), back)
 	}
 	if err != nil {
-		_ = s.CloseWithError(err)
+		s.Abort(err)
 	}
 }
 
@@ -70,7 +66,7 @@ func (e *echo) echo(s *iostream.Stream, message []byte, err error) bool {
 		return false
 	}
 	if e.mode == "delim" && len(message) == len(e.delim) {
-		_ = s.CloseAfterFlush(goodbye)
+		_ = s.Close()
 		return false
 	}
 	if _, err := s.Write(message); err != nil {
@@ -84,13 +80,11 @@ func (e *echo) echo(s *iostream.Stream, message []byte, err error) bool {
 // worth a line.
 func (e *echo) failed(s *iostream.Stream, err error) {
 	switch {
-	case s.Closed() || errors.Is(err, io.EOF): // it closes by itself once the echo is out
+	case s.Closed() || errors.Is(err, io.EOF):
 	case errors.Is(err, iostream.ErrTooLong):
 		e.log.Warn("message is too long", clientOf(s), slog.Int("limit", e.maxMessage))
-		_ = s.CloseAfterFlush(goodbye) // what was echoed before shall arrive
-	default:
-		_ = s.CloseWithError(err)
 	}
+	_ = s.Close() // what was echoed before shall arrive
 }
 
 func clientOf(s *iostream.Stream) slog.Attr { return slog.String("client", fmt.Sprint(s.RemoteAddr())) }

@@ -287,7 +287,7 @@ func TestOpenSSLRenegotiates(t *testing.T) {
 	t.Run("client", func(t *testing.T) {
 		reasons := make(chan error, 1)
 		port := serveTLS(t, &tcp.Server{TLS: id.server(), Callback: callbackLines, Stream: iostream.Config{
-			Closed: func(_ *iostream.Stream, err error) { reasons <- err },
+			OnClosed: func(_ *iostream.Stream, err error) { reasons <- err },
 		}})
 		p := openssl(t, "s_client", "-connect", "127.0.0.1:"+port, "-tls1_2", "-CAfile", id.certFile)
 		p.send("hello\n")

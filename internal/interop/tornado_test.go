@@ -69,11 +69,11 @@ func callbackLines(s *iostream.Stream) {
 	_ = s.Handle(iostream.Until("\n"), func(line []byte, err error) bool {
 		switch {
 		case err != nil:
-			_ = s.CloseWithError(err)
+			s.Abort(err)
 			return false
 		case string(line) == "flood\n":
 			_, _ = s.Write(flood)
-			_ = s.CloseAfterFlush(patience)
+			_ = s.Close()
 			return false
 		}
 		_, err = s.Write(line)

@@ -25,6 +25,8 @@ func Read(int, []byte) (int, error)                { return 0, errors.ErrUnsuppo
 func Send(int, []byte) (int, error)                { return 0, errors.ErrUnsupported }
 func SendVector(int, [][]byte) (int, error)        { return 0, errors.ErrUnsupported }
 func Peek(int) (int, error)                        { return 0, errors.ErrUnsupported }
+func ResetOnClose(int)                             {}
+func Queued(int) int                               { return 0 }
 func CloseWrite(int) error                         { return errors.ErrUnsupported }
 func TakeError(int) error                          { return errors.ErrUnsupported }
 func SetNoDelay(int, bool) error                   { return errors.ErrUnsupported }

@@ -21,7 +21,7 @@ func main() {
 		Handler: serve,
 		Loops:   1,
 		Logger:  slog.New(slog.DiscardHandler),
-		Stream:  iostream.Config{AllowHalfClose: true, WriteLimit: 2 * len(peer.Big)},
+		Stream:  iostream.Config{WriteLimit: 2 * len(peer.Big)},
 	}
 	addr, err := srv.Listen("tcp", *peer.Listen)
 	peer.Check(err)

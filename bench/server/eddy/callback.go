@@ -30,7 +30,7 @@ var everybody = map[*iostream.Stream]bool{}
 // broadcast is written with callbacks only: it is the same writes in each style.
 func broadcast(s *iostream.Stream) {
 	everybody[s] = true
-	s.OnClosed(func(error) { delete(everybody, s) })
+	_ = s.WaitClosedFunc(func(error) { delete(everybody, s) })
 	_, _ = s.Write([]byte("\n"))
 	_ = s.Handle(iostream.Until("\n"), func(line []byte, err error) bool {
 		if err != nil {

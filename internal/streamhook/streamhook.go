@@ -1,0 +1,33 @@
+// Package streamhook is what package tcp does with streams that is of no use to
+// anybody else. Package iostream sets the variables when it is initialized. Streams
+// and configs are pointers to iostream's Stream and Config; naming them here would
+// be a cycle of imports.
+package streamhook
+
+import "github.com/eddyloop/eddy/ioloop"
+
+var (
+	// CheckConfig returns what New would say of a config.
+	CheckConfig func(config any) error
+
+	// NewPrepared makes a stream of a connected socket that this module has made:
+	// non-blocking, closed on exec, without SO_LINGER, in need of no further look.
+	// The descriptor becomes the stream's, unless an error is returned.
+	NewPrepared func(l *ioloop.Loop, fd int, config any) (stream any, err error)
+
+	// HasConfig reports whether a stream was made with a config.
+	HasConfig func(stream, config any) bool
+
+	// Serve tells that a handler has a stream until Close or Abort is called: the
+	// end of a callback's reading does not close it, nor is it idle while it does
+	// not read.
+	Serve func(stream any)
+
+	// Close is the method of that name, with a reason that Err then returns.
+	Close func(stream any, reason error)
+
+	// CloseWhenIdle closes a stream in good order as soon as nothing is under way: a
+	// read waits for a message of which nothing has come, all that was written is
+	// out, and nobody holds the stream.
+	CloseWhenIdle func(stream any)
+)

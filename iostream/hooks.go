@@ -1,0 +1,17 @@
+package iostream
+
+import (
+	"github.com/eddyloop/eddy/internal/streamhook"
+	"github.com/eddyloop/eddy/ioloop"
+)
+
+func init() {
+	streamhook.CheckConfig = func(config any) error { return config.(*Config).check() }
+	streamhook.NewPrepared = func(l *ioloop.Loop, fd int, config any) (any, error) {
+		return newPrepared(l, fd, config.(*Config))
+	}
+	streamhook.HasConfig = func(s, config any) bool { return s.(*Stream).config == config.(*Config) }
+	streamhook.Serve = func(s any) { s.(*Stream).serve() }
+	streamhook.Close = func(s any, reason error) { s.(*Stream).closeFor(reason) }
+	streamhook.CloseWhenIdle = func(s any) { s.(*Stream).closeWhenIdle() }
+}
