@@ -160,7 +160,7 @@ func readProxy(ctx context.Context, s *iostream.Stream, p []byte) error {
 	if err == nil {
 		_, err = s.ReadFull(ctx, p)
 	}
-	if errors.Is(err, io.EOF) {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return fmt.Errorf("%w: %w", ErrProxyHeader, io.ErrUnexpectedEOF)
 	}
 	return err
