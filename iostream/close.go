@@ -275,7 +275,7 @@ func (s *Stream) markTruncated() {
 	if s.any(finSent) {
 		fin = 1 // the kernel counts it as a byte
 	}
-	if s.details.sent < s.accepted || s.any(aborted) && kernelQueue(s.transport) > fin {
+	if s.details.sent < s.accepted || s.details.incomplete || s.any(aborted) && kernelQueue(s.transport) > fin {
 		t.ResetOnClose()
 	}
 }

@@ -21,7 +21,11 @@ func (s *Stream) Control(fn func(fd uintptr)) error {
 func (s *Stream) hold(valid bool) (fd int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	t, ok := s.transport.(Descriptor)
+	transport := s.transport
+	if secured, ok := transport.(*tlsTransport); ok {
+		transport = secured.lower
+	}
+	t, ok := transport.(Descriptor)
 	switch {
 	case !valid:
 		return -1, ErrInvalid

@@ -91,7 +91,7 @@ func (s *Stream) closeQuiet(reason error) {
 // stream, and a read waits for a message of which nothing has come.
 func (s *Stream) isQuiet() bool {
 	switch {
-	case s.any(closing|closed) || !s.any(attached) || s.backlog() > 0 || s.isHeld():
+	case s.any(closing|closed) || !s.any(attached) || s.backlog() > 0 || s.isHeld() || s.op.relayed:
 		return false
 	case s.any(handshaking):
 		return !s.transport.(*tlsTransport).begun

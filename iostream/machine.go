@@ -165,7 +165,7 @@ func (s *Stream) paused() bool {
 		return false
 	case s.op.stopped:
 		return !s.any(closing)
-	case s.out == nil:
+	case s.out == nil || s.op.relayed:
 		return false
 	}
 	backlog := s.backlog()

@@ -12,27 +12,30 @@ import (
 	"github.com/eddyloop/eddy/ioloop"
 )
 
-// NetConn returns a net.Conn over the stream, for packages that take one, like
-// net/http. Its methods block their goroutine as those of a *net.TCPConn do, and
-// return the same errors: io.EOF as it is, and *net.OpError. Beyond the interface
-// it has CloseWrite() error and Stream() *Stream, which a caller gets at by type
-// assertion, say after hijacking it from net/http. It holds
-// the stream (see Hold) until it is closed.
-//
-// They must not be called on the stream's loop, where the caller would wait for
-// itself. What reads and writes through the stream itself meanwhile may find
-// its deadlines changed.
-func (s *Stream) NetConn() net.Conn {
-	return &netConn{stream: s, release: s.Hold(), local: orNowhere(s.LocalAddr()), remote: orNowhere(s.RemoteAddr())}
+// NetConn returns the stream as a net.Conn, for packages that take one, like
+// net/http. It holds the stream (see Hold) until it is closed.
+func (s *Stream) NetConn() *Conn {
+	return &Conn{stream: s, release: s.Hold(), local: orNowhere(s.LocalAddr()), remote: orNowhere(s.RemoteAddr())}
 }
 
-// netConn is a Stream as a net.Conn. It locks out a second reader and a second
-// writer, who wait for their turn as package net has it.
-type netConn struct {
+// Conn is a Stream as a net.Conn; see [Stream.NetConn]. Its methods block their
+// goroutine as those of a *net.TCPConn do, and return the same errors: io.EOF as it
+// is, and *net.OpError. A second reader, or writer, waits for its turn.
+//
+// They must not be called on the stream's loop, where the caller would wait for
+// itself. What reads and writes through the stream itself meanwhile may find its
+// deadlines changed.
+//
+// It has all of a *net.TCPConn's methods but MultipathTCP. Those for sockets work
+// with TLS too, and return ErrInvalid where there is no descriptor. It has no
+// ConnectionState, since packages take what has one for TLS: ask
+// Stream().ConnectionState().
+type Conn struct {
 	stream        *Stream
 	release       func()
 	local, remote net.Addr
 	closed        atomic.Bool
+	dropOnClose   atomic.Bool // SetLinger(0)
 	reading       sync.Mutex
 	writing       sync.Mutex
 }
@@ -51,7 +54,7 @@ func orNowhere(addr net.Addr) net.Addr {
 }
 
 // fail makes an operation's error what package net would return.
-func (c *netConn) fail(op string, err error) error {
+func (c *Conn) fail(op string, err error) error {
 	if err == nil {
 		return nil
 	}
@@ -65,7 +68,7 @@ func (c *netConn) fail(op string, err error) error {
 	return &net.OpError{Op: op, Net: c.remote.Network(), Source: c.local, Addr: c.remote, Err: err}
 }
 
-func (c *netConn) Read(p []byte) (int, error) {
+func (c *Conn) Read(p []byte) (int, error) {
 	if err := lock(&c.reading); err != nil {
 		return 0, c.fail("read", err)
 	}
@@ -89,24 +92,24 @@ func lock(mu *sync.Mutex) error {
 	return nil
 }
 
-func (c *netConn) Write(p []byte) (int, error) {
+func (c *Conn) Write(p []byte) (int, error) {
 	if err := lock(&c.writing); err != nil {
 		return 0, c.fail("write", err)
 	}
 	defer c.writing.Unlock()
-	n, err := c.stream.writeThrough(p)
+	n, err := c.stream.writeThrough(context.Background(), p)
 	return n, c.fail("write", err)
 }
 
 // writeThrough writes p and waits until it is out. What the transport does not take at once
 // stands in p meanwhile, and not in a copy. If it fails, what has not left the queue
 // is withdrawn; it returns how much of p is not.
-func (s *Stream) writeThrough(p []byte) (int, error) {
+func (s *Stream) writeThrough(ctx context.Context, p []byte) (int, error) {
 	mark, err := s.writeNow(p)
 	if err != nil {
 		return 0, err
 	}
-	if err := s.waitSent(context.Background(), "write", mark); err != nil {
+	if err := s.waitSent(ctx, "write", mark); err != nil {
 		return len(p) - s.withdrawWrite(mark, len(p)), err
 	}
 	return len(p), nil
@@ -150,37 +153,52 @@ func (s *Stream) withdrawWrite(mark int64, n int) int {
 	return unsent
 }
 
-func (c *netConn) Close() error {
+func (c *Conn) Close() error {
 	if c.closed.Swap(true) {
 		return c.fail("close", net.ErrClosed)
 	}
 	defer c.release()
+	if c.dropOnClose.Load() {
+		c.stream.Abort(nil)
+		return nil
+	}
 	return c.stream.Close()
 }
 
-func (c *netConn) CloseWrite() error { return c.fail("close", c.stream.CloseWrite()) }
+// CloseWrite ends the writing direction: the peer reads io.EOF behind what was
+// written. A second time it does nothing.
+func (c *Conn) CloseWrite() error {
+	if c.closed.Load() {
+		return c.fail("close", net.ErrClosed)
+	}
+	err := c.stream.CloseWrite()
+	if errors.Is(err, net.ErrClosed) || errors.Is(err, io.EOF) {
+		return nil // it is ended already
+	}
+	return c.fail("close", err)
+}
 
 // Stream returns what lies beneath.
-func (c *netConn) Stream() *Stream { return c.stream }
+func (c *Conn) Stream() *Stream { return c.stream }
 
-func (c *netConn) LocalAddr() net.Addr  { return c.local }
-func (c *netConn) RemoteAddr() net.Addr { return c.remote }
+func (c *Conn) LocalAddr() net.Addr  { return c.local }
+func (c *Conn) RemoteAddr() net.Addr { return c.remote }
 
-func (c *netConn) SetDeadline(t time.Time) error {
+func (c *Conn) SetDeadline(t time.Time) error {
 	return c.set(c.stream.SetDeadline, t)
 }
 
-func (c *netConn) SetReadDeadline(t time.Time) error {
+func (c *Conn) SetReadDeadline(t time.Time) error {
 	return c.set(c.stream.SetReadDeadline, t)
 }
 
-func (c *netConn) SetWriteDeadline(t time.Time) error {
+func (c *Conn) SetWriteDeadline(t time.Time) error {
 	return c.set(c.stream.SetWriteDeadline, t)
 }
 
 // set fails only after Close, as package net has it: a stream that has ended
 // otherwise tells so when it is used.
-func (c *netConn) set(deadline func(time.Time) error, t time.Time) error {
+func (c *Conn) set(deadline func(time.Time) error, t time.Time) error {
 	if c.closed.Load() {
 		return c.fail("set", net.ErrClosed)
 	}

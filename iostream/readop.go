@@ -42,6 +42,7 @@ type readOp struct {
 	running bool  // the callback of a repeating read is in progress
 	held    bool  // a repeating read holds back: too much waits to be sent
 	stopped bool  // a repeating read was paused by Pause
+	relayed bool  // what is read goes to another stream: this one's backlog does not matter
 	cut     bool  // Close or Abort was called since it began: no message is for it
 	expired bool  // the read deadline has passed since it began
 	size    int32 // exact or greatest number of bytes, within MaxReadLimit

@@ -118,8 +118,12 @@ type promptTransport struct{ socketTransport }
 
 // mayLinger is called when somebody gets the descriptor, who may set that.
 func (s *Stream) mayLinger() {
-	if t, ok := s.transport.(*promptTransport); ok {
-		s.transport = &t.socketTransport
+	at := &s.transport
+	if secured, ok := s.transport.(*tlsTransport); ok {
+		at = &secured.lower
+	}
+	if t, ok := (*at).(*promptTransport); ok {
+		*at = &t.socketTransport
 	}
 }
 

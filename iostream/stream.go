@@ -114,6 +114,7 @@ type details struct {
 	closing    *stall // looks after a Close
 	remote     net.Addr
 	holds      int   // calls of Hold that are not released
+	incomplete bool  // the peer must not take what it has for everything
 	controls   int   // calls of Control in progress
 	charged    int64 // what Config.Budget was last told
 }

@@ -5,6 +5,8 @@ import (
 	"context"
 	"net"
 	"os"
+
+	"github.com/eddyloop/eddy/ioloop"
 )
 
 // corkLimit is how much a stream puts off to the end of the turn. A write that
@@ -294,7 +296,7 @@ func (s *Stream) Room(ctx context.Context) error {
 		s.mu.Lock()
 		if s.backlog() <= s.config.highWaterMark() && !s.any(finWanted|outputEnded|closed) {
 			s.mu.Unlock()
-			return opError("room", checkContext(ctx)) // nearly always
+			return opError("room", giveWay(ctx)) // nearly always
 		}
 		err := s.writeEnd()
 		index := s.roomIndex()
@@ -306,6 +308,15 @@ func (s *Stream) Room(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// giveWay is for what need not wait: it has a task that does so on and on let others
+// have their turn.
+func giveWay(ctx context.Context) error {
+	if task, ok := ctx.(*ioloop.Task); ok && task != nil && task.Loop().Kit().TurnUsedUp() {
+		return task.Yield()
+	}
+	return checkContext(ctx)
 }
 
 // roomIndex returns what has to be out for there to be room, 0 if there is.

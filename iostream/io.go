@@ -1,0 +1,98 @@
+package iostream
+
+import (
+	"context"
+	"errors"
+	"io"
+)
+
+// IO returns the stream for what takes an io.Reader or io.Writer, such as
+// encoding/json, bufio or compress/gzip. Its methods wait with ctx: with an
+// *ioloop.Task they suspend the task, with any other context they block the
+// goroutine. In a callback a method that has to wait returns ioloop.ErrOnLoop.
+// Making one costs nothing; any number may be made, but a stream has one read at a
+// time.
+func (s *Stream) IO(ctx context.Context) *IO { return &IO{s, ctx} }
+
+// IO is a Stream as an io.ReadWriteCloser that waits with a context; see
+// [Stream.IO]. Errors are *[Error], but for io.EOF, which stands alone.
+type IO struct {
+	stream *Stream
+	ctx    context.Context
+}
+
+// Read reads what there is, and waits for at least a byte unless p is empty.
+func (c *IO) Read(p []byte) (int, error) {
+	n, err := c.stream.ReadAtLeast(c.ctx, p, min(1, len(p)))
+	if errors.Is(err, io.EOF) {
+		err = io.EOF
+	}
+	return n, err
+}
+
+// Write writes p and waits until at most Config.HighWaterMark bytes wait to be
+// sent. Of more than 16 KiB it waits until they are with the kernel, and n tells
+// how many of them are if it fails; if smaller ones do not get there, a later
+// Write or Flush says so.
+func (c *IO) Write(p []byte) (int, error) {
+	if len(p) > corkLimit {
+		if err := giveWay(c.ctx); err != nil {
+			return 0, opError("write", err)
+		}
+		return c.stream.writeThrough(c.ctx, p)
+	}
+	if err := c.stream.Room(c.ctx); err != nil {
+		return 0, err
+	}
+	return c.stream.writeWaiting(c.ctx, p)
+}
+
+// WriteString is Write of a string's bytes.
+func (c *IO) WriteString(p string) (int, error) { return c.Write([]byte(p)) }
+
+// ReadFrom is Stream.ReadFrom with the context.
+func (c *IO) ReadFrom(r io.Reader) (int64, error) { return c.stream.readFrom(c.ctx, r) }
+
+// WriteTo writes to w what the stream receives, up to its end, of which the error
+// is nil. It returns how many bytes w has taken. Bytes that w does not take are
+// lost to the stream.
+func (c *IO) WriteTo(w io.Writer) (int64, error) {
+	if to, ok := w.(*Stream); ok {
+		w = to.IO(c.ctx) // which waits
+	}
+	written := int64(0)
+	for {
+		p, err := c.stream.Read(c.ctx, Some(0))
+		if errors.Is(err, io.EOF) {
+			return written, nil
+		} else if err != nil {
+			return written, err
+		}
+		n, err := w.Write(p)
+		written += int64(max(n, 0))
+		if err != nil {
+			return written, err
+		}
+		if n < len(p) {
+			return written, io.ErrShortWrite
+		}
+	}
+}
+
+// CloseWrite is Stream.CloseWrite.
+func (c *IO) CloseWrite() error { return c.stream.CloseWrite() }
+
+// Close is Stream.Close, which does not wait.
+func (c *IO) Close() error { return c.stream.Close() }
+
+var _ interface {
+	io.ReadWriteCloser
+	io.ReaderFrom
+	io.WriterTo
+	io.StringWriter
+} = (*IO)(nil)
+
+var _ interface {
+	io.ReaderFrom
+	io.StringWriter
+} = (*Stream)(nil)

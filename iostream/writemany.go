@@ -1,0 +1,123 @@
+package iostream
+
+import (
+	"context"
+	"errors"
+	"io"
+	"unsafe"
+
+	"github.com/eddyloop/eddy/ioloop"
+)
+
+// WriteString is Write of a string's bytes. It does not copy them first.
+func (s *Stream) WriteString(p string) (int, error) {
+	return s.Write(unsafe.Slice(unsafe.StringData(p), len(p)))
+}
+
+// WriteBuffers is Write of several slices as of one: none or all of them are
+// taken, and nothing that others write comes between them. Those above 16 KiB are
+// not copied as far as the kernel takes them at once, and what stands before such
+// a one leaves with it: a header and a body are one system call. The slices are
+// the caller's again when it returns.
+func (s *Stream) WriteBuffers(bufs [][]byte) (int64, error) {
+	total := 0
+	for _, p := range bufs {
+		total += len(p)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.refusal(); err != nil {
+		return 0, opError("write", err)
+	}
+	if total > s.config.writeLimit()-s.backlog() {
+		return 0, opError("write", ErrBufferFull)
+	}
+	s.accepted += int64(total)
+	if err := s.sendAll(bufs, total); err != nil {
+		return 0, opError("write", err)
+	}
+	return int64(total), nil
+}
+
+// sendAll queues bufs, which are total bytes and accepted, and sends what is not put
+// off.
+func (s *Stream) sendAll(bufs [][]byte, total int) error {
+	if total == 0 {
+		return nil
+	}
+	corked := s.cork(total)
+	for _, p := range bufs {
+		if corked || len(p) <= corkLimit || s.any(blocked|outputEnded) {
+			s.output().append(p)
+		} else {
+			s.send(p, false)
+		}
+	}
+	if corked && !s.any(blocked) {
+		return nil
+	}
+	if !corked {
+		s.flush()
+		s.afterFlush()
+	}
+	s.charge()
+	return s.writeEnd()
+}
+
+// ReadFrom writes what r has, up to its end, and waits meanwhile for the peer: no
+// more than Config.HighWaterMark and a piece of 64 KiB wait to be sent. It is what
+// io.Copy calls. A task that it is called by is suspended, a goroutine blocked; in a
+// callback it is ioloop.ErrOnLoop, and nothing is read: use Loop.Go, a goroutine,
+// or RelayFunc there. r is read on the calling goroutine, so what a task reads from must
+// not block.
+//
+// It returns how many bytes it has read from r and written, and the first error of
+// either, but for io.EOF. What was written may still wait to be sent: see Flush.
+func (s *Stream) ReadFrom(r io.Reader) (int64, error) {
+	ctx := context.Background()
+	if task, onLoop := ioloop.CurrentTask(); task != nil {
+		ctx = task
+	} else if onLoop {
+		return 0, opError("read from", ioloop.ErrOnLoop)
+	}
+	return s.readFrom(ctx, r)
+}
+
+// readFrom is ReadFrom that waits as ctx.
+func (s *Stream) readFrom(ctx context.Context, r io.Reader) (written int64, err error) {
+	if r == nil {
+		return 0, opError("read from", ErrInvalid)
+	}
+	buf := getBuffer(maxRead)
+	defer putBuffer(buf)
+	for {
+		if err := s.Room(ctx); err != nil {
+			return written, err
+		}
+		n, readErr := r.Read(buf[:cap(buf)])
+		if n < 0 || n > cap(buf) {
+			return written, opError("read from", errInvalidRead)
+		}
+		n, err := s.writeWaiting(ctx, buf[:n])
+		written += int64(n)
+		switch {
+		case err != nil:
+			return written, err
+		case readErr == io.EOF:
+			return written, nil
+		case readErr != nil:
+			return written, readErr
+		}
+	}
+}
+
+var errInvalidRead = errors.New("reader returned a count out of range")
+
+// writeWaiting is Write for a caller who waits where Write would refuse.
+func (s *Stream) writeWaiting(ctx context.Context, p []byte) (int, error) {
+	n, err := s.Write(p)
+	if errors.Is(err, ErrBufferFull) {
+		return s.writeThrough(ctx, p)
+	}
+	return n, err
+}
