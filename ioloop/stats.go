@@ -12,6 +12,7 @@ type Stats struct {
 	Events      uint64        // descriptors reported ready
 	Callbacks   uint64        // handlers, posted functions, resumed tasks and timers run
 	Failures    uint64        // panics and Goexits contained
+	Busy        time.Duration // that all turns took, without the time that they gave to other goroutines
 	LongestTurn time.Duration // without the time that it gave to other goroutines
 	LongestBy   string        // what took most of it: events, posts, timers, turn end or tasks
 	Queue       int           // work waiting for the next step
@@ -23,12 +24,12 @@ type Stats struct {
 // counters are written by the loop alone and published once a turn.
 type counters struct {
 	turns, wakeups, events, callbacks uint64
-	longest                           time.Duration
+	busy, longest                     time.Duration
 
 	failures  atomic.Uint64
 	published struct {
-		turns, wakeups, events, callbacks, longest atomic.Uint64
-		longestBy                                  atomic.Uint32 // a kind + 1
+		turns, wakeups, events, callbacks, busy, longest atomic.Uint64
+		longestBy                                        atomic.Uint32 // a kind + 1
 	}
 }
 
@@ -37,6 +38,7 @@ func (l *Loop) endTurn() {
 	l.readClock()
 	c := &l.counters
 	took := l.share.read - l.timers.now - l.share.offered
+	c.busy += took
 	if took > c.longest {
 		c.longest = took
 		c.published.longestBy.Store(1 + uint32(l.share.most()))
@@ -46,6 +48,7 @@ func (l *Loop) endTurn() {
 	p.wakeups.Store(c.wakeups)
 	p.events.Store(c.events)
 	p.callbacks.Store(c.callbacks)
+	p.busy.Store(uint64(c.busy))
 	p.longest.Store(uint64(c.longest))
 }
 
@@ -65,6 +68,7 @@ func (l *Loop) Stats() Stats {
 		Events:      p.events.Load(),
 		Callbacks:   p.callbacks.Load(),
 		Failures:    l.counters.failures.Load(),
+		Busy:        time.Duration(p.busy.Load()),
 		LongestTurn: time.Duration(p.longest.Load()),
 		LongestBy:   longestBy,
 		Queue:       queue,

@@ -29,8 +29,13 @@ func TestStats(t *testing.T) {
 	turn(t, l)
 	turn(t, l)
 	require.Equal(t, 5*time.Second, l.Stats().LongestTurn)
+	require.Equal(t, 5*time.Second, l.Stats().Busy)
 	require.EqualValues(t, 3, l.Stats().Turns)
 	require.EqualValues(t, 5, l.Stats().Callbacks)
+	require.NoError(t, l.Post(func() { clock.Advance(2 * time.Second) }))
+	turn(t, l)
+	require.Equal(t, 7*time.Second, l.Stats().Busy)
+	require.Equal(t, 5*time.Second, l.Stats().LongestTurn)
 
 	start(t, l)
 	until(t, l.Asleep)
