@@ -162,6 +162,13 @@ func turns(t testing.TB, l *ioloop.Loop) {
 	}
 }
 
+// settle waits until l has done all that there is to do, on its clock too.
+func settle(t testing.TB, l *ioloop.Loop) {
+	t.Helper()
+	on(t, l, func() {})
+	until(t, l.Asleep)
+}
+
 // task runs fn as a task of l and waits until it has ended.
 func task(t testing.TB, l *ioloop.Loop, fn func(*ioloop.Task)) {
 	t.Helper()

@@ -156,10 +156,10 @@ func TestTaskSleep(t *testing.T) {
 		}
 		close(ended)
 	}))
-	turns(t, l)
+	settle(t, l)
 	for range 15 {
 		clock.Advance(1)
-		turns(t, l)
+		settle(t, l)
 	}
 	receive(t, ended)
 	require.Equal(t, []time.Duration{10, 10, 15, 15}, woke)
