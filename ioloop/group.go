@@ -57,10 +57,13 @@ func (g *Group) Next() *Loop {
 
 // Run runs all loops until ctx is done, Stop or Close is called, or one of them
 // fails, which stops the others. It returns what Loop.Run returned, joined if
-// several failed.
+// several failed, or ErrOnLoop in a callback or task, which it would block.
 func (g *Group) Run(ctx context.Context) error {
 	if ctx == nil {
 		return ErrInvalid
+	}
+	if err := MayBlock(); err != nil {
+		return err
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

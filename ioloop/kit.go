@@ -27,7 +27,9 @@ type runnerFunc func()
 func (f runnerFunc) Run() { f() }
 
 // Schedule is [Loop.Post] without an allocation, for objects that belong to the
-// loop. It still works while Close lets go of them. It returns ErrInvalid for a
+// loop. It still works while Close lets go of them,
+// but not without end: a Runner that schedules itself again and again is dropped in
+// the end, and told ErrClosed if it is a [Failer]. It returns ErrInvalid for a
 // nil r and ErrClosed when the loop is closed.
 func (k Kit) Schedule(r Runner) error {
 	if r == nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"log/slog"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -480,4 +481,30 @@ func TestCloseUnderLoad(t *testing.T) {
 		require.Equal(t, tasks, ended)
 		wg.Wait()
 	}
+}
+
+// A Runner that always schedules itself again does not keep Close from ending.
+func TestCloseDropsWhatNeverEnds(t *testing.T) {
+	var logged recorder
+	l := newLoop(t, ioloop.Config{Logger: slog.New(&logged)})
+	endless := new(failer)
+	runs := 0
+	endless.run = func() {
+		runs++
+		_ = l.Kit().Schedule(endless)
+	}
+	require.NoError(t, l.Kit().Schedule(endless))
+	ended := false
+	require.NoError(t, l.Go(func(tk *ioloop.Task) {
+		_ = tk.Sleep(time.Hour)
+		ended = true
+	}))
+	done := make(chan error, 1)
+	go func() { done <- l.Close() }()
+	require.NoError(t, receive(t, done))
+	require.True(t, ended)
+	require.Equal(t, []error{ioloop.ErrClosed}, endless.errs)
+	require.Greater(t, runs, 100)
+	require.Len(t, logged.all(), 1)
+	require.ErrorIs(t, l.Kit().Schedule(endless), ioloop.ErrClosed)
 }

@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -148,8 +149,9 @@ func New(config Config) (*Loop, error) {
 
 // Run runs the loop until Stop or Close is called or ctx is done. It returns nil
 // if Stop or Close ended it, context.Cause(ctx) if ctx did, or the error that the
-// Poller failed with. It returns ErrInvalid for a nil ctx, ErrRunning if the loop runs already, and
-// ErrClosed if Close was called before.
+// Poller failed with. It returns ErrInvalid for a nil ctx, ErrRunning if the loop runs already,
+// ErrClosed if Close was called before, and ErrOnLoop in a callback or task of
+// another loop, which it would block.
 //
 // When Run ends, every task that has begun is ended: its first wait returns
 // ErrTaskStopped, a second one unwinds it. Handlers, timers and what is queued
@@ -159,10 +161,22 @@ func (l *Loop) Run(ctx context.Context) error {
 	if ctx == nil {
 		return ErrInvalid
 	}
-	if err := l.begin(); err != nil {
+	if err := l.beginBlocking(); err != nil {
 		return err
 	}
 	return l.run(ctx)
+}
+
+// beginBlocking is begin for what blocks the calling goroutine.
+func (l *Loop) beginBlocking() error {
+	if err := l.begin(); err != nil {
+		return err
+	}
+	if err := MayBlock(); err != nil {
+		l.leave()
+		return err
+	}
+	return nil
 }
 
 // run is Run after begin.
@@ -200,7 +214,7 @@ func (l *Loop) RunTask(ctx context.Context, fn func(*Task) error) error {
 	if ctx == nil || fn == nil {
 		return ErrInvalid
 	}
-	if err := l.begin(); err != nil {
+	if err := l.beginBlocking(); err != nil {
 		return err
 	}
 	err := ErrTaskStopped
@@ -358,8 +372,15 @@ func (l *Loop) release() error {
 	l.onGoroutine(func() {
 		l.failHandlers()
 		l.tellTasks()
-		for l.step() || l.tasks.first != nil || !l.shut() {
+		for rounds := 0; l.step() || l.tasks.first != nil || !l.shut(false); {
+			if l.tasks.first == nil {
+				rounds++
+			}
+			if rounds > maxCloseRounds && l.shut(true) {
+				break
+			}
 		}
+		l.failQueue()
 	})
 	l.burials.Wait()
 	loopNumbers.remove(l.number)
@@ -374,12 +395,39 @@ func (l *Loop) release() error {
 // let go of everything. A Close while Run is in progress returns before that.
 func (l *Loop) Done() <-chan struct{} { return l.done }
 
-// shut closes the queue for good, unless something has come into it.
-func (l *Loop) shut() bool {
+// maxCloseRounds is how many steps of the queue Close runs when no task is left:
+// enough for all that lets go of something, and not for ever for a Runner that
+// always schedules itself again.
+const maxCloseRounds = 10_000
+
+// shut closes the queue for good, unless something has come into it. With force it
+// does so in any case, unless that is a task.
+func (l *Loop) shut(force bool) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.closed = len(l.queue) == 0
+	l.closed = len(l.queue) == 0 || force && !slices.ContainsFunc(l.queue, isTask)
 	return l.closed
+}
+
+func isTask(r Runner) bool {
+	_, ok := r.(*job)
+	return ok
+}
+
+// failQueue tells what is left in the queue that it will not run.
+func (l *Loop) failQueue() {
+	l.mu.Lock()
+	dropped := l.queue
+	l.queue = nil
+	l.mu.Unlock()
+	if len(dropped) == 0 {
+		return
+	}
+	l.report(slog.LevelError, "work that always queues itself again was dropped at Close",
+		slog.Int("count", len(dropped)))
+	for _, r := range dropped {
+		l.fail(r, ErrClosed)
+	}
 }
 
 // Now returns the time on the loop's clock, as the time since some fixed

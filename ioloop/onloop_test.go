@@ -153,3 +153,31 @@ func TestFaultEndsProgram(t *testing.T) {
 		require.True(t, strings.Contains(string(out), "ioloop_test.fault"), "the stack tells where: %s", out)
 	}
 }
+
+func TestRunOnAnotherLoopIsRefused(t *testing.T) {
+	l := startNew(t)
+	other := newLoop(t, ioloop.Config{})
+	g, err := ioloop.NewGroup(1, ioloop.Config{})
+	require.NoError(t, err)
+	defer g.Close()
+	runs := func() (errs []error) {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		return []error{
+			other.Run(ctx),
+			other.RunTask(ctx, func(*ioloop.Task) error { return nil }),
+			g.Run(ctx),
+		}
+	}
+	refused := func(errs []error) {
+		for i, err := range errs {
+			require.ErrorIs(t, err, ioloop.ErrOnLoop, i)
+		}
+	}
+	var errs []error
+	on(t, l, func() { errs = runs() })
+	refused(errs)
+	task(t, l, func(*ioloop.Task) { errs = runs() })
+	refused(errs)
+	turn(t, other) // and has not been harmed
+}

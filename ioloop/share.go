@@ -12,7 +12,7 @@ const (
 	// The clock is read after a number of pieces of work that is adapted to take
 	// about lookTime, so that cheap ones pay next to nothing for it.
 	lookTime   = 100 * time.Microsecond
-	maxPerLook = 16
+	maxPerLook = 64
 )
 
 // kind is a kind of work of a turn. Each has a share of the turn to itself, so

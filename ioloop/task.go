@@ -45,8 +45,9 @@ type Task struct {
 type taskMore struct {
 	done     chan struct{} // made when asked for
 	deadline time.Time
-	timer    *Timer             // of a view that has not ended
-	children map[*Task]struct{} // views that have not ended
+	timer    *Timer               // of a view that has not ended
+	children map[*Task]struct{}   // views that have not ended
+	after    map[*func()]struct{} // to be called when it ends
 }
 
 func (t *Task) extra() *taskMore {
@@ -128,13 +129,14 @@ func (t *Task) end(err error) {
 	t.err = err
 	t.ended.Store(true)
 	var children map[*Task]struct{}
+	var after map[*func()]struct{}
 	var timer *Timer
 	if m := t.more; m != nil {
 		if m.done != nil {
 			close(m.done)
 		}
-		children, timer = m.children, m.timer
-		m.children, m.timer = nil, nil
+		children, after, timer = m.children, m.after, m.timer
+		m.children, m.after, m.timer = nil, nil, nil
 	}
 	t.mu.Unlock()
 	if timer != nil {
@@ -142,6 +144,9 @@ func (t *Task) end(err error) {
 	}
 	for child := range children {
 		child.end(err)
+	}
+	for fn := range after {
+		go (*fn)()
 	}
 	if t.parent != nil {
 		t.parent.forget(t)
@@ -222,6 +227,31 @@ func (d detached) Deadline() (time.Time, bool) { return d.task.Deadline() }
 func (d detached) Done() <-chan struct{}       { return d.task.Done() }
 func (d detached) Err() error                  { return d.task.Err() }
 func (d detached) Value(any) any               { return nil }
+
+// AfterFunc calls fn on a goroutine of its own when the task has ended, unless the
+// returned function is called before and returns true. Package context looks for it:
+// without it, each context derived from d would have a goroutine that waits.
+func (d detached) AfterFunc(fn func()) (stop func() bool) {
+	t := d.task
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.err != nil {
+		go fn()
+		return func() bool { return false }
+	}
+	m := t.extra()
+	if m.after == nil {
+		m.after = make(map[*func()]struct{})
+	}
+	m.after[&fn] = struct{}{}
+	return func() bool {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		_, waits := m.after[&fn]
+		delete(m.after, &fn)
+		return waits
+	}
+}
 
 // Sleep suspends the task for d. It returns nil, or early with the task's Err.
 func (t *Task) Sleep(d time.Duration) error {

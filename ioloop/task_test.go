@@ -477,3 +477,37 @@ func TestDoneViewDoesNotResume(t *testing.T) {
 	run(t, l)
 	require.EqualValues(t, 4, l.Stats().Callbacks, "three posts, and the task's begin")
 }
+
+// Contexts derived from a detached one need no goroutine that waits for the task.
+func TestDetachedContextsHaveNoGoroutines(t *testing.T) {
+	l := startNew(t)
+	detached := make(chan context.Context, 1)
+	var wake op
+	require.NoError(t, l.Go(func(tk *ioloop.Task) {
+		detached <- tk.Detach()
+		_ = wake.wait(tk)
+	}))
+	ctx := receive(t, detached)
+	before := runtime.NumGoroutine()
+	var derived []context.Context
+	var cancels []context.CancelFunc
+	for range 100 {
+		d, cancel := context.WithCancel(ctx)
+		defer cancel()
+		derived, cancels = append(derived, d), append(cancels, cancel)
+	}
+	require.Less(t, runtime.NumGoroutine(), before+50)
+	cancels[0]()
+	require.ErrorIs(t, derived[0].Err(), context.Canceled)
+	require.NoError(t, derived[1].Err())
+	called := make(chan struct{})
+	context.AfterFunc(ctx, func() { close(called) })
+	wake.complete()
+	for _, d := range derived {
+		receive(t, d.Done())
+	}
+	receive(t, called)
+	late, cancel := context.WithCancel(ctx)
+	defer cancel()
+	receive(t, late.Done())
+}
