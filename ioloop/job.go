@@ -5,7 +5,9 @@ import (
 	"sync/atomic"
 )
 
-// Job is what a task does. See [Kit.RunJob].
+// Job is what a task does. If it is a [Failer], it is told when RunTask panics or
+// calls Goexit, on the task's goroutine; ErrTaskStopped is a task that was unwound
+// because its loop stops. See [Kit.RunJob].
 type Job interface{ RunTask(t *Task) }
 
 type jobFunc func(t *Task)
@@ -88,8 +90,11 @@ func (j *job) contained() {
 	returned := false
 	defer func() {
 		value := recover()
-		if value != nil || !returned && j.stopping != unwinding {
-			_ = j.loop.failure(value)
+		switch {
+		case value != nil || !returned && j.stopping != unwinding:
+			j.loop.contain(j.work, value)
+		case !returned:
+			j.loop.fail(j.work, ErrTaskStopped)
 		}
 	}()
 	j.yield = j.co.yield

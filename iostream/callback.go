@@ -48,15 +48,16 @@ func (s *Stream) SetFrame(f Frame) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	op := s.repeating()
 	switch {
-	case s.op.each == nil:
+	case op == nil:
 		return opError("set frame", fmt.Errorf("%w: there is no repeating read", ErrInvalid))
-	case !s.op.running && !s.op.stopped:
+	case !op.running && !op.stopped:
 		return opError("set frame", ErrReadPending)
 	}
-	s.op.scan, s.op.split = nil, nil // nothing refuses the new one any more
+	op.scan, op.split = nil, nil // nothing refuses the new one any more
 	s.equip(&next, &f)
-	s.op.nextFrame(&next)
+	op.nextFrame(&next)
 	return nil
 }
 
@@ -68,15 +69,17 @@ func (s *Stream) SetFrame(f Frame) error {
 func (s *Stream) Pause() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.op.stopped = s.op.each != nil
+	if op := s.repeating(); op != nil {
+		op.stopped = true
+	}
 }
 
 // Resume ends a Pause. Without one it does nothing.
 func (s *Stream) Resume() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.op.stopped {
-		s.op.stopped = false
+	if op := s.repeating(); op != nil && op.stopped {
+		op.stopped = false
 		s.schedule()
 	}
 }
@@ -127,6 +130,9 @@ func (s *Stream) start(op *readOp, f *Frame) error {
 	}
 	s.equip(op, f)
 	s.takeOver()
+	if op.each != nil && s.details != nil {
+		s.details.aside = nil // it is over
+	}
 	s.op = *op
 	s.op.expired = s.any(readExpired)
 	if s.in.len() > 0 || s.readEnd() != nil || op.size == 0 {

@@ -3,6 +3,8 @@ package iostream
 import (
 	"fmt"
 	"time"
+
+	"github.com/eddyloop/eddy/internal/streamhook"
 )
 
 // Limits that a zero Config stands for, in bytes.
@@ -57,6 +59,8 @@ type Config struct {
 	// OnClosed, if not nil, is called on the loop when a stream has closed, after
 	// the functions given to its WaitClosedFunc.
 	OnClosed func(s *Stream, err error)
+
+	tasks *streamhook.Tasks // nil: nobody is told of the tasks that handle messages
 }
 
 var defaultConfig = &Config{}

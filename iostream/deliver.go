@@ -26,8 +26,14 @@ func (s *Stream) deliverRead() bool {
 	if op.kind == readNone || op.running {
 		return false
 	}
+	if op.task != nil && s.any(handling) {
+		return false
+	}
 	if s.in.len() == 0 && op.size > 0 && !op.isInto() && s.readEnd() == nil && !op.expired {
 		return false // nothing to look at
+	}
+	if op.task != nil {
+		return s.deliverTask()
 	}
 	if s.paused() {
 		if op.expired {

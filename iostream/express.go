@@ -12,13 +12,13 @@ import "github.com/eddyloop/eddy/poller"
 // bytes, and there is nothing else to see to.
 func (s *Stream) steady(ready poller.Interest) bool {
 	return ready == poller.Readable && s.armed == poller.Readable && s.unremarkable() &&
-		s.in.data == nil && s.op.takesScratch() && s.config.Budget == nil
+		s.in.data == nil && s.op.takesScratch() && !(s.op.task != nil && s.any(handling)) && s.config.Budget == nil
 }
 
 // takesScratch reports whether the read takes its message out of the scratch
 // buffer: a repeating one, or one that waits and has no buffer of its own.
 func (op *readOp) takesScratch() bool {
-	return op.each != nil && !op.stopped || op.wait != nil && !op.isInto()
+	return op.repeats() && !op.stopped || op.wait != nil && !op.isInto()
 }
 
 // needsInput reports whether the slot has nothing that could end without input: a
@@ -28,7 +28,7 @@ func (op *readOp) needsInput() bool { return op.kind == readNone || op.size > 0 
 // unremarkable reports whether the stream is open both ways, with nothing to
 // send and nobody waiting for that.
 func (s *Stream) unremarkable() bool {
-	return s.state&^(served|noLinger|plainSocket|cameFull) == attached|pumping && s.out == nil
+	return s.state&^(served|handling|noLinger|plainSocket|cameFull) == attached|pumping && s.out == nil
 }
 
 // express receives once, delivers one read (or a batch of a repeating one) and
@@ -52,6 +52,8 @@ func (s *Stream) express() bool {
 		return false
 	} else if s.op.each != nil {
 		s.callEach(s.takeMessage(&s.op, end))
+	} else if s.op.task != nil {
+		s.startTask(end)
 	} else {
 		s.resumeReader(s.takeMessage(&s.op, end))
 	}

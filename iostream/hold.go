@@ -42,7 +42,7 @@ func (s *Stream) isHeld() bool { return s.details != nil && s.details.holds > 0 
 // order; if the peer has ended it, that is the reason.
 func (s *Stream) readerReturned(ended bool, err error) {
 	switch {
-	case !ended || s.op.kind != readNone || s.any(handshaking|closing|closed|served):
+	case !ended || s.op.kind != readNone || s.any(handshaking|closing|closed|served|handling):
 	case s.isHeld():
 		s.set(abandoned)
 	case err != nil && s.any(inputEnded):
@@ -91,7 +91,7 @@ func (s *Stream) closeQuiet(reason error) {
 // stream, and a read waits for a message of which nothing has come.
 func (s *Stream) isQuiet() bool {
 	switch {
-	case s.any(closing|closed) || !s.any(attached) || s.backlog() > 0 || s.isHeld() || s.op.relayed:
+	case s.any(closing|closed|handling) || !s.any(attached) || s.backlog() > 0 || s.isHeld() || s.op.relayed:
 		return false
 	case s.any(handshaking):
 		return !s.transport.(*tlsTransport).begun
@@ -113,6 +113,10 @@ func (s *Stream) serve() {
 func (s *Stream) closeFor(reason error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.closeForLocked(reason)
+}
+
+func (s *Stream) closeForLocked(reason error) {
 	if s.any(inputEnded) && errors.Is(reason, s.details.readErr) {
 		reason = s.details.readErr // the peer has ended it
 	}

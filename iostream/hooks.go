@@ -12,6 +12,15 @@ func init() {
 	}
 	streamhook.HasConfig = func(s, config any) bool { return s.(*Stream).config == config.(*Config) }
 	streamhook.Serve = func(s any) { s.(*Stream).serve() }
+	streamhook.OnTasks = func(config any, t *streamhook.Tasks) { config.(*Config).tasks = t }
+	streamhook.CheckFrame = func(config, frame any) error {
+		f := frame.(*Frame)
+		if f.endless() {
+			return ErrInvalid
+		}
+		return new(readOp).setFrame(f, config.(*Config))
+	}
+	streamhook.Handling = func(s any) bool { return s.(*Stream).isHandling() }
 	streamhook.Close = func(s any, reason error) { s.(*Stream).closeFor(reason) }
 	streamhook.CloseWhenIdle = func(s any) { s.(*Stream).closeWhenIdle() }
 }

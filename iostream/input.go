@@ -12,6 +12,7 @@ type input struct {
 	borrowed bool
 	lent     bool // the last waiting read's caller may hold bytes of data
 	pinned   bool // a callback in progress may
+	kept     bool // a message's function may, whatever is read meanwhile
 }
 
 // largeRoom is the room in an owned buffer from which on reading into it
@@ -33,18 +34,18 @@ func (in *input) take(n int) []byte {
 // release gives up a buffer that has been read to its end, unless somebody may
 // hold bytes of it: then it stays for a later release.
 func (in *input) release() {
-	if in.data == nil || in.len() > 0 || in.lent || in.pinned {
+	if in.data == nil || in.len() > 0 || in.lent || in.pinned || in.kept {
 		return
 	}
 	in.recycle()
 	*in = input{}
 }
 
-// recycle gives a buffer of the stream's own back. Nobody holds bytes of it: input
-// is received for a pending read alone, which has ended the life of the last
-// result, and not while a callback runs.
+// recycle gives a buffer of the stream's own back, unless a message is in it. Nobody
+// else holds bytes of it: input is received for a pending read alone, which has
+// ended the life of the last result, and not while a callback runs.
 func (in *input) recycle() {
-	if !in.borrowed {
+	if !in.borrowed && !in.kept {
 		putBuffer(in.data)
 	}
 }
@@ -86,7 +87,7 @@ func (in *input) reserve(n, most int) {
 		return
 	}
 	rest := in.bytes()
-	if in.len()+n <= cap(in.data) && int(in.head) >= len(rest) {
+	if !in.kept && in.len()+n <= cap(in.data) && int(in.head) >= len(rest) {
 		in.data = in.data[:copy(in.data[:len(rest)], rest)]
 		in.head = 0
 		return

@@ -142,7 +142,8 @@ func (s *Stream) notice(ready poller.Interest, hints poller.Hint) {
 
 // reading reports whether a read waits for input.
 func (s *Stream) reading() bool {
-	return s.op.kind != readNone && !s.any(inputEnded|closing|closed) && !s.paused()
+	return s.op.kind != readNone && !s.any(inputEnded|closing|closed) && !s.paused() &&
+		!(s.op.task != nil && s.any(handling))
 }
 
 // receives reports whether input is received, for a read or to be thrown away.
@@ -161,7 +162,7 @@ func (s *Stream) lingering() bool {
 // not flutter.
 func (s *Stream) paused() bool {
 	switch {
-	case s.op.each == nil || s.any(closed):
+	case !s.op.repeats() || s.any(closed):
 		return false
 	case s.op.stopped:
 		return !s.any(closing)

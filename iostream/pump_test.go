@@ -38,6 +38,12 @@ var pumped = []struct {
 			return err == nil
 		})
 	}},
+	{"message", func(s *Stream) error {
+		return s.HandleTask(Until("\n"), func(_ *ioloop.Task, s *Stream, line []byte) error {
+			_, err := s.Write(line)
+			return err
+		})
+	}},
 	{"task", func(s *Stream) error {
 		return s.loop.Go(func(t *ioloop.Task) {
 			for {

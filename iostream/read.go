@@ -169,8 +169,12 @@ func (s *Stream) begin(kind readKind) error {
 func (s *Stream) readPending() bool { return s.op.kind != readNone && !s.op.running }
 
 // takeOver ends the repeating read whose function runs, if one does: something
-// else has begun that reads the stream from here on.
+// else has begun that reads the stream from here on. That of a task is set aside.
 func (s *Stream) takeOver() {
+	if s.op.task != nil && s.op.running {
+		s.setAside()
+		return
+	}
 	if !s.in.pinned {
 		return
 	}

@@ -46,7 +46,7 @@ type readOp struct {
 	cut     bool  // Close or Abort was called since it began: no message is for it
 	expired bool  // the read deadline has passed since it began
 	size    int32 // exact or greatest number of bytes, within MaxReadLimit
-	scanned int32 // bytes of the input that were searched in vain
+	scanned int32 // bytes of the input that were searched in vain, or of the message that a task begins with
 	delim   string
 	scan    *regexscan.Scanner
 	split   *splitter
@@ -55,8 +55,11 @@ type readOp struct {
 	// Of those who are told there is one.
 	fn   func([]byte, error)
 	each func([]byte, error) bool
+	task taskFunc
 	wait *waitOp
 }
+
+type taskFunc = func(t *ioloop.Task, s *Stream, msg []byte) error
 
 // target is the caller's buffer that a read fills.
 type target struct {
@@ -175,7 +178,7 @@ func (s *Stream) equip(op *readOp, f *Frame) {
 
 func (s *Stream) scannerFor(p *regexscan.Program) *regexscan.Scanner {
 	d := s.ensureDetails()
-	if d.scan == nil || s.op.scan == d.scan {
+	if d.scan == nil || s.op.scan == d.scan || d.aside != nil && d.aside.scan == d.scan {
 		d.scan = new(regexscan.Scanner)
 	}
 	*d.scan = p.NewScanner()

@@ -33,7 +33,7 @@ const maxEmpties = 100
 // splitterFor returns the splitter of a read. A stream keeps one.
 func (s *Stream) splitterFor(fn bufio.SplitFunc) *splitter {
 	d := s.ensureDetails()
-	if d.split == nil || s.op.split == d.split { // whose read may go on, if the new one is refused
+	if d.split == nil || s.op.split == d.split || d.aside != nil && d.aside.split == d.split { // whose read may go on, if the new one is refused
 		d.split = new(splitter)
 	}
 	*d.split = splitter{fn: fn, seen: -1}

@@ -76,6 +76,7 @@ const (
 	draining                        // it is to be closed as soon as it is idle
 	abandoned                       // its reader has ended, but somebody holds it
 	served                          // a handler has it until it returns
+	handling                        // a task handles a message
 	detached                        // its connection lives on elsewhere
 	closed                          // details.err says why
 	finished                        // the transport is closed
@@ -107,11 +108,13 @@ type details struct {
 	sent       int64 // bytes that had gone out when writing ended
 	closes     endWaiters
 	readCloses endWaiters
+	aside      *readOp   // that of messages, while their function reads the stream itself
 	split      *splitter // of the last read by a SplitFunc
 	scan       *regexscan.Scanner
 	idle       *idleTimeout
 	deadlines  *deadlines
 	closing    *stall // looks after a Close
+	values     *valueNode
 	remote     net.Addr
 	holds      int   // calls of Hold that are not released
 	incomplete bool  // the peer must not take what it has for everything
@@ -175,7 +178,7 @@ func (w *work) Fail(err error) {
 		s.in.pinned, s.in.lent = false, true // whoever failed may have kept them
 	}
 	s.unset(takenOver)
-	if s.op.running {
+	if s.op.running && s.op.each != nil {
 		s.op = readOp{}
 	}
 	if errors.Is(err, ioloop.ErrClosed) {
@@ -275,7 +278,7 @@ func (s *Stream) String() string {
 	case s.any(inputEnded):
 		state = fmt.Sprintf("read side closed (%v)", s.details.readErr)
 	}
-	if s.op.kind != readNone {
+	if s.op.kind != readNone && !s.op.running {
 		state += ", " + readNames[s.op.kind] + " pending"
 	}
 	return fmt.Sprintf("stream %s, %d bytes to read, %d to send", state, s.in.len(), s.backlog())

@@ -20,12 +20,14 @@ import (
 //	opened       it has a stream, and hooks have been told     open, announce
 //	introduced   its PROXY header has been read, if any        introduce
 //	secured      TLS has been agreed on, if any                secure, secured
-//	served       it is with Callback, Handler or Accept        serve, handle, offer
+//	served       it is with Callback, Message, Handler or
+//	             Accept                                        serve, handle, offer
 //	over         its stream has closed and its Handler has     streamClosed, taskEnded
 //	             returned: it is counted out
 //
-// A connection with a Callback is nothing but its stream once it is served. All
-// others are in worker.conns, by their stream, until they are over.
+// A connection with a Callback or a Message is nothing but its stream once it is
+// served, unless its stream closes while Message runs. All others are in
+// worker.conns, by their stream, until they are over.
 type conn struct {
 	srv    *Server
 	worker *worker
@@ -56,8 +58,8 @@ func (c *conn) start() {
 	}
 }
 
-// needsTask reports whether the connection begins as a task. A Callback does
-// not need one, unless something has to be read before it is called, and the wait
+// needsTask reports whether the connection begins as a task. Callback and Message
+// do not need one, unless something has to be read before it is called, and the wait
 // for a TLS handshake is cheaper without.
 func (c *conn) needsTask() bool {
 	return c.srv.ProxyProtocol != nil || c.srv.Handler != nil && c.srv.TLS == nil
@@ -234,6 +236,13 @@ func (c *conn) serve(t *ioloop.Task) error {
 			delete(c.worker.conns, c.stream)
 		}
 		c.srv.Callback(c.stream)
+	case c.srv.Message != nil:
+		if !c.running {
+			delete(c.worker.conns, c.stream)
+		}
+		if err := c.stream.HandleTask(c.srv.Frame, c.srv.Message); err != nil {
+			c.stream.Abort(err)
+		}
 	case t != nil:
 		return c.handle(t)
 	case c.closed:
@@ -285,9 +294,13 @@ func (c *conn) fail(err error, inOrder bool) {
 	} else {
 		c.stream.Abort(err)
 	}
-	c.srv.log(slog.LevelDebug, "handler failed", err, c.stream)
-	if c.srv.Hooks.Failed != nil {
-		c.srv.Hooks.Failed(c.stream, err)
+	c.srv.handlerFailed(c.stream, err)
+}
+
+func (srv *Server) handlerFailed(s *iostream.Stream, err error) {
+	srv.log(slog.LevelDebug, "handler failed", err, s)
+	if srv.Hooks.Failed != nil {
+		srv.Hooks.Failed(s, err)
 	}
 }
 
@@ -315,7 +328,9 @@ func (c *conn) over() {
 func (srv *Server) streamClosed(s *iostream.Stream, err error) {
 	w := srv.workerOf(s.Loop())
 	c := w.conns[s]
-	if c == nil {
+	if c == nil && streamhook.Handling(s) {
+		w.conns[s] = &conn{srv: srv, worker: w, stream: s, running: true, closed: true}
+	} else if c == nil {
 		srv.gone(w, false)
 	} else {
 		c.closed = true

@@ -176,6 +176,7 @@ func TestLoopClosedBeforeStream(t *testing.T) {
 	for name, srv := range map[string]*tcp.Server{
 		"task":     {Handler: lines},
 		"callback": {Callback: lineCallback},
+		"message":  {Frame: line, Message: lineMessage},
 	} {
 		t.Run(name, func(t *testing.T) {
 			group := newGroup(t, 2, ioloop.Config{})

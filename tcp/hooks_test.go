@@ -18,6 +18,7 @@ func TestHooksPanic(t *testing.T) {
 	servers := map[string]func() *tcp.Server{
 		"handler":  func() *tcp.Server { return &tcp.Server{Handler: lines} },
 		"callback": func() *tcp.Server { return &tcp.Server{Callback: lineCallback} },
+		"message":  func() *tcp.Server { return &tcp.Server{Frame: line, Message: lineMessage} },
 	}
 	hooks := map[string]func(srv *tcp.Server, fail func()){
 		"accepted": func(srv *tcp.Server, fail func()) {

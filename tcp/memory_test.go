@@ -52,6 +52,10 @@ func BenchmarkQuietConnection(b *testing.B) {
 				return err == nil
 			})
 		}},
+		"message": {Frame: iostream.Until("\n"), Message: func(_ *ioloop.Task, s *iostream.Stream, line []byte) error {
+			_, err := s.Write(line)
+			return err
+		}},
 		"task": {Handler: func(t *ioloop.Task, s *iostream.Stream) error {
 			for {
 				line, err := s.Read(t, iostream.Until("\n"))

@@ -29,12 +29,12 @@ import (
 // the last of them has closed. Shutdown leaves what waits to Accept. Once nothing
 // does, Accept returns net.ErrClosed.
 //
-// It returns ErrInvalid if a Handler or Callback is set, if Serve was called, or
+// It returns ErrInvalid if a Message, Handler or Callback is set, if Serve was called, or
 // if NetListener was.
 func (srv *Server) NetListener() (net.Listener, error) {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
-	if srv.Handler != nil || srv.Callback != nil || srv.started || srv.net != nil {
+	if srv.styles() > 0 || srv.started || srv.net != nil {
 		return nil, fmt.Errorf("%w: the server serves already or has a handler", ErrInvalid)
 	}
 	l := &netListener{srv: srv, addr: nowhere{}}

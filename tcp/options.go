@@ -121,8 +121,8 @@ type Hooks struct {
 	Refused func(local net.Addr, reason error)
 
 	// Failed is called on the stream's loop when a Handler has returned an
-	// error, has panicked or has called runtime.Goexit (ErrHandler), and for a bad
-	// PROXY header. What was written is not out yet.
+	// error, has panicked or has called runtime.Goexit (ErrHandler), when a Message
+	// has (a *ioloop.PanicError, ioloop.ErrGoexit), and for a bad PROXY header. What was written is not out yet.
 	Failed func(s *iostream.Stream, err error)
 
 	// Paused is called on the listener's loop when accepting is put off for

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/eddyloop/eddy/internal/streamhook"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
 )
@@ -108,6 +109,9 @@ func (srv *Server) start(group *ioloop.Group) error {
 	}
 	srv.stream = srv.Stream
 	srv.stream.OnClosed = srv.streamClosed
+	if srv.Message != nil {
+		streamhook.OnTasks(&srv.stream, srv.messageTasks())
+	}
 	for _, l := range group.Loops() {
 		srv.workers = append(srv.workers, &worker{loop: l, conns: make(map[*iostream.Stream]*conn)})
 	}

@@ -46,11 +46,23 @@ var (
 // Server accepts connections and hands each to a handler on one of its loops.
 // Its fields are set before the first Listen or Serve and not changed after.
 type Server struct {
+	// Message, if set, is called for every message of every connection, each time as
+	// a task: it reads like blocking code and may wait, and a quiet connection costs
+	// no task and no stack. What a message is, Frame says. An error closes the
+	// connection once everything written is out; after a panic or a Goexit it is
+	// aborted. The connection counts as open until Message has returned, also when
+	// its client has gone. See iostream.Stream.HandleTask, and iostream.Value for what
+	// is to be known of a connection.
+	Message func(t *ioloop.Task, s *iostream.Stream, msg []byte) error
+
+	// Frame is what a message is. It is set if Message is, and only then.
+	Frame iostream.Frame
+
 	// Handler, if set, is run as a task for each connection. When it returns
 	// or an error, the stream is closed once everything written is out (see
 	// iostream.Stream.Close); after a panic or a Goexit it is closed at
 	// once. The connection counts as open until its Handler has returned, also
-	// when its client has gone. Exactly one of Handler and Callback is set.
+	// when its client has gone. Exactly one of Message, Handler and Callback is set.
 	Handler func(t *ioloop.Task, s *iostream.Stream) error
 
 	// Callback, if set, is called on the loop for each connection, to start
@@ -150,12 +162,14 @@ type worker struct {
 	loop  *ioloop.Loop
 	open  int                        // connections, under Server.mu
 	conns map[*iostream.Stream]*conn // those that are more than a stream, of the loop alone
+
+	handling atomic.Int64 // tasks that run Message
 }
 
 // Stats are the numbers of a Server.
 type Stats struct {
 	Conns        int    // open now, or with a Handler that has not returned
-	Handlers     int    // Handlers that run now
+	Handlers     int    // Handlers, or tasks that run Message, at work now
 	Handshakes   int    // connections that have yet to send a PROXY header or agree on TLS
 	Accepted     uint64 // ever
 	Refused      uint64 // closed unserved: no room (see Overload) or a bad PROXY header
@@ -170,15 +184,22 @@ func (srv *Server) Stats() Stats {
 	defer srv.mu.Unlock()
 	stats := srv.stats
 	stats.Conns = srv.open
+	for _, w := range srv.workers {
+		stats.Handlers += int(w.handling.Load())
+	}
 	return stats
 }
 
 func (srv *Server) check() error {
 	switch {
-	case srv.net != nil && (srv.Handler != nil || srv.Callback != nil):
-		return fmt.Errorf("%w: Handler or Callback was set after NetListener", ErrInvalid)
-	case srv.net == nil && (srv.Handler == nil) == (srv.Callback == nil):
-		return fmt.Errorf("%w: exactly one of Handler and Callback must be set", ErrInvalid)
+	case srv.net != nil && srv.styles() > 0:
+		return fmt.Errorf("%w: Message, Handler or Callback was set after NetListener", ErrInvalid)
+	case srv.net == nil && srv.styles() != 1:
+		return fmt.Errorf("%w: exactly one of Message, Handler and Callback must be set", ErrInvalid)
+	case srv.Message != nil && streamhook.CheckFrame(&srv.Stream, &srv.Frame) != nil:
+		return fmt.Errorf("%w: Frame says no message within Stream.ReadLimit, which Message needs", ErrInvalid)
+	case srv.Message == nil && streamhook.CheckFrame(&srv.Stream, &srv.Frame) == nil:
+		return fmt.Errorf("%w: Frame is for Message, which is not set", ErrInvalid)
 	case srv.Loops < 0 || srv.MaxConns < 0 || srv.MaxHandshakes < 0 || srv.IdleTimeout < 0:
 		return fmt.Errorf("%w: negative Loops, MaxConns, MaxHandshakes or IdleTimeout", ErrInvalid)
 	case srv.Backlog < 0:
@@ -193,6 +214,16 @@ func (srv *Server) check() error {
 		return err
 	}
 	return errors.Join(checkServerTLS(srv.TLS), streamhook.CheckConfig(&srv.Stream))
+}
+
+// styles returns how many ways to serve are set.
+func (srv *Server) styles() (n int) {
+	for _, set := range [...]bool{srv.Message != nil, srv.Handler != nil, srv.Callback != nil} {
+		if set {
+			n++
+		}
+	}
+	return n
 }
 
 func (srv *Server) maxHandshakes() int {

@@ -64,6 +64,9 @@ func overTLS(t *testing.T, addr net.Addr, config *tls.Config) *client {
 var tlsServers = map[string]func() *tcp.Server{
 	"handler":  func() *tcp.Server { return &tcp.Server{TLS: testTLS().server, Handler: lines} },
 	"callback": func() *tcp.Server { return &tcp.Server{TLS: testTLS().server, Callback: lineCallback} },
+	"message": func() *tcp.Server {
+		return &tcp.Server{TLS: testTLS().server, Frame: line, Message: lineMessage}
+	},
 	"off loop": func() *tcp.Server {
 		return &tcp.Server{TLS: testTLS().server, Handler: lines, Stream: iostream.Config{HandshakeOffLoop: true}}
 	},

@@ -23,6 +23,15 @@ var (
 	// not read.
 	Serve func(stream any)
 
+	// OnTasks has t told of the tasks that handle messages of a config's streams.
+	OnTasks func(config any, t *Tasks)
+
+	// CheckFrame returns what HandleTask would say of a frame.
+	CheckFrame func(config, frame any) error
+
+	// Handling reports whether a task handles a message of the stream.
+	Handling func(stream any) bool
+
 	// Close is the method of that name, with a reason that Err then returns.
 	Close func(stream any, reason error)
 
@@ -31,3 +40,14 @@ var (
 	// out, and nobody holds the stream.
 	CloseWhenIdle func(stream any)
 )
+
+// Tasks is told of the tasks that handle the messages of streams, on the task's
+// goroutine, without a lock held. One task may handle several messages.
+type Tasks struct {
+	// Label, if not nil, is called first, and end last.
+	Label func() (end func())
+	Begin func(stream any)
+	// End tells whether the stream is closed, and why the task ends it; err is nil if
+	// it does not.
+	End func(stream any, closed bool, err error)
+}

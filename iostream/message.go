@@ -1,0 +1,254 @@
+package iostream
+
+import (
+	"io"
+	"net"
+	"os"
+	"sync"
+
+	"github.com/eddyloop/eddy/ioloop"
+)
+
+// HandleTask has fn called for one message after another, each time as a task: fn
+// may wait for anything (t.Sleep, Flush(t), ioloop.Await, another stream) and for
+// more of this stream, such as a body behind a header. A stream that waits for a
+// message has no task and no stack; those that wait in fn do.
+//
+// The messages of a stream are handled one after another. Those that have come
+// together share a Task, so t ends with the last of them, and not before fn has
+// returned. msg is fn's until it returns, whatever fn waits for or reads meanwhile.
+// While fn works nothing is read but what fn reads, and while more than
+// Config.HighWaterMark bytes wait to be sent, no further message is handled.
+//
+// An error of fn closes the stream in good order, once what was written is out, and
+// is what Err and Config.OnClosed tell. If fn panics or calls runtime.Goexit the
+// stream is aborted, with the *ioloop.PanicError or ioloop.ErrGoexit. The end of the
+// stream closes it in good order without fn: Err is io.EOF, or io.ErrUnexpectedEOF
+// within a message. A message that cannot be within its limit, and the read
+// deadline, do so likewise with their errors.
+//
+// SetFrame, Pause and Resume are as for Handle. Within fn, StartTLSServer,
+// StartTLSClient and reads that end before fn returns leave the stream to fn, and
+// then to further messages; Handle, Detach, and a read that still waits when fn
+// returns take it over. HandleTask within fn replaces frame and function from the
+// next message on; reads of fn's own are ErrReadPending from there.
+func (s *Stream) HandleTask(f Frame, fn func(t *ioloop.Task, s *Stream, msg []byte) error) error {
+	if fn == nil || f.endless() {
+		return opError(readNames[f.kind], ErrInvalid)
+	}
+	return s.submit(&f, &readOp{task: fn})
+}
+
+// deliverTask has a task handle the message that is there, or ends the stream if
+// none will come. The bytes move to a buffer of the stream's own first: a task that
+// waits would keep the loop's scratch buffer.
+func (s *Stream) deliverTask() bool {
+	op := &s.op
+	if s.paused() && !op.expired {
+		return false
+	}
+	if op.cut {
+		s.op = readOp{}
+		return true
+	}
+	n := -1
+	var err error
+	if !s.paused() {
+		s.in.own()
+		if n, err = s.match(op); err != nil {
+			s.endMessages(opError(readNames[op.kind], err), err == io.EOF)
+			return true
+		}
+	}
+	if end := s.readEnd(); n < 0 && (end != nil || op.expired) {
+		switch {
+		case end == io.EOF && op.kind == readUntilClose:
+			s.startTask(s.in.len())
+		case end == io.EOF && s.in.len() > 0:
+			s.endMessages(io.ErrUnexpectedEOF, false)
+		case end == nil || end == os.ErrDeadlineExceeded:
+			s.endMessages(opError(readNames[op.kind], os.ErrDeadlineExceeded), false)
+		default:
+			s.endMessages(end, false)
+		}
+		return true
+	}
+	if n < 0 {
+		return false
+	}
+	s.startTask(n)
+	return true
+}
+
+// endMessages ends the stream of which no message will come any more: for reason,
+// or by this side's wish.
+func (s *Stream) endMessages(reason error, own bool) {
+	s.op = readOp{}
+	switch {
+	case s.any(closing | closed):
+	case s.isHeld():
+		s.set(abandoned)
+	case own:
+		s.closeInOrder(net.ErrClosed)
+	default:
+		s.closeInOrder(reason)
+	}
+}
+
+// startTask has a task begin with the message of the next n bytes, within the call.
+func (s *Stream) startTask(n int) {
+	s.op.scanned = int32(n)
+	s.set(handling)
+	s.mu.Unlock()
+	s.loop.Kit().RunJob((*messages)(s))
+	s.mu.Lock()
+}
+
+// messages is a Stream whose messages a task handles.
+type messages Stream
+
+// RunTask handles the message that was found, and further ones that are there.
+func (m *messages) RunTask(t *ioloop.Task) {
+	s := (*Stream)(m)
+	if h := s.config.tasks; h != nil {
+		if h.Label != nil {
+			defer h.Label()()
+		}
+		h.Begin(s)
+	}
+	s.mu.Lock()
+	fn, msg := s.op.task, []byte(nil)
+	ok := fn != nil && !s.op.cut // nobody else reads, but Close may have come first
+	if ok {
+		msg = s.takeForTask(int(s.op.scanned))
+	}
+	var err error
+	for left := eachBatch - 1; ok; left-- {
+		s.mu.Unlock()
+		err = fn(t, s, msg)
+		s.mu.Lock()
+		fn, msg, ok = s.nextForTask(err, left > 0)
+	}
+	s.endHandling(err)
+}
+
+// Fail ends a stream whose function has panicked or called Goexit.
+func (m *messages) Fail(err error) {
+	s := (*Stream)(m)
+	s.mu.Lock()
+	s.abort(err)
+	if !s.any(handling) { // it was End that failed
+		s.mu.Unlock()
+		return
+	}
+	s.endHandling(err)
+}
+
+// takeForTask takes the message of n bytes, which stays as it is until the
+// function returns.
+func (s *Stream) takeForTask(n int) []byte {
+	s.op.running = true
+	msg := s.takeMessage(&s.op, n)
+	s.op.nextMessage(msg)
+	s.in.kept = true
+	return msg
+}
+
+// nextForTask takes the next message, if it is there and may be handled at once.
+// The function has returned err.
+func (s *Stream) nextForTask(err error, more bool) (fn taskFunc, msg []byte, ok bool) {
+	s.in.kept, s.in.lent = false, false // what the function has read has ended with it
+	s.takeBack()
+	op := &s.op
+	switch {
+	case err != nil:
+		if op.task != nil {
+			s.op = readOp{}
+		}
+		s.closeForLocked(err)
+		return nil, nil, false
+	case op.kind == readNone: // what took over has ended
+		s.endMessages(nil, true)
+		return nil, nil, false
+	case op.task == nil:
+		return nil, nil, false
+	}
+	op.running, op.expired = false, s.any(readExpired)
+	if !more || op.cut || s.in.len() == 0 || s.paused() || s.loop.Kit().TurnUsedUp() {
+		return nil, nil, false
+	}
+	n, err := s.match(op)
+	if err != nil || n < 0 {
+		return nil, nil, false
+	}
+	return op.task, s.takeForTask(n), true
+}
+
+// endHandling is called with the lock held, which it releases, when a task has
+// handled its messages. If it has waited, it is not within pump.
+func (s *Stream) endHandling(err error) {
+	s.unset(handling)
+	s.takeBack()
+	if s.op.running {
+		s.op = readOp{}
+	}
+	s.in.release()
+	if !s.any(pumping) {
+		if s.op.kind != readNone && (s.in.len() > 0 || s.readEnd() != nil || s.op.size == 0) {
+			s.schedule()
+		}
+		s.charge()
+		s.listen()
+	}
+	over := s.any(closed)
+	s.mu.Unlock()
+	if h := s.config.tasks; h != nil {
+		h.End(s, over, err)
+	}
+}
+
+var asides = sync.Pool{New: func() any { return new(readOp) }}
+
+// setAside makes way in the slot for a read of the function's own.
+func (s *Stream) setAside() {
+	m := s.ensureDetails()
+	if m.aside == nil {
+		m.aside = asides.Get().(*readOp)
+	}
+	*m.aside, s.op = s.op, readOp{}
+}
+
+// takeBack puts the messages' read back into the slot, unless that is another's.
+func (s *Stream) takeBack() {
+	if s.details == nil || s.details.aside == nil {
+		return
+	}
+	aside := s.details.aside
+	s.details.aside = nil
+	if s.op.kind == readNone {
+		s.op = *aside
+		s.op.cut = s.any(closing | aborted)
+	}
+	*aside = readOp{}
+	asides.Put(aside)
+}
+
+// repeating returns the repeating read, nil if there is none.
+func (s *Stream) repeating() *readOp {
+	if s.op.repeats() {
+		return &s.op
+	}
+	if s.details != nil {
+		return s.details.aside
+	}
+	return nil
+}
+
+// repeats reports whether it is a repeating read.
+func (op *readOp) repeats() bool { return op.each != nil || op.task != nil }
+
+func (s *Stream) isHandling() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.any(handling)
+}

@@ -1,0 +1,35 @@
+package iostream
+
+// Value is a variable that every stream has one of, for what a protocol knows of a
+// connection. It is a package's variable itself:
+//
+//	var session iostream.Value[Session]
+//
+//	session.Of(s).user = name
+//
+// A stream that was never asked for it has none and pays nothing. It must not be
+// copied.
+type Value[T any] struct{ _ byte } // its address is the key
+
+// valueNode is a Value's variable of one stream.
+type valueNode struct {
+	key, variable any
+	next          *valueNode
+}
+
+// Of returns the variable of s, zero at first. It lives as long as the stream is
+// referred to, closed or not. Of may be called from any goroutine; what it points to
+// is the caller's to guard, if others than the stream's loop use it.
+func (v *Value[T]) Of(s *Stream) *T {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := s.ensureDetails()
+	for n := m.values; n != nil; n = n.next {
+		if n.key == any(v) {
+			return n.variable.(*T)
+		}
+	}
+	variable := new(T)
+	m.values = &valueNode{key: v, variable: variable, next: m.values}
+	return variable
+}
