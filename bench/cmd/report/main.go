@@ -39,7 +39,7 @@ var (
 )
 
 // quickEchoes are the echo servers of -quick; of the others, all take part.
-const quickEchoes = "cepoll,cepoll-again,eddy-callback,eddy-task,net-4k,gnet"
+const quickEchoes = "cepoll,cepoll-again,eddy-callback,eddy-message,eddy-task,net-4k,gnet"
 
 func main() {
 	flag.Parse()

@@ -48,6 +48,7 @@ var Servers = []Server{
 	{Name: LimitName, Family: Limit, What: "C, epoll by hand", source: "cepoll/main.c"},
 	{Name: "cepoll-again", Family: Limit, What: "the same once more", source: "cepoll/main.c", Again: true},
 	{Name: "eddy-callback", Family: Eddy, What: "Eddy, callbacks", source: "eddy", args: []string{"-style", "callback"}},
+	{Name: "eddy-message", Family: Eddy, What: "Eddy, a task for each message", source: "eddy", args: []string{"-style", "message"}},
 	{Name: "eddy-task", Family: Eddy, What: "Eddy, a task for each stream", source: "eddy", args: []string{"-style", "task"}},
 	{Name: "eddy-goroutine", Family: Eddy, What: "Eddy, a goroutine for each stream", source: "eddy", args: []string{"-style", "goroutine"}, Seldom: true},
 	{Name: "eddy-netconn", Family: Eddy, What: "Eddy, a goroutine on NetConn", source: "eddy", args: []string{"-style", "netconn"}, Seldom: true},

@@ -17,6 +17,8 @@ const (
 	callbackLimit, callbackAim = 1.10, 1.05
 	taskLimit, taskAim         = 1.15, 1.10
 	deepRate                   = 0.93
+	messageLimit               = 1.05 // of callbacks
+	messageHeap                = 300  // bytes of a quiet connection
 )
 
 // compared is the ratio of two servers on a workload.
@@ -51,6 +53,7 @@ func (r *writer) targets() {
 	r.table("target", "reached", "")
 	r.limited("callback: CPU at most %.2f of C (aim %.2f)", "eddy-callback", callbackLimit, callbackAim)
 	r.limited("task: CPU at most %.2f of C (aim %.2f)", "eddy-task", taskLimit, taskAim)
+	r.messages()
 	r.aheadOfPeers()
 	r.deep()
 	r.tail()
@@ -90,6 +93,28 @@ func (r *writer) limited(name, server string, limit, aim float64) {
 		text += "; beyond: " + strings.Join(beyond, ", ")
 	}
 	r.row(fmt.Sprintf(name, limit, aim), text, verdict(len(beyond) == 0))
+}
+
+// messages are compared with callbacks, whose price they shall have.
+func (r *writer) messages() {
+	list := r.compare(always("eddy-message"), always("eddy-callback"), cpu)
+	var beyond []string
+	for _, c := range list {
+		if c.Median > messageLimit {
+			beyond = append(beyond, c.workload+" "+c.text)
+		}
+	}
+	if len(list) > 0 {
+		text := fmt.Sprintf("%d of %d workloads", len(list)-len(beyond), len(list))
+		if len(beyond) > 0 {
+			text += "; beyond: " + strings.Join(beyond, ", ")
+		}
+		r.row(fmt.Sprintf("message: CPU at most %.2f of callback", messageLimit), text, verdict(len(beyond) == 0))
+	}
+	if own := r.idle[""]["eddy-message"]; own != nil {
+		r.row(fmt.Sprintf("message: heap of a quiet connection at most %d B", messageHeap),
+			whole(own.Heap)+" B", verdict(own.Heap <= messageHeap))
+	}
 }
 
 func verdict(met bool) string {

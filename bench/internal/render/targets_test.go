@@ -28,12 +28,13 @@ func report(records []measure.Record) string {
 }
 
 func TestTargets(t *testing.T) {
-	costs := map[string]float64{"cepoll": 10, "cepoll-again": 10, "eddy-callback": 10.6, "eddy-task": 12,
+	costs := map[string]float64{"cepoll": 10, "cepoll-again": 10, "eddy-callback": 10.6, "eddy-message": 12, "eddy-task": 12,
 		"gnet": 12, "netpoll": 10.6, "evio": 9}
 	got := report(cells(16, 0, costs))
 	for _, want := range []string{
 		"CPU at most 1.10 of C (aim 1.05) | 1 of 1 workloads, with the whole interval on 1; the aim on 0 | met",
 		"CPU at most 1.15 of C (aim 1.10) | 0 of 1 workloads, with the whole interval on 0; the aim on 0; beyond: line-deep16 1.2",
+		"message: CPU at most 1.05 of callback | 0 of 1 workloads; beyond: line-deep16 1.1",
 		"surely ahead in 1 of 3 pairs of peer and workload; behind in 1: evio on line-deep16",
 		"neither ahead nor behind in 1: netpoll on line-deep16",
 		"of C's throughput | 0.94 [0.94, 0.94] | met",

@@ -15,13 +15,14 @@ import (
 // by peer.Skip that it has no such mode.
 var styles = map[string]func(srv *tcp.Server){
 	"callback":  callback,
+	"message":   message,
 	"task":      task,
 	"goroutine": goroutine,
 	"netconn":   netConn,
 }
 
 var (
-	style = flag.String("style", "callback", "callback, task, goroutine or netconn")
+	style = flag.String("style", "callback", "callback, message, task, goroutine or netconn")
 	loops = flag.Int("loops", 1, "loops")
 	size  = flag.Int("buf", 4096, "bytes of the buffers of style netconn")
 )
