@@ -23,6 +23,11 @@ type Dialer struct {
 	// Socket sets up the sockets.
 	Socket SocketOptions
 
+	// Loop, or else the loops of Group in turn, is where the connections of
+	// DialContext live. The other methods are told.
+	Loop  *ioloop.Loop
+	Group *ioloop.Group
+
 	// TLS, if set, is what a handshake follows connecting with, as the client.
 	// If it has no ServerName, that is the host of the address. It is not tried
 	// with another address when it fails.

@@ -1,0 +1,51 @@
+package tcp
+
+import (
+	"context"
+	"fmt"
+	"net"
+
+	"github.com/eddyloop/eddy/ioloop"
+	"github.com/eddyloop/eddy/iostream"
+)
+
+// DialContext is Dial as http.Transport, redis, pgx, grpc and others take it: the
+// connection is an *iostream.Conn on Loop, or on a loop of Group. The goroutine is
+// blocked meanwhile; with an *ioloop.Task as ctx the task is suspended. Whoever uses
+// the connection must be a goroutine: a net.Conn has no context to suspend a task by.
+// With neither Loop nor Group it returns ErrInvalid.
+//
+//	http.Transport{DialContext: (&tcp.Dialer{Group: group}).DialContext}
+func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	l := d.Loop
+	if l == nil && d.Group != nil {
+		l = d.Group.Next()
+	}
+	if l == nil {
+		return nil, dialError(network, nil, fmt.Errorf("%w: DialContext needs Dialer.Loop or Dialer.Group", ErrInvalid))
+	}
+	s, err := d.Dial(ctx, l, network, address)
+	if err != nil {
+		return nil, err
+	}
+	return s.NetConn(), nil
+}
+
+// DialFunc is Dial with a callback: fn is called once, on l, with what Dial would
+// return. Timeout bounds it. DialFunc returns an error, and fn is not called, only
+// where l or fn is nil (ErrInvalid), or l is closed (ioloop.ErrClosed).
+func (d *Dialer) DialFunc(l *ioloop.Loop, network, address string, fn func(*iostream.Stream, error)) error {
+	if l == nil || fn == nil {
+		return dialError(network, nil, ErrInvalid)
+	}
+	err := l.Go(func(t *ioloop.Task) { fn(d.Dial(t, l, network, address)) })
+	if err != nil {
+		return dialError(network, nil, err)
+	}
+	return nil
+}
+
+// DialFunc connects with a zero Dialer.
+func DialFunc(l *ioloop.Loop, network, address string, fn func(*iostream.Stream, error)) error {
+	return new(Dialer).DialFunc(l, network, address, fn)
+}
