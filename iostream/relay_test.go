@@ -127,25 +127,28 @@ func TestRelay(t *testing.T) {
 	})
 }
 
-// TestRelayBothWaysAtOnce has both peers write before either reads: a stream that is
-// not read because its own backlog is large would be a deadlock.
+// TestRelayBothWaysAtOnce has a client that sends all before it reads, and a server
+// that sends much meanwhile: if a stream were not read because its own backlog is
+// large, neither would get on.
 func TestRelayBothWaysAtOnce(t *testing.T) {
 	eachRelay(t, func(t *testing.T, r *relayed) {
-		text := randomText(t, 8<<20)
-		for _, end := range []net.Conn{r.client, r.back} {
-			go func() {
-				_, _ = end.Write(text)
-				closeWrite(t, end)
-			}()
-		}
-		time.Sleep(20 * time.Millisecond) // both are full now, or the test is easier
+		text := randomText(t, 16<<20)
+		go func() {
+			_, _ = r.back.Write(text)
+			closeWrite(t, r.back)
+		}()
+		require.Eventually(t, func() bool { return r.a.Backlog() > 0 }, patience, time.Millisecond)
 		results := make(chan []byte, 2)
-		for _, end := range []net.Conn{r.client, r.back} {
-			go func() {
-				got, _ := io.ReadAll(end)
-				results <- got
-			}()
-		}
+		go func() {
+			got, _ := io.ReadAll(r.back)
+			results <- got
+		}()
+		go func() {
+			_, _ = r.client.Write(text)
+			closeWrite(t, r.client)
+			got, _ := io.ReadAll(r.client)
+			results <- got
+		}()
 		for range 2 {
 			require.True(t, bytes.Equal(text, receive(t, results)))
 		}
