@@ -42,6 +42,16 @@ type Config struct {
 	// DefaultCloseTimeout. It is measured on the loop's clock, to a quarter.
 	CloseTimeout time.Duration
 
+	// MessageTimeout is how long a message may take from its first byte until a read that
+	// waits for it is satisfied. Then the stream is closed with ErrMessageTimeout. A
+	// message of UntilClose is all that comes. 0 or less is never.
+	MessageTimeout time.Duration
+
+	// SendTimeout is how long sending may stand still while bytes wait to be sent:
+	// neither does the kernel take any, nor does its own queue get shorter, where it
+	// tells. Then the stream is aborted with ErrSendTimeout. 0 or less is never.
+	SendTimeout time.Duration
+
 	// HandshakeTimeout is how long a TLS handshake may take, on the loop's
 	// clock. 0 is DefaultHandshakeTimeout.
 	HandshakeTimeout time.Duration

@@ -119,6 +119,10 @@ func (m *details) stopAlarms() {
 	if m.idle != nil {
 		m.idle.stop()
 	}
+	m.sending.stop()
+	if m.message != nil {
+		m.message.stop()
+	}
 	if m.deadlines != nil {
 		m.deadlines.read.stop()
 		m.deadlines.write.stop()

@@ -168,6 +168,7 @@ func (s *Stream) callEach(data []byte) {
 	op.running, s.in.pinned = true, true
 	for left := eachBatch; left > 0; left-- {
 		op.nextMessage(data)
+		s.unset(inMessage)
 		s.mu.Unlock()
 		more := each(data, nil)
 		s.mu.Lock()

@@ -13,7 +13,7 @@ package iostream
 // kernel has input, nothing stands before that, and the stream is open and not in the hands
 // of the pump.
 func (s *Stream) knowsOfInput() bool {
-	const irrelevant = served | handling | noLinger | dirty | scheduled | unwanted | blocked | cameFull
+	const irrelevant = served | handling | noLinger | dirty | scheduled | unwanted | blocked | cameFull | inMessage
 	return s.any(unwanted|cameFull) && s.state&^irrelevant == attached|plainSocket && s.in.len() == 0
 }
 

@@ -40,6 +40,10 @@ var (
 	// it. It is os.ErrDeadlineExceeded too.
 	ErrIdle = fmt.Errorf("stream was idle: %w", os.ErrDeadlineExceeded)
 
+	// ErrMessageTimeout: a message took longer than Config.MessageTimeout from its first
+	// byte to its last. It is os.ErrDeadlineExceeded too.
+	ErrMessageTimeout = fmt.Errorf("message takes too long: %w", os.ErrDeadlineExceeded)
+
 	// ErrSendTimeout: the peer took nothing of what was written for too long (see
 	// Config.CloseTimeout). It is os.ErrDeadlineExceeded too.
 	ErrSendTimeout = fmt.Errorf("peer takes nothing: %w", os.ErrDeadlineExceeded)

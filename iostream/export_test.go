@@ -8,3 +8,10 @@ func KnowsOfInput(s *Stream) bool {
 	defer s.mu.Unlock()
 	return s.knowsOfInput()
 }
+
+// InMessage reports whether the time of a message runs.
+func InMessage(s *Stream) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.any(inMessage)
+}

@@ -1,7 +1,9 @@
 package iostream
 
 import (
+	"errors"
 	"io"
+	"syscall"
 
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/poller"
@@ -49,9 +51,7 @@ func (s *Stream) pump(ready poller.Interest, hints poller.Hint) {
 	s.in.release()
 	s.charge()
 	s.arm()
-	if s.state&(closing|closed) == closing {
-		s.watchClosing()
-	}
+	s.watchClocks()
 	s.unset(pumping)
 	if budget == 0 || s.mustFinish() || s.receives() && s.holdsPlaintext() ||
 		s.any(handshaking) && s.handshakeDue() {
@@ -202,10 +202,20 @@ func (s *Stream) readFailed(err error) {
 	switch err {
 	case ErrWouldBlock:
 	case io.EOF, io.ErrUnexpectedEOF:
-		s.endReading(err)
+		s.inputOver(err)
 	default:
 		s.closeLocked(err)
 	}
+}
+
+// inputOver is told that the transport has no more input. It says so too behind a
+// connection that has broken, if a write was told of that first: the kernel tells once.
+func (s *Stream) inputOver(err error) {
+	if s.any(outputEnded) && !s.any(finSent|inputEnded) && !errors.Is(s.details.writeErr, syscall.EPIPE) {
+		s.closeLocked(s.details.writeErr)
+		return
+	}
+	s.endReading(err)
 }
 
 // satisfied reports whether the pending read needs no more input.
@@ -276,7 +286,7 @@ func (s *Stream) probe() {
 	case nil: // the end is behind bytes that nobody has asked for yet
 		s.noteEOF()
 	case io.EOF, io.ErrUnexpectedEOF:
-		s.endReading(err)
+		s.inputOver(err)
 	default:
 		s.closeLocked(err)
 	}

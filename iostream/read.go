@@ -158,6 +158,7 @@ func (s *Stream) begin(kind readKind) error {
 	s.unset(abandoned)
 	s.in.lent = false
 	s.in.release()
+	s.unset(inMessage)
 	if !s.any(pumping | dirty) { // else it is done when what was put off is out
 		s.charge()
 	}

@@ -15,7 +15,9 @@ type stall struct {
 	since time.Duration // when progress was seen last, on the loop's clock
 	heard time.Duration // when the peer was heard last
 	sent  int64
-	queue int
+
+	looking bool // of a stall that is used again
+	queue   int
 }
 
 // looksPerLimit is how often it looks in the time that sending may stand still.

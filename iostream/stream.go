@@ -90,6 +90,7 @@ const (
 	takenOver                       // the callback of a read that runs has begun another read, or ended the stream's reads
 	plainSocket                     // the transport is a socket, which any goroutine may read
 	cameFull                        // the last read into a buffer of the caller filled it
+	inMessage                       // a part of the message that a read waits for is here, and its time runs
 )
 
 // any reports whether any of the facts holds.
@@ -115,6 +116,8 @@ type details struct {
 	deadlines  *deadlines
 	closing    *stall // looks after a Close
 	values     *valueNode
+	sending    *stall // looks after what waits to be sent
+	message    *alarm // of a message that takes too long
 	remote     net.Addr
 	holds      int   // calls of Hold that are not released
 	incomplete bool  // the peer must not take what it has for everything

@@ -108,6 +108,8 @@ func (srv *Server) start(group *ioloop.Group) error {
 		return srv.cause
 	}
 	srv.stream = srv.Stream
+	srv.stream.MessageTimeout = orDefault(srv.Stream.MessageTimeout, DefaultMessageTimeout)
+	srv.stream.SendTimeout = orDefault(srv.Stream.SendTimeout, DefaultSendTimeout)
 	srv.stream.OnClosed = srv.streamClosed
 	if srv.Message != nil {
 		streamhook.OnTasks(&srv.stream, srv.messageTasks())

@@ -21,6 +21,20 @@ import (
 // handshake in progress holds up to some 90 KB.
 const DefaultMaxHandshakes = 1024
 
+// What zero time-outs of Server.Stream stand for: clients that drip a message, and those
+// that take nothing of what they have asked for, do not stay for ever.
+const (
+	DefaultMessageTimeout = time.Minute
+	DefaultSendTimeout    = time.Minute
+)
+
+func orDefault(d, otherwise time.Duration) time.Duration {
+	if d == 0 {
+		return otherwise
+	}
+	return d
+}
+
 // Errors of a Server.
 var (
 	// ErrServerClosed is why Serve returns and Listen fails once Shutdown or
@@ -86,7 +100,8 @@ type Server struct {
 	Loops int
 
 	// Stream sets up the streams. While its Budget, if it has one, is full, there
-	// is no room for connections.
+	// is no room for connections. A MessageTimeout or SendTimeout of 0 is
+	// DefaultMessageTimeout or DefaultSendTimeout here, one below 0 is never.
 	Stream iostream.Config
 
 	// Socket sets up the sockets.

@@ -1,0 +1,73 @@
+package iostream
+
+// watchClocks starts what bounds a stream in time, at the end of its turn: a Close, a
+// message of which a part is here, sending that has to wait. A stream with none of that
+// costs nothing.
+func (s *Stream) watchClocks() {
+	switch {
+	case s.any(closed):
+	case s.any(closing):
+		s.watchClosing()
+	default:
+		s.watchMessage()
+		s.watchSending()
+	}
+}
+
+// watchMessage has the clock run while a part of a message is here that a read waits
+// for. Each read begins anew.
+func (s *Stream) watchMessage() {
+	if s.config.MessageTimeout <= 0 {
+		return
+	}
+	if !s.reading() || s.in.len() == 0 && s.op.placed() == 0 && !s.holdsIncomplete() {
+		s.unset(inMessage)
+		return
+	}
+	if s.any(inMessage) {
+		return
+	}
+	s.set(inMessage)
+	m := s.ensureDetails()
+	if m.message == nil {
+		m.message = new(alarm)
+	}
+	m.message.ringAt(s.loop, s.loop.Now()+s.config.MessageTimeout, s.checkMessage)
+}
+
+func (s *Stream) checkMessage() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.details.message.rings(s.loop) && s.any(inMessage) && !s.any(closing|closed) {
+		s.closeInOrder(ErrMessageTimeout)
+		s.schedule()
+	}
+}
+
+// watchSending has a clock run while the transport takes no more.
+func (s *Stream) watchSending() {
+	if s.config.SendTimeout <= 0 || !s.any(blocked) || s.backlog() == 0 {
+		return
+	}
+	m := s.ensureDetails()
+	if m.sending == nil {
+		m.sending = new(stall)
+	}
+	if !m.sending.looking {
+		m.sending.looking = true
+		m.sending.start(s, s.config.SendTimeout, s.checkSending)
+	}
+}
+
+func (s *Stream) checkSending() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := s.details.sending
+	switch {
+	case s.any(closing|closed) || s.backlog() == 0:
+		st.looking = false
+	case st.over(s):
+		st.looking = false
+		s.abort(ErrSendTimeout)
+	}
+}

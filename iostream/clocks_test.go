@@ -1,0 +1,121 @@
+//go:build unix
+
+package iostream_test
+
+import (
+	"io"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/eddyloop/eddy/ioloop"
+	"github.com/eddyloop/eddy/iostream"
+	"github.com/stretchr/testify/require"
+)
+
+// A message that drips in is cut off when its time is over, in every style, and one that is
+// whole in time begins the next one's time anew.
+func TestMessageTimeout(t *testing.T) {
+	eachFace(t, func(t *testing.T, f face) {
+		eachNetwork(t, func(t *testing.T, network string) {
+			clock := new(ioloop.ManualClock)
+			l := startLoop(t, ioloop.Config{Clock: clock})
+			s, peer := pair(t, l, network, &iostream.Config{MessageTimeout: time.Minute})
+			clock.Advance(time.Hour) // silence is none of its business
+			for range 3 {
+				read := f.read(t, s, until("\n", 0))
+				awaitRead(t, s)
+				send(t, peer, "drip")
+				awaitPart(t, s)
+				clock.Advance(59 * time.Second)
+				send(t, peer, "\n")
+				require.NoError(t, receive(t, read).err)
+			}
+			read := f.read(t, s, until("\n", 0))
+			awaitRead(t, s)
+			send(t, peer, "drip")
+			awaitPart(t, s)
+			clock.Advance(time.Minute)
+			requireIs(t, receive(t, read).err, iostream.ErrMessageTimeout)
+			rest, _ := io.ReadAll(peer)
+			require.Empty(t, rest)
+			_ = peer.Close()
+			require.NoError(t, s.WaitClosed(patient(t)))
+			require.ErrorIs(t, s.Err(), iostream.ErrMessageTimeout)
+		})
+	})
+}
+
+func awaitPart(t testing.TB, s *iostream.Stream) {
+	t.Helper()
+	require.Eventually(t, func() bool { return iostream.InMessage(s) }, patience, time.Millisecond)
+}
+
+// A pipelining client whose messages arrive in halves is served for as long as it likes.
+func TestMessageTimeoutIsOfEachMessage(t *testing.T) {
+	clock := new(ioloop.ManualClock)
+	l := startLoop(t, ioloop.Config{Clock: clock})
+	s, peer := pair(t, l, "tcp", &iostream.Config{MessageTimeout: time.Minute})
+	lines := make(chan string, 100)
+	onLoop(t, l, func() {
+		require.NoError(t, s.Handle(iostream.Until("\n"), func(line []byte, err error) bool {
+			lines <- string(line)
+			return err == nil
+		}))
+	})
+	send(t, peer, "one ")
+	awaitPart(t, s)
+	for range 5 {
+		clock.Advance(40 * time.Second)
+		send(t, peer, "ends\nanother ")
+		require.Contains(t, receive(t, lines), "ends\n")
+		quiet(t, l)
+	}
+	require.False(t, s.Closed())
+}
+
+// A peer that takes nothing is given up; one that takes something is not.
+func TestSendTimeout(t *testing.T) {
+	clock := new(ioloop.ManualClock)
+	l := startLoop(t, ioloop.Config{Clock: clock})
+	s, peer := pair(t, l, "tcp", &iostream.Config{SendTimeout: time.Minute, WriteLimit: 64 << 20})
+	_, err := s.Write(make([]byte, 40<<20))
+	require.NoError(t, err)
+	quiet(t, l)
+	for range 4 {
+		_, err := io.ReadFull(peer, make([]byte, 1<<20))
+		require.NoError(t, err)
+		quiet(t, l)
+		for range 3 {
+			clock.Advance(15 * time.Second)
+			quiet(t, l)
+		}
+	}
+	require.False(t, s.Closed())
+	require.Positive(t, s.Backlog())
+	require.Eventually(t, func() bool {
+		clock.Advance(15 * time.Second)
+		quiet(t, l)
+		return s.Closed()
+	}, patience, time.Millisecond)
+	require.ErrorIs(t, s.Err(), iostream.ErrSendTimeout)
+	_, err = io.Copy(io.Discard, peer)
+	require.ErrorIs(t, err, syscall.ECONNRESET, "the peer must not take what it has for all")
+}
+
+// A reset that a write is told of is one for reads too: what had come is no whole message.
+func TestResetIsForReadsToo(t *testing.T) {
+	for range 20 {
+		l := startLoop(t, ioloop.Config{})
+		s, peer := pair(t, l, "tcp", nil)
+		_, err := s.Write([]byte(strings.Repeat("x", 12<<20)))
+		require.NoError(t, err)
+		send(t, peer, "one\ntwo\nthr")
+		quiet(t, l)
+		reset(t, peer)
+		data, err := s.Read(patient(t), iostream.UntilClose())
+		requireIs(t, err, syscall.ECONNRESET)
+		require.Contains(t, []string{"", "one\ntwo\nthr"}, string(data))
+	}
+}
