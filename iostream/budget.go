@@ -9,8 +9,9 @@ import (
 
 // Budget is how much memory the streams that share it, by Config.Budget, may
 // hold in buffers: of bytes that were received and not read, and of bytes that
-// wait to be sent. When they come to hold more, those that hold most are closed
-// with ErrBudget until the others hold at most seven eighths of it. Growth is
+// wait to be sent, TLS's own buffers included once the handshake is over. When they hold
+// that much, those that hold most are aborted with ErrBudget until the others hold less than
+// seven eighths of it. Growth is
 // noticed at the end of a stream's turn, so that a stream can be beyond its
 // limits by what one turn brings; buffers that hold no bytes, and the kernel's,
 // do not count.
@@ -21,8 +22,16 @@ type Budget struct {
 	used  atomic.Int64
 
 	mu        sync.Mutex
-	held      map[*Stream]int64
+	held      map[*Stream]holding
+	charges   uint64
 	relieving bool // relieve is on its way
+}
+
+// holding is what a stream holds, and when that last changed, in order. Buffers double, so
+// many hold the same; of these the one that has grown last goes first.
+type holding struct {
+	bytes int64
+	when  uint64
 }
 
 // NewBudget returns a Budget of limit bytes. It returns ErrInvalid for a limit
@@ -31,7 +40,7 @@ func NewBudget(limit int64) (*Budget, error) {
 	if limit < 1 {
 		return nil, opError("new budget", ErrInvalid)
 	}
-	return &Budget{limit: limit, held: map[*Stream]int64{}}, nil
+	return &Budget{limit: limit, held: map[*Stream]holding{}}, nil
 }
 
 // Used returns how many bytes the streams hold.
@@ -50,7 +59,25 @@ func (s *Stream) holds() int64 {
 	if s.in.len() > 0 && !s.in.borrowed {
 		n += cap(s.in.data)
 	}
+	if t, ok := s.transport.(*tlsTransport); ok && !s.any(handshaking) {
+		n += t.holds()
+	}
 	return int64(n)
+}
+
+// holds returns how much TLS itself buffers, one record of plaintext in crypto/tls included.
+func (t *tlsTransport) holds() int {
+	n := 0
+	if len(t.rx) > 0 {
+		n += cap(t.rxBuffer)
+	}
+	if len(t.tx) > t.txDone {
+		n += cap(t.tx)
+	}
+	if t.Buffered() || t.Incomplete() {
+		n += 16 << 10
+	}
+	return n
 }
 
 // charge tells the budget what the stream holds, if that has changed. A stream
@@ -73,9 +100,10 @@ func (s *Stream) charge() {
 	if now == 0 {
 		delete(b.held, s)
 	} else {
-		b.held[s] = now
+		b.charges++
+		b.held[s] = holding{now, b.charges}
 	}
-	if b.used.Add(now-before) > b.limit && !b.relieving {
+	if b.used.Add(now-before) >= b.limit && !b.relieving {
 		b.relieving = s.loop.Kit().Schedule((*relief)(b)) == nil
 	}
 }
@@ -94,21 +122,23 @@ func (b *Budget) worst() []*Stream {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.relieving = false
-	excess := b.used.Load() - b.limit
-	if excess <= 0 {
+	if b.used.Load() < b.limit {
 		return nil
 	}
-	excess += b.limit / 8
+	excess := b.used.Load() - b.limit + max(1, b.limit/8)
 	streams := make([]*Stream, 0, len(b.held))
 	for s := range b.held {
 		streams = append(streams, s)
 	}
-	slices.SortFunc(streams, func(x, y *Stream) int { return cmp.Compare(b.held[y], b.held[x]) })
+	slices.SortFunc(streams, func(x, y *Stream) int {
+		hx, hy := b.held[x], b.held[y]
+		return cmp.Or(cmp.Compare(hy.bytes, hx.bytes), cmp.Compare(hy.when, hx.when))
+	})
 	for i, s := range streams {
 		if excess <= 0 {
 			return streams[:i]
 		}
-		excess -= b.held[s]
+		excess -= b.held[s].bytes
 	}
 	return streams
 }
