@@ -151,6 +151,7 @@ func (s *Stream) takeForTask(n int) []byte {
 	msg := s.takeMessage(&s.op, n)
 	s.op.nextMessage(msg)
 	s.in.kept = true
+	s.unset(inMessage)
 	return msg
 }
 
