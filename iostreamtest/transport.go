@@ -28,6 +28,9 @@ func (t *transport) Attach(l *ioloop.Loop, h ioloop.Handler, interest poller.Int
 	if w.counts.Attached {
 		w.misuse("second Attach")
 	}
+	if w.fails.attach != nil {
+		return w.fails.attach
+	}
 	w.loop, w.handler, w.counts.Attached = l, h, true
 	w.counts.Armed = interest
 	w.announce()
@@ -38,6 +41,9 @@ func (t *transport) Arm(_ *ioloop.Loop, interest poller.Interest) error {
 	w, done := t.use("Arm")
 	defer done()
 	w.trace("Arm(%s)", interestNames(interest))
+	if w.fails.arm != nil {
+		return w.fails.arm
+	}
 	w.counts.Armed = interest
 	w.counts.Arms++
 	w.watched = false
@@ -208,6 +214,9 @@ func (t *transport) Probe() error {
 	w, done := t.use("Probe")
 	defer done()
 	w.counts.Peek++
+	if w.fails.probe != nil {
+		return w.fails.probe
+	}
 	if len(w.in) > 0 || w.layer != nil && len(w.layer.hidden) > 0 {
 		w.trace("Probe: nil")
 		return nil

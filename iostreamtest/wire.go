@@ -62,6 +62,7 @@ type Wire struct {
 	queued  bool
 	watched bool   // the close watch has told of the end since it was armed
 	layer   *layer // nil: none
+	fails   failures
 
 	in     []byte // has arrived and was not received
 	inErr  error  // comes behind in
