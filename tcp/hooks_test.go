@@ -5,7 +5,6 @@ package tcp_test
 import (
 	"net"
 	"runtime"
-	"strings"
 	"testing"
 
 	"github.com/eddyloop/eddy/iostream"
@@ -86,13 +85,11 @@ func TestHooksOfAcceptingPanic(t *testing.T) {
 			addr, budget, _ := hoarding(t, 64<<10, &tcp.Server{Loops: 1, Hooks: tcp.Hooks{
 				Paused: func(net.Addr, error) { paused <- struct{}{}; fail() },
 			}})
-			hoarder := dial(t, addr)
-			hoarder.send(strings.Repeat("x", 64<<10))
-			eventually(t, budget.Full)
+			release := useUp(t, budget)
 			waiting := dial(t, addr)
 			waiting.send("hello\n")
 			receive(t, paused)
-			hoarder.Close()
+			release()
 			waiting.expect("hello\n")
 		})
 	}

@@ -106,6 +106,51 @@ func TestBudgetCountsOutput(t *testing.T) {
 	require.Zero(t, budget.Used())
 }
 
+// useUp has a stream hold all of a budget, on a loop that does not run and so cannot give
+// any back, until the returned function is called.
+func useUp(t *testing.T, budget *iostream.Budget) (release func()) {
+	t.Helper()
+	l, err := ioloop.New(ioloop.Config{})
+	require.NoError(t, err)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	conn, err := net.Dial("tcp", listener.Addr().String())
+	require.NoError(t, err)
+	require.NoError(t, listener.Close())
+	s, err := iostream.Adopt(l, conn, &iostream.Config{Budget: budget})
+	require.NoError(t, err)
+	_, err = s.Write(make([]byte, 1<<20))
+	require.NoError(t, err)
+	require.NoError(t, s.ReadFunc(iostream.Some(0), func([]byte, error) {})) // which has it look
+	require.True(t, budget.Full())
+	return func() { require.NoError(t, l.Close()) }
+}
+
+// Nobody is let in while memory is used up.
+func TestBudgetKeepsOut(t *testing.T) {
+	for _, overload := range []tcp.Overload{tcp.OverloadQueue, tcp.OverloadRefuse} {
+		refused, paused := make(chan told, 100), make(chan told, 100)
+		addr, budget, _ := hoarding(t, 64<<10, &tcp.Server{Overload: overload, Loops: 1, Hooks: tcp.Hooks{
+			Refused: func(addr net.Addr, err error) { refused <- told{addr, err} },
+			Paused:  func(addr net.Addr, err error) { paused <- told{addr, err} },
+		}})
+		release := useUp(t, budget)
+		late := dial(t, addr)
+		late.send("hello\n")
+		if overload == tcp.OverloadRefuse {
+			require.Equal(t, told{addr, iostream.ErrBudget}, receive(t, refused))
+			late.expectEnd()
+			release()
+			eventually(t, func() bool { return !budget.Full() })
+			dial(t, addr).echo("hello\n")
+			continue
+		}
+		require.Equal(t, told{addr, iostream.ErrBudget}, receive(t, paused))
+		release()
+		late.expect("hello\n")
+	}
+}
+
 // Memory that is used up to the last byte is no dead end: who holds most of it goes, and
 // others are served again.
 func TestBudgetExactlyFull(t *testing.T) {

@@ -250,6 +250,7 @@ func TestOpenSSLServer(t *testing.T) {
 				rest, err := s.Read(ctx, iostream.UntilClose())
 				require.NoError(t, err, "s_server sends close_notify")
 				require.Empty(t, rest)
+				require.NoError(t, s.Close()) // s_server has one client at a time
 			}
 		})
 	}
