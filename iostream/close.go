@@ -83,7 +83,7 @@ func (s *Stream) closeInOrder(reason error) {
 // cutRead has a callback that waits for a message be told of the end, and of no
 // message.
 func (s *Stream) cutRead() {
-	s.op.cut = s.op.fn != nil && s.op.kind != readUntilClose || s.op.repeats()
+	s.op.cut = s.op.fn != nil && s.op.kind != readUntilClose && !s.op.isInto() || s.op.repeats()
 }
 
 // CloseWrite ends the writing direction behind everything written so far: the

@@ -48,13 +48,15 @@ type model struct {
 	sentAt    time.Duration // when a byte was sent, or Close called
 
 	receivedAt time.Duration // when a byte was received
-	idle       time.Duration
-	heard      time.Duration // when a byte came, or a hold ended, or all was sent
-	readDue    deadline
-	writeDue   deadline
-	ended      bool // the wire's input has an end
-	broken     bool // which is a failure
-	eof        bool // the stream has seen it end, though it may have broken since
+
+	silentSince time.Duration // when the peer was heard, or something was under way
+	idle        time.Duration
+	heard       time.Duration // when a byte came, or a hold ended, or all was sent
+	readDue     deadline
+	writeDue    deadline
+	ended       bool // the wire's input has an end
+	broken      bool // which is a failure
+	eof         bool // the stream has seen it end, though it may have broken since
 
 	causes []error // that the stream may be closed for
 	sealed bool    // it is closed for one of them
@@ -135,6 +137,9 @@ func (m *model) observe(w iostreamtest.State, now time.Duration) {
 	if w.Received != before.Received || m.holds > 0 || m.backlog() > 0 {
 		m.heard = now
 	}
+	if w.Received != before.Received || m.holds > 0 {
+		m.silentSince = now
+	}
 	if w.Sent != before.Sent {
 		m.sentAt, m.heard = now, now
 	}
@@ -181,7 +186,9 @@ func (m *model) past(c *call) bool {
 }
 
 // idleDue reports whether the stream may be closed because it is silent.
-func (m *model) idleDue() bool { return m.idle > 0 && m.now >= m.heard+m.idle }
+// What this side sends is no sign of the peer, and whether it is on its way is looked at
+// now and then only.
+func (m *model) idleDue() bool { return m.idle > 0 && m.now >= m.silentSince+m.idle }
 
 // closeDue reports whether a Close has gone without progress for too long.
 func (m *model) closeDue() bool {

@@ -341,7 +341,7 @@ func (p *player) idleTimeout(s *step) {
 	}
 	err := p.stream.SetIdleTimeout(d)
 	if err == nil {
-		m.idle, m.heard = d, m.now
+		m.idle, m.heard, m.silentSince = d, m.now, m.now
 	}
 	if (err != nil) != (m.sealed || m.frozen != endless) && p.settled {
 		p.fail("idle timeout: %v", err)

@@ -222,7 +222,7 @@ func (st *storm) check() {
 	require.Empty(t, w.Misuse)
 	require.Empty(t, st.gone)
 	require.Equal(t, reason, st.stream.Err())
-	require.True(t, among(reason, []error{net.ErrClosed, errOwn, io.EOF, errPeer}), "%v", reason)
+	require.True(t, among(reason, []error{net.ErrClosed, errOwn, io.EOF, errPeer, iostream.ErrSendTimeout}), "%v", reason)
 	rest, err := st.stream.Read(context.Background(), iostream.UntilClose())
 	require.True(t, err == nil || errors.Is(err, reason), "%v", err)
 	st.read = append(st.read, rest...)
