@@ -51,7 +51,7 @@ func TestCloseTellsReadsThenWritesThenTheCallbacks(t *testing.T) {
 	m := fullWire()
 	s := onWire(t, config, m)
 	mark := write(t, s, "never sent")
-	require.NoError(t, s.SentFunc(mark, func(err error) { requireIs(t, err, net.ErrClosed); r.add("write") }))
+	require.NoError(t, s.WaitSentFunc(mark, func(err error) { requireIs(t, err, net.ErrClosed); r.add("write") }))
 	require.NoError(t, s.ReadFunc(iostream.Until("\n"), func(_ []byte, err error) { requireIs(t, err, net.ErrClosed); r.add("read") }))
 	_ = s.WaitClosedFunc(func(err error) {
 		require.ErrorIs(t, err, net.ErrClosed)
@@ -444,7 +444,7 @@ func TestPanicInACallbackClosesTheStream(t *testing.T) {
 			mark := make(chan error, 1)
 			require.NoError(t, s.Handle(iostream.Until("\n"), func(line []byte, err error) bool {
 				_, _ = s.Write([]byte("corked"))
-				_ = s.SentFunc(s.Mark(), func(err error) { mark <- err })
+				_ = s.WaitSentFunc(s.Mark(), func(err error) { mark <- err })
 				fail()
 				return true
 			}))
@@ -492,7 +492,7 @@ func TestLoopCloseFailsItsStreams(t *testing.T) {
 
 	// A callback that nobody would call is not taken.
 	never := func(error) { panic("called") }
-	requireIs(t, s.SentFunc(0, never), ioloop.ErrClosed)
+	requireIs(t, s.WaitSentFunc(0, never), ioloop.ErrClosed)
 	requireIs(t, s.RoomFunc(never), ioloop.ErrClosed)
 	requireIs(t, s.ReadFunc(iostream.Bytes(0), func(_ []byte, err error) { never(err) }), ioloop.ErrClosed)
 	requireIs(t, s.ReadFullFunc(nil, func(_ int, err error) { never(err) }), ioloop.ErrClosed)

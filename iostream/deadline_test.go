@@ -159,7 +159,7 @@ func TestWriteDeadline(t *testing.T) {
 	waits := make(chan error, 3)
 	go func() { waits <- s.Flush(context.Background()) }()
 	go func() { waits <- s.Room(context.Background()) }()
-	require.NoError(t, s.SentFunc(mark, func(err error) { waits <- err }))
+	require.NoError(t, s.WaitSentFunc(mark, func(err error) { waits <- err }))
 	quiet(t, l)
 	for s.Backlog() != 3 { // the first three have left
 		quiet(t, l)
@@ -217,12 +217,12 @@ func TestWriteDeadlineThatIsLiftedAtOnce(t *testing.T) {
 	early, late, after := make(chan error, 1), make(chan error, 2), make(chan error, 1)
 	tell := func(to chan error) func(error) { return func(err error) { to <- err } }
 	onLoop(t, l, func() {
-		require.NoError(t, s.SentFunc(3, tell(early)))
-		require.NoError(t, s.SentFunc(5, tell(late)))
-		require.NoError(t, s.SentFunc(6, tell(late)))
+		require.NoError(t, s.WaitSentFunc(3, tell(early)))
+		require.NoError(t, s.WaitSentFunc(5, tell(late)))
+		require.NoError(t, s.WaitSentFunc(6, tell(late)))
 		require.NoError(t, s.SetWriteDeadline(past))
 		require.NoError(t, s.SetWriteDeadline(always))
-		require.NoError(t, s.SentFunc(4, tell(after)))
+		require.NoError(t, s.WaitSentFunc(4, tell(after)))
 	})
 	require.NoError(t, receive(t, early), "these bytes were out")
 	requireIs(t, receive(t, late), os.ErrDeadlineExceeded)

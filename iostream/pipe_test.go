@@ -199,7 +199,7 @@ func TestFullPipeWhoseReaderGoes(t *testing.T) {
 			s, r := writer(t, l, pipes[name], nil)
 			mark := write(t, s, string(pattern(1<<20)))
 			sent := make(chan error, 1)
-			require.NoError(t, s.SentFunc(mark, func(err error) { sent <- err }))
+			require.NoError(t, s.WaitSentFunc(mark, func(err error) { sent <- err }))
 			quiet(t, l)
 			require.Positive(t, s.Backlog())
 			require.NoError(t, r.Close())

@@ -242,8 +242,8 @@ func TestNilArguments(t *testing.T) {
 	requireIs(t, s.ReadFullFunc(make([]byte, 1), nil), fs.ErrInvalid)
 	requireIs(t, s.Handle(iostream.Until("\n"), nil), fs.ErrInvalid)
 	requireIs(t, s.Handle(iostream.Bytes(0), func([]byte, error) bool { return true }), fs.ErrInvalid)
-	requireIs(t, s.SentFunc(0, nil), fs.ErrInvalid)
-	requireIs(t, s.SentFunc(1, func(error) {}), fs.ErrInvalid)
+	requireIs(t, s.WaitSentFunc(0, nil), fs.ErrInvalid)
+	requireIs(t, s.WaitSentFunc(1, func(error) {}), fs.ErrInvalid)
 	requireIs(t, s.WaitSent(ctx, -1), iostream.ErrInvalid)
 	//lint:ignore SA1012 the misuse is the point
 	_, err = s.Read(nil, iostream.Bytes(1))

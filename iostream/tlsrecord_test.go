@@ -127,7 +127,7 @@ func TestTLSWaitSent(t *testing.T) {
 		_, _ = s.Write(make([]byte, 100<<10))
 		outcomes := make(chan error, 3)
 		for _, mark := range []int64{before, first, first + 1} {
-			require.NoError(t, s.SentFunc(mark, func(err error) { outcomes <- err }))
+			require.NoError(t, s.WaitSentFunc(mark, func(err error) { outcomes <- err }))
 		}
 		require.NoError(t, receive(t, outcomes))
 		m.Open(16 << 10) // less than the record

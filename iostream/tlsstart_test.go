@@ -222,7 +222,7 @@ func TestStartTLSBehindABacklog(t *testing.T) {
 	sent := make(chan error, 2)
 	require.NoError(t, s.StartTLSServerFunc(serverConfig(tls.VersionTLS13), func(err error) { outcome <- err }))
 	_, _ = s.Write([]byte("secret"))
-	require.NoError(t, s.SentFunc(mark, func(err error) { sent <- err }))
+	require.NoError(t, s.WaitSentFunc(mark, func(err error) { sent <- err }))
 	quiet(t, s.Loop())
 	require.Equal(t, "go ", m.Sent())
 	require.Equal(t, len("ahead\nsecret"), s.Backlog())

@@ -153,7 +153,7 @@ var tornadoEnds = []scenario{
 				requireIs(e.T, err, net.ErrClosed)
 				order <- "read"
 			}))
-			require.NoError(e, e.in.SentFunc(e.in.Mark(), func(err error) {
+			require.NoError(e, e.in.WaitSentFunc(e.in.Mark(), func(err error) {
 				requireIs(e.T, err, net.ErrClosed)
 				order <- "write"
 			}))

@@ -53,7 +53,7 @@ var tornadoTrouble = []scenario{
 	{number: 97, name: "a reset while a write waits", tornado: "the write fails with ECONNRESET", over: overTCP, once: true, run: func(e *env) {
 		e.block()
 		done := make(chan error, 1)
-		require.NoError(e, e.out.SentFunc(e.out.Mark(), func(err error) { done <- err }))
+		require.NoError(e, e.out.WaitSentFunc(e.out.Mark(), func(err error) { done <- err }))
 		e.reset()
 		requireIs(e.T, receive(e.T, done), syscall.ECONNRESET)
 	}},
@@ -201,7 +201,7 @@ var tornadoPipes = []scenario{
 	{number: 149, name: "the reader of a full pipe goes", tornado: "the pending write fails", over: piped, once: true, run: func(e *env) {
 		e.block()
 		done := make(chan error, 1)
-		require.NoError(e, e.out.SentFunc(e.out.Mark(), func(err error) { done <- err }))
+		require.NoError(e, e.out.WaitSentFunc(e.out.Mark(), func(err error) { done <- err }))
 		require.NoError(e, e.getter.Close())
 		requireIs(e.T, receive(e.T, done), syscall.EPIPE)
 	}},

@@ -28,7 +28,7 @@ var tornadoWrites = []scenario{
 			n := e.block()
 			done := make(chan error, 1)
 			e.write("")
-			require.NoError(e, e.out.SentFunc(e.out.Mark(), func(err error) { done <- err }))
+			require.NoError(e, e.out.WaitSentFunc(e.out.Mark(), func(err error) { done <- err }))
 			e.quiet()
 			require.Empty(e, done)
 			e.drain(n)
@@ -70,7 +70,7 @@ var tornadoWrites = []scenario{
 		order := make(chan int, 4)
 		for i := range 4 {
 			e.write(strings.Repeat("x", []int{4 << 20, 4 << 20, 4 << 20, 0}[i]))
-			require.NoError(e, e.out.SentFunc(e.out.Mark(), func(err error) {
+			require.NoError(e, e.out.WaitSentFunc(e.out.Mark(), func(err error) {
 				require.NoError(e, err)
 				order <- i
 			}))
@@ -129,7 +129,7 @@ var tornadoWrites = []scenario{
 		run: func(e *env) {
 			e.block()
 			done := make(chan error, 1)
-			require.NoError(e, e.out.SentFunc(e.out.Mark(), func(err error) { done <- err }))
+			require.NoError(e, e.out.WaitSentFunc(e.out.Mark(), func(err error) { done <- err }))
 			e.out.Abort(nil)
 			requireIs(e.T, receive(e.T, done), net.ErrClosed)
 			require.Zero(e, e.out.Backlog())

@@ -251,7 +251,7 @@ func (s *Stream) endWriting(err error) {
 }
 
 // afterFlush has the loop look at what a flush outside of pump has changed.
-// Callbacks for what was sent need no look: SentFunc has asked for one, and
+// Callbacks for what was sent need no look: WaitSentFunc has asked for one, and
 // from then on only pump unblocks the transport.
 func (s *Stream) afterFlush() {
 	read, write := s.wants() // writing may have changed what reading waits for
@@ -406,21 +406,25 @@ func (s *Stream) withdraw(w *waitOp) {
 	}
 }
 
-// SentFunc has fn called on the loop with what WaitSent would return for mark.
+// WaitSentFunc has fn called on the loop with what WaitSent would return for mark.
 // It returns ErrInvalid, and does nothing, if fn is nil or mark is no value of
 // Mark, and ioloop.ErrClosed once the loop is closed.
-func (s *Stream) SentFunc(mark int64, fn func(error)) error {
+func (s *Stream) WaitSentFunc(mark int64, fn func(error)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if fn == nil || mark < 0 || mark > s.accepted {
-		return opError("sent func", ErrInvalid)
+		return opError("wait sent", ErrInvalid)
 	}
 	if err := s.scheduleOrClosed(); err != nil {
-		return opError("sent func", err)
+		return opError("wait sent", err)
 	}
-	s.output().wait(sentWaiter{index: mark, op: "sent func", fn: fn})
+	s.output().wait(sentWaiter{index: mark, op: "wait sent", fn: fn})
 	return nil
 }
+
+// FlushFunc has fn called on the loop with what Flush would return: WaitSentFunc of
+// Mark.
+func (s *Stream) FlushFunc(fn func(error)) error { return s.WaitSentFunc(s.Mark(), fn) }
 
 // RoomFunc has fn called on the loop when Room would return nil, or with the
 // error that it would return. It returns ErrInvalid if fn is nil, and

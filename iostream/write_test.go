@@ -50,8 +50,8 @@ func TestWritesCompleteByIndex(t *testing.T) {
 			s := onWire(t, nil, m)
 			first, second, third := write(t, s, "aaaa"), write(t, s, "bbbb"), write(t, s, "cccc")
 			order := make(chan string, 3)
-			require.NoError(t, s.SentFunc(third, func(err error) { order <- fmt.Sprint("third ", err) }))
-			require.NoError(t, s.SentFunc(first, func(err error) { order <- fmt.Sprint("first ", err) }))
+			require.NoError(t, s.WaitSentFunc(third, func(err error) { order <- fmt.Sprint("third ", err) }))
+			require.NoError(t, s.WaitSentFunc(first, func(err error) { order <- fmt.Sprint("first ", err) }))
 			waited := waitSent(s, second)
 			m.Open(3)
 			quiet(t, s.Loop())
@@ -146,7 +146,7 @@ func TestWaitSentAfterClose(t *testing.T) {
 	lost := write(t, s, "lost")
 	pending := waitSent(s, lost)
 	called := make(chan error, 1)
-	require.NoError(t, s.SentFunc(lost, func(err error) { called <- err }))
+	require.NoError(t, s.WaitSentFunc(lost, func(err error) { called <- err }))
 	s.Abort(nil)
 	requireIs(t, receive(t, pending), net.ErrClosed)
 	requireIs(t, receive(t, called), net.ErrClosed)
@@ -159,7 +159,7 @@ func TestWaitSentAfterClose(t *testing.T) {
 	requireIs(t, s.Room(patient(t)), net.ErrClosed)
 	require.NoError(t, s.RoomFunc(func(err error) { called <- err }))
 	requireIs(t, receive(t, called), net.ErrClosed)
-	require.NoError(t, s.SentFunc(out, func(err error) { called <- err }))
+	require.NoError(t, s.WaitSentFunc(out, func(err error) { called <- err }))
 	require.NoError(t, receive(t, called))
 }
 

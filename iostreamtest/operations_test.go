@@ -191,7 +191,7 @@ func (p *player) sent(s *step) {
 		return
 	}
 	p.enter(c)
-	err := p.stream.SentFunc(int64(c.mark), func(err error) {
+	err := p.stream.WaitSentFunc(int64(c.mark), func(err error) {
 		p.finish(c, outcome{err: err, last: true})
 		p.nested(s)
 	})

@@ -32,7 +32,7 @@ func TestLogThatNobodyReads(t *testing.T) {
 	defer out.Close()
 	code := make(chan int, 1)
 	go func() {
-		code <- run(ctx, []string{"-listen", "127.0.0.1:0", "-mode", "line", "-max-message", "10", "-loops", "1"}, out, stuck)
+		code <- run(ctx, []string{"-listen", "127.0.0.1:0", "-mode", "line", "-max-message", "10", "-loops", "1"}, nil, out, stuck)
 	}()
 	line, err := bufio.NewReader(stdout).ReadString('\n')
 	require.NoError(t, err)
