@@ -234,12 +234,15 @@ func TestCloseFromCallback(t *testing.T) {
 
 func TestNilArguments(t *testing.T) {
 	l := newLoop(t, ioloop.Config{})
-	require.ErrorIs(t, l.Run(nil), ioloop.ErrInvalid) //nolint:staticcheck // that is the test
+	//lint:ignore SA1012 the misuse is the point
+	require.ErrorIs(t, l.Run(nil), ioloop.ErrInvalid)
 	require.False(t, l.Running())
-	require.ErrorIs(t, l.RunTask(nil, func(*ioloop.Task) error { return nil }), ioloop.ErrInvalid) //nolint:staticcheck
+	//lint:ignore SA1012 the misuse is the point
+	require.ErrorIs(t, l.RunTask(nil, func(*ioloop.Task) error { return nil }), ioloop.ErrInvalid)
 	require.ErrorIs(t, l.RunTask(context.Background(), nil), ioloop.ErrInvalid)
 	require.ErrorIs(t, l.Kit().Schedule(nil), ioloop.ErrInvalid)
-	require.ErrorIs(t, newGroup(t, 1).Run(nil), ioloop.ErrInvalid) //nolint:staticcheck
+	//lint:ignore SA1012 the misuse is the point
+	require.ErrorIs(t, newGroup(t, 1).Run(nil), ioloop.ErrInvalid)
 	_, err := l.Signal(nil)
 	require.ErrorIs(t, err, ioloop.ErrInvalid)
 	turn(t, l)

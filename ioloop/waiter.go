@@ -57,6 +57,7 @@ func (b *blocked) post() {
 // wait returns after post, which may also be left over from an earlier use.
 func (b *blocked) wait() {
 	b.gate.RLock()
+	//lint:ignore SA2001 it waits, and guards nothing
 	b.gate.RUnlock()
 	b.gate.Lock()
 	b.posted.Store(false)

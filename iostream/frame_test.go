@@ -236,6 +236,7 @@ func TestTakeOverRefused(t *testing.T) {
 	require.NoError(t, p.Handle(iostream.Until("\n"), func(msg []byte, err error) bool {
 		p.tell(msg, err)
 		requireIs(t, p.ReadFunc(iostream.Bytes(-1), p.tell), iostream.ErrInvalid)
+		//lint:ignore SA1012 the misuse is the point
 		_, err = p.Read(nil, iostream.Bytes(1)) //nolint:staticcheck // what is refused
 		requireIs(t, err, iostream.ErrInvalid)
 		_, _, err = p.Detach()
@@ -251,7 +252,7 @@ func TestTakeOverByDetach(t *testing.T) {
 	}
 	s, peer := pair(t, startLoop(t, ioloop.Config{}), "tcp", nil)
 	conns, rests := make(chan net.Conn, 1), make(chan string, 1)
-	require.NoError(t, s.Handle(iostream.Until("\n"), func(msg []byte, err error) bool {
+	require.NoError(t, s.Handle(iostream.Until("\n"), func([]byte, error) bool {
 		conn, rest, err := s.Detach()
 		if err != nil {
 			t.Error(err)

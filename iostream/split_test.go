@@ -375,6 +375,9 @@ func TestAnnouncedAllocatesNothing(t *testing.T) {
 }
 
 func TestFramesAllocateNothing(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
 	p := newPuppet(t, iostreamtest.Options{}, nil)
 	p.wire.Arrive(strings.Repeat("a\n\x01b", 2000))
 	_, err := p.Peek(context.Background(), 0)

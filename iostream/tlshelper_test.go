@@ -21,7 +21,6 @@ import (
 	"time"
 
 	"github.com/eddyloop/eddy/internal/leaktest"
-	"github.com/eddyloop/eddy/internal/socket"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
 	"github.com/eddyloop/eddy/iostreamtest"
@@ -135,13 +134,6 @@ func newLoop(t testing.TB, config ioloop.Config) *ioloop.Loop {
 	l, err := ioloop.New(config)
 	require.NoError(t, err)
 	return l
-}
-
-func dup(t testing.TB, fd int) int {
-	t.Helper()
-	fd, err := socket.Duplicate(fd)
-	require.NoError(t, err)
-	return fd
 }
 
 // simPeer is the other side of a sim, for crypto/tls to talk through. With hold

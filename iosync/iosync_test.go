@@ -373,6 +373,7 @@ func TestWaitInCallback(t *testing.T) {
 	refused := make(chan error, 1)
 	require.NoError(t, l.Post(func() { refused <- m.Lock(context.Background()) }))
 	require.ErrorIs(t, <-refused, ioloop.ErrOnLoop)
+	//lint:ignore SA1012 the misuse is the point
 	require.ErrorIs(t, m.Lock(nil), fs.ErrInvalid) //nolint:staticcheck
 	require.NoError(t, m.Unlock())
 	require.True(t, m.TryLock())

@@ -18,6 +18,10 @@ import (
 	"github.com/eddyloop/eddy/tcp"
 )
 
+// handoverGrace is how long clients that have just connected may take to say something,
+// before a process that has handed over takes them for idle.
+const handoverGrace = time.Second
+
 // flushTime is how long the last lines of the log may take to be written.
 const flushTime = time.Second
 
@@ -64,17 +68,19 @@ func (d *echod) run(ctx context.Context, stdout io.Writer) error {
 	go func() { loops <- d.group.Run(context.Background()) }()
 	go func() { served <- d.server.Serve(context.Background()) }()
 	defer func() { d.group.Stop(); <-loops }()
+	handedOver, stop := d.watchForHandover()
+	defer stop()
 	fmt.Fprintln(stdout, "echod listening on", strings.Join(d.bound, " "))
 	if err := ready(); err != nil {
 		d.log.Warn("cannot tell that it is ready", slog.Any("err", err))
 	}
-	handedOver, stop := d.watchForHandover()
-	defer stop()
 	select {
 	case err := <-served:
 		return err
 	case <-ctx.Done():
 	case <-handedOver:
+		d.server.StopListening()
+		time.Sleep(min(handoverGrace, d.drainTimeout))
 	}
 	d.drain()
 	if err := <-served; !errors.Is(err, tcp.ErrServerClosed) {

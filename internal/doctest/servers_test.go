@@ -40,11 +40,11 @@ func serve(t *testing.T, name string) program {
 	require.NoError(t, err)
 	address := free.Addr().String()
 	require.NoError(t, free.Close())
-	for _, port := range []string{`":8000"`, `":8080"`} {
+	for _, port := range []string{`"127.0.0.1:8000"`, `":8000"`, `":8080"`} {
 		code = strings.ReplaceAll(code, port, fmt.Sprintf("%q", address))
 	}
 	if !strings.HasPrefix(code, "package ") {
-		body := "func main() {\nctx := context.Background()\n_ = ctx\nvar handler http.Handler = http.NotFoundHandler()\n_ = handler\n" + code + "\n}\n"
+		body := "func main() {\nctx := context.Background()\n_ = ctx\nvar handler http.Handler = http.NotFoundHandler()\n_ = handler\n" + code + "\n_ = err\n}\n"
 		code = "package main\n" + imports(body) + body
 	}
 	require.NoError(t, os.MkdirAll("testdata", 0o700)) // ./... leaves it out
@@ -97,23 +97,22 @@ func (p program) descriptors(t *testing.T) int {
 // TestServers has each echo server of the README meet clients that do their worst. It goes on
 // to serve, and no connection stays.
 func TestServers(t *testing.T) {
-	for name, end := range map[string]string{"task-server": "that is all!", "callback-server": "\n"} {
+	for name, test := range map[string]struct{ end, before string }{
+		"message-server": {"\n", "you said "}, "task-server": {"that is all!", ""}, "callback-server": {"\n", ""},
+	} {
 		t.Run(name, func(t *testing.T) {
-			p := serve(t, name)
+			p, end := serve(t, name), test.end
 			honest := func() {
 				c := p.dial(t)
 				_, err := io.WriteString(c, "hi dude! "+end)
 				require.NoError(t, err)
-				got := make([]byte, len("hi dude! ")+len(end))
-				_, err = io.ReadFull(c, got)
-				require.NoError(t, err)
-				require.Equal(t, "hi dude! "+end, string(got))
+				expect(t, c, test.before+"hi dude! "+end)
 				require.NoError(t, c.Close())
 			}
 			honest()
 			before := p.descriptors(t)
 			for client, attack := range hostile {
-				t.Run(client, func(t *testing.T) { attack(t, p.dial(t), end) })
+				t.Run(client, func(t *testing.T) { attack(t, p.dial(t), end, test.before) })
 				honest()
 			}
 			require.Eventually(t, func() bool { return p.descriptors(t) <= before }, patience, 20*time.Millisecond,
@@ -122,8 +121,16 @@ func TestServers(t *testing.T) {
 	}
 }
 
-var hostile = map[string]func(t *testing.T, c *net.TCPConn, end string){
-	"over-long": func(t *testing.T, c *net.TCPConn, end string) {
+func expect(t *testing.T, c *net.TCPConn, want string) {
+	t.Helper()
+	got := make([]byte, len(want))
+	_, err := io.ReadFull(c, got)
+	require.NoError(t, err)
+	require.Equal(t, want, string(got))
+}
+
+var hostile = map[string]func(t *testing.T, c *net.TCPConn, end, before string){
+	"over-long": func(t *testing.T, c *net.TCPConn, end, before string) {
 		chunk := []byte(strings.Repeat("x", 64<<10))
 		for range 64 {
 			if _, err := c.Write(chunk); err != nil {
@@ -135,13 +142,13 @@ var hostile = map[string]func(t *testing.T, c *net.TCPConn, end string){
 			require.False(t, ne.Timeout(), "the connection does not end")
 		}
 	},
-	"reset": func(t *testing.T, c *net.TCPConn, end string) {
+	"reset": func(t *testing.T, c *net.TCPConn, end, before string) {
 		_, err := io.WriteString(c, "hi "+end+"half a message")
 		require.NoError(t, err)
 		require.NoError(t, c.SetLinger(0))
 		require.NoError(t, c.Close())
 	},
-	"never reads": func(t *testing.T, c *net.TCPConn, end string) {
+	"never reads": func(t *testing.T, c *net.TCPConn, end, before string) {
 		require.NoError(t, c.SetWriteDeadline(time.Now().Add(300*time.Millisecond)))
 		message := []byte(strings.Repeat("x", 1000) + end)
 		for {
@@ -152,25 +159,22 @@ var hostile = map[string]func(t *testing.T, c *net.TCPConn, end string){
 		require.NoError(t, c.SetLinger(0))
 		require.NoError(t, c.Close())
 	},
-	"half-close": func(t *testing.T, c *net.TCPConn, end string) {
+	"half-close": func(t *testing.T, c *net.TCPConn, end, before string) {
 		_, err := io.WriteString(c, "hi "+end)
 		require.NoError(t, err)
 		require.NoError(t, c.CloseWrite())
 		got, err := io.ReadAll(c)
 		require.NoError(t, err)
-		require.Equal(t, "hi "+end, string(got))
+		require.Equal(t, before+"hi "+end, string(got))
 	},
-	"slow": func(t *testing.T, c *net.TCPConn, end string) {
+	"slow": func(t *testing.T, c *net.TCPConn, end, before string) {
 		message := "slow but sure" + end
 		for i := range message {
 			_, err := io.WriteString(c, message[i:i+1])
 			require.NoError(t, err)
 			time.Sleep(2 * time.Millisecond)
 		}
-		got := make([]byte, len(message))
-		_, err := io.ReadFull(c, got)
-		require.NoError(t, err)
-		require.Equal(t, message, string(got))
+		expect(t, c, before+message)
 		require.NoError(t, c.Close())
 	},
 }
