@@ -564,6 +564,15 @@ func TestAddresses(t *testing.T) {
 	require.Contains(t, s.String(), "closed")
 }
 
+// A handler that asks for the address of a peer that is gone gets one.
+func TestAddressOfAPeerThatIsGone(t *testing.T) {
+	s, peer := pair(t, startLoop(t, ioloop.Config{}), "tcp", nil)
+	reset(t, peer)
+	require.NoError(t, s.WaitClosed(patient(t)))
+	require.Equal(t, "unknown", s.RemoteAddr().String())
+	require.Equal(t, "unknown", s.RemoteAddr().Network())
+}
+
 // TestResetBehindTheEnd: a connection that only writes any more tells that it
 // has broken, without a write that finds out.
 func TestResetBehindTheEnd(t *testing.T) {

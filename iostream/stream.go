@@ -232,9 +232,10 @@ func (s *Stream) LocalAddr() net.Addr {
 	return nil
 }
 
-// RemoteAddr returns the peer's address, nil if it has none. It is asked of the
-// kernel at the first call and remembered; after the stream has closed only the
-// remembered one is left.
+// RemoteAddr returns the peer's address, nil if the transport has none, as a pipe. It is
+// asked of the kernel at the first call and remembered. The kernel has forgotten it when the
+// peer has reset the connection or the stream has closed: then the address is one whose
+// String is "unknown", and not nil.
 func (s *Stream) RemoteAddr() net.Addr {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -242,13 +243,23 @@ func (s *Stream) RemoteAddr() net.Addr {
 		return s.details.remote
 	}
 	a, ok := s.transport.(Addresser)
-	if !ok || s.any(finished) {
+	if !ok {
 		return nil
 	}
-	remote := a.RemoteAddr()
-	s.ensureDetails().remote = remote
-	return remote
+	if !s.any(finished) {
+		if remote := a.RemoteAddr(); remote != nil {
+			s.ensureDetails().remote = remote
+			return remote
+		}
+	}
+	return unknownAddr{}
 }
+
+// unknownAddr is the address of a peer that the kernel has forgotten.
+type unknownAddr struct{}
+
+func (unknownAddr) Network() string { return "unknown" }
+func (unknownAddr) String() string  { return "unknown" }
 
 // SetRemoteAddr replaces what RemoteAddr returns, for instance by the address of
 // the client behind a proxy that is the peer. Nil goes back to the peer's own.
