@@ -87,10 +87,8 @@ func TestSendTimeout(t *testing.T) {
 		_, err := io.ReadFull(peer, make([]byte, 1<<20))
 		require.NoError(t, err)
 		quiet(t, l)
-		for range 3 {
-			clock.Advance(15 * time.Second)
-			quiet(t, l)
-		}
+		clock.Advance(14 * time.Second) // the kernel may tell of what was taken later
+		quiet(t, l)
 	}
 	require.False(t, s.Closed())
 	require.Positive(t, s.Backlog())
