@@ -22,7 +22,6 @@ type stats struct {
 	Messages    uint64      `json:"messages"`
 	Received    uint64      `json:"received"`
 	Sent        uint64      `json:"sent"`
-	Backlog     int64       `json:"backlog"`
 	Budget      int64       `json:"budget"`
 	Loops       []loopStats `json:"loops"`
 }
