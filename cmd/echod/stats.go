@@ -22,6 +22,7 @@ type stats struct {
 	Messages    uint64      `json:"messages"`
 	Received    uint64      `json:"received"`
 	Sent        uint64      `json:"sent"`
+	Backlog     int         `json:"backlog"`
 	Budget      int64       `json:"budget"`
 	Loops       []loopStats `json:"loops"`
 }
@@ -43,7 +44,7 @@ func (d *echod) stats() *stats {
 	s := &stats{
 		Listening: d.bound, Draining: d.draining.Load(), Uptime: time.Since(started).Seconds(),
 		Connections: server.Conns, Accepted: server.Accepted, Refused: server.Refused,
-		Pauses: server.AcceptPauses, Handshakes: server.HandshakeErrors,
+		Pauses: server.AcceptPauses, Handshakes: server.HandshakeErrors, Backlog: d.backlog(),
 	}
 	if budget := d.server.Stream.Budget; budget != nil {
 		s.Budget = budget.Used()
@@ -87,6 +88,7 @@ func writeMetrics(w io.Writer, s *stats) {
 	metric("echod_messages_total", "counter", "Messages that were received, or generated.", s.Messages)
 	metric("echod_received_bytes_total", "counter", "Bytes of messages that were received.", s.Received)
 	metric("echod_sent_bytes_total", "counter", "Bytes that were handed over to be sent.", s.Sent)
+	metric("echod_backlog_bytes", "gauge", "Bytes that wait for clients to take them.", s.Backlog)
 	metric("echod_budget_used_bytes", "gauge", "Memory that connections hold, where there is a budget.", s.Budget)
 	loop := func(name, kind, help string, value func(loopStats) any) {
 		fmt.Fprintf(w, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kind)
