@@ -1,12 +1,14 @@
 package main
 
 import (
+	"context"
 	"expvar"
 	"fmt"
 	"io"
 	"time"
 
 	"github.com/eddyloop/eddy/ioloop"
+	"github.com/eddyloop/eddy/iostream"
 )
 
 // stats are what the admin page shows. Times are in seconds, sizes in bytes.
@@ -22,7 +24,7 @@ type stats struct {
 	Messages    uint64      `json:"messages"`
 	Received    uint64      `json:"received"`
 	Sent        uint64      `json:"sent"`
-	Backlog     int         `json:"backlog"`
+	Backlog     int64       `json:"backlog"`
 	Budget      int64       `json:"budget"`
 	Loops       []loopStats `json:"loops"`
 }
@@ -38,6 +40,9 @@ type loopStats struct {
 }
 
 var started = time.Now()
+
+// loopPatience is how long the admin page waits for a loop that is busy to list its streams.
+const loopPatience = 50 * time.Millisecond
 
 func (d *echod) stats() *stats {
 	server := d.server.Stats()
@@ -57,6 +62,15 @@ func (d *echod) stats() *stats {
 		s.Loops = append(s.Loops, statsOf(l))
 	}
 	return s
+}
+
+// backlog returns how many bytes the connections have yet to send. A loop that does not
+// answer in time is left out.
+func (d *echod) backlog() int64 {
+	ctx, cancel := context.WithTimeout(context.Background(), loopPatience)
+	defer cancel()
+	totals, _ := iostream.Total(ctx, d.group.Loops()...)
+	return totals.Backlog
 }
 
 func statsOf(l *ioloop.Loop) loopStats {

@@ -1,0 +1,61 @@
+package iostream
+
+import (
+	"context"
+
+	"github.com/eddyloop/eddy/ioloop"
+)
+
+// Totals are sums over streams, for metrics.
+type Totals struct {
+	Streams  int   // that are open
+	Backlog  int64 // bytes that were written and that the kernel has yet to take
+	Buffered int64 // bytes that were received and not read
+}
+
+// Total sums up the streams of some loops. Each loop only lists its streams, some
+// 10 ns for each, and the calling goroutine adds them up, so it may be called once a
+// second beside any load. Streams without a
+// descriptor are left out; loops that are closed have none. It must not be called on a
+// loop (ioloop.ErrOnLoop), and it waits for loops that are busy or do not run: when ctx
+// ends, it returns what it has and the error of ctx.
+func Total(ctx context.Context, loops ...*ioloop.Loop) (Totals, error) {
+	var sum Totals
+	if err := ioloop.CheckContext(ctx); err != nil {
+		return sum, err
+	}
+	if err := ioloop.MayBlock(); err != nil {
+		return sum, err
+	}
+	lists := make(chan []*Stream, len(loops))
+	for _, l := range loops {
+		if l.Post(func() { lists <- listStreams(l) }) != nil {
+			lists <- nil
+		}
+	}
+	for range loops {
+		select {
+		case list := <-lists:
+			sum.add(list)
+		case <-ctx.Done():
+			return sum, ctx.Err()
+		}
+	}
+	return sum, nil
+}
+
+func listStreams(l *ioloop.Loop) []*Stream {
+	list := make([]*Stream, 0, l.Stats().Handlers)
+	for s := range Streams(l) {
+		list = append(list, s)
+	}
+	return list
+}
+
+func (t *Totals) add(list []*Stream) {
+	for _, s := range list {
+		t.Streams++
+		t.Backlog += int64(s.Backlog())
+		t.Buffered += int64(s.Buffered())
+	}
+}
