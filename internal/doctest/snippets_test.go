@@ -3,6 +3,7 @@ package doctest
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -13,9 +14,11 @@ func TestSnippetsCompile(t *testing.T) {
 	t.Chdir("../..")
 	docs, err := filepath.Glob("docs/*.md")
 	require.NoError(t, err)
+	guides, err := filepath.Glob("docs/guides/*.md")
+	require.NoError(t, err)
 	checker := NewChecker()
 	found := 0
-	for _, file := range append(docs, "README.md") {
+	for _, file := range slices.Concat(docs, guides, []string{"README.md"}) {
 		snippets, err := Read(file)
 		require.NoError(t, err)
 		for _, s := range snippets {
