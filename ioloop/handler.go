@@ -25,6 +25,12 @@ type Registration struct {
 	generation uint32
 }
 
+// Registered reports whether r names a handler, which may have been removed since.
+func (r Registration) Registered() bool { return r.generation != 0 }
+
+// FD returns the descriptor of r.
+func (r Registration) FD() int { return int(r.fd) }
+
 func (r Registration) token() poller.Token {
 	return poller.Token(r.generation)<<32 | poller.Token(uint32(r.slot))
 }

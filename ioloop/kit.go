@@ -18,6 +18,10 @@ type Kit struct{ l *Loop }
 // Kit returns the loop's Kit. The zero Kit must not be used.
 func (l *Loop) Kit() Kit { return Kit{l} }
 
+// Unregistered returns a Registration that has a descriptor and names no handler, for
+// who keeps both in the place of one.
+func Unregistered(fd int) Registration { return Registration{fd: int32(fd)} }
+
 // Runner is work for the loop. A pointer that has Run costs no allocation to
 // schedule.
 type Runner interface{ Run() }

@@ -24,7 +24,7 @@ func Adopt(l *ioloop.Loop, conn net.Conn, config *Config) (*Stream, error) {
 	if err != nil {
 		return nil, opError("adopt", err)
 	}
-	s, err := NewSocket(l, fd, config)
+	s, err := newSocket(l, fd, socket.AddressOf(conn.RemoteAddr()), config)
 	if err != nil {
 		_ = socket.Close(fd)
 		return nil, opError("adopt", errors.Unwrap(err))
@@ -75,13 +75,12 @@ func (s *Stream) Detach() (net.Conn, []byte, error) {
 
 func (s *Stream) detach() (net.Conn, error) {
 	s.mayLinger()
-	t, ok := s.transport.(*socketTransport)
 	switch {
 	case s.any(closed):
 		return nil, s.details.err
 	case s.any(closing):
 		return nil, s.details.reason
-	case !ok:
+	case !s.any(plainSocket):
 		return nil, fmt.Errorf("%w: not a plain socket", ErrInvalid)
 	case s.readPending():
 		return nil, ErrReadPending
@@ -91,7 +90,7 @@ func (s *Stream) detach() (net.Conn, error) {
 	if s.any(finWanted) {
 		s.endOutput() // which the loop has not got round to
 	}
-	fd, err := socket.Duplicate(int(t.fd))
+	fd, err := socket.Duplicate(s.transport.(Descriptor).FD())
 	if err != nil {
 		return nil, os.NewSyscallError("fcntl", err)
 	}

@@ -182,6 +182,14 @@ func awaitRead(t testing.TB, s *iostream.Stream) {
 	}
 }
 
+func eventually(t *testing.T, condition func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !condition(); {
+		require.True(t, time.Now().Before(deadline), "it did not come to that")
+		time.Sleep(200 * time.Microsecond)
+	}
+}
+
 // send has the peer write, in pieces that arrive one by one.
 func send(t testing.TB, peer net.Conn, pieces ...string) {
 	t.Helper()

@@ -1,14 +1,18 @@
 package iostream
 
 import (
+	"github.com/eddyloop/eddy/internal/socket"
 	"github.com/eddyloop/eddy/internal/streamhook"
 	"github.com/eddyloop/eddy/ioloop"
 )
 
 func init() {
 	streamhook.CheckConfig = func(config any) error { return config.(*Config).check() }
-	streamhook.NewPrepared = func(l *ioloop.Loop, fd int, config any) (any, error) {
-		return newPrepared(l, fd, config.(*Config))
+	streamhook.NewPrepared = func(l *ioloop.Loop, fd int, peer socket.Address, config any) (any, error) {
+		return newPrepared(l, fd, peer, config.(*Config))
+	}
+	streamhook.NewAccepted = func(l *ioloop.Loop, fd int, peer socket.Address, config any) (any, error) {
+		return newSocket(l, fd, peer, config.(*Config))
 	}
 	streamhook.HasConfig = func(s, config any) bool { return s.(*Stream).config == config.(*Config) }
 	streamhook.Serve = func(s any) { s.(*Stream).serve() }

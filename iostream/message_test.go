@@ -450,14 +450,6 @@ func TestValue(t *testing.T) {
 	require.Empty(t, other.Of(a).user)
 }
 
-func eventually(t *testing.T, condition func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !condition(); {
-		require.True(t, time.Now().Before(deadline), "it did not come to that")
-		time.Sleep(200 * time.Microsecond)
-	}
-}
-
 // StartTLS from the function: the messages go on behind the handshake.
 func TestHandleTaskStartsTLS(t *testing.T) {
 	s, peer, _ := answerer(t, nil, func(task *ioloop.Task, s *iostream.Stream, msg []byte) error {

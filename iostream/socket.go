@@ -15,48 +15,65 @@ import (
 // is returned. It returns ErrInvalid, ioloop.ErrClosed, the errno that tells why
 // fd is not such a socket, or errors.ErrUnsupported where there is no backend.
 func NewSocket(l *ioloop.Loop, fd int, config *Config) (*Stream, error) {
+	return newSocket(l, fd, socket.PeerAddress(fd), config)
+}
+
+func newSocket(l *ioloop.Loop, fd int, peer socket.Address, config *Config) (*Stream, error) {
 	if err := socket.Adopt(fd); err != nil {
 		return nil, opError("new", err)
 	}
-	both := newSocketStream(fd)
-	return both.begin(l, &both.socketTransport, config)
+	s := newSocketStream(fd)
+	var t Transport = &s.socket.socketTransport
+	if !s.keepPeer(peer) {
+		t = &addressedSocket{s.socket.socketTransport, peer}
+	}
+	return s.onSocket(l, t, config)
 }
 
 // newPrepared is NewSocket without the system calls that look at a socket and set
 // it up.
-func newPrepared(l *ioloop.Loop, fd int, config *Config) (*Stream, error) {
-	both := newSocketStream(fd)
-	return both.begin(l, &both.promptTransport, config)
+func newPrepared(l *ioloop.Loop, fd int, peer socket.Address, config *Config) (*Stream, error) {
+	s := newSocketStream(fd)
+	var t Transport = &s.socket
+	if !s.keepPeer(peer) {
+		t = &addressedPrompt{s.socket, peer}
+	}
+	return s.onSocket(l, t, config)
 }
 
-// socketStream is a stream and its transport, in one allocation.
-type socketStream struct {
-	Stream
-	promptTransport
+func newSocketStream(fd int) *Stream {
+	s := new(Stream)
+	s.socket.registration = ioloop.Unregistered(fd)
+	s.set(cameFull) // clients often speak first: the first read looks for itself
+	return s
 }
 
-func newSocketStream(fd int) *socketStream {
-	both := new(socketStream)
-	both.fd = int32(fd)
-	both.set(cameFull) // clients often speak first: the first read looks for itself
-	return both
+// keepPeer notes the peer's address if it is short enough.
+func (s *Stream) keepPeer(peer socket.Address) (ok bool) {
+	s.peer, ok = peer.Short()
+	return ok
 }
 
-func (both *socketStream) begin(l *ioloop.Loop, t Transport, config *Config) (*Stream, error) {
-	if err := both.Stream.open(l, t, config); err != nil {
+func (s *Stream) onSocket(l *ioloop.Loop, t Transport, config *Config) (*Stream, error) {
+	if l == nil {
+		return nil, opError("new", ErrInvalid)
+	}
+	if err := s.open(l, t, config); err != nil {
 		return nil, err
 	}
-	return &both.Stream, nil
+	return s, nil
 }
 
 // socketTransport is a stream socket as it is.
 type socketTransport struct {
-	fd           int32
-	registration ioloop.Registration // zero: not attached
+	registration ioloop.Registration // it has the descriptor from the start
 }
 
-func (t *socketTransport) Attach(l *ioloop.Loop, h ioloop.Handler, interest poller.Interest) (err error) {
-	t.registration, err = l.Handle(int(t.fd), interest, h)
+func (t *socketTransport) Attach(l *ioloop.Loop, h ioloop.Handler, interest poller.Interest) error {
+	registration, err := l.Handle(t.FD(), interest, h)
+	if err == nil {
+		t.registration = registration
+	}
 	return err
 }
 
@@ -65,22 +82,22 @@ func (t *socketTransport) Arm(l *ioloop.Loop, interest poller.Interest) error {
 }
 
 func (t *socketTransport) Read(p []byte) (int, error) {
-	return readOutcome(socket.Read(int(t.fd), p))
+	return readOutcome(socket.Read(t.FD(), p))
 }
 
 func (t *socketTransport) Write(bufs [][]byte) (int, error) {
 	if len(bufs) == 1 { // nearly always
-		n, err := socket.Send(int(t.fd), bufs[0])
+		n, err := socket.Send(t.FD(), bufs[0])
 		return writeOutcome(n, min(len(bufs[0]), socket.MaxBytes), err)
 	}
-	n, err := socket.SendVector(int(t.fd), bufs)
+	n, err := socket.SendVector(t.FD(), bufs)
 	return writeOutcome(n, socket.Attempt(bufs), err)
 }
 
 func (t *socketTransport) Probe() error {
-	err := peekOutcome(socket.Peek(int(t.fd)))
+	err := peekOutcome(socket.Peek(t.FD()))
 	if err == io.EOF { // Linux says so too if the connection has broken behind the end
-		if broken := socket.TakeError(int(t.fd)); broken != nil {
+		if broken := socket.TakeError(t.FD()); broken != nil {
 			return os.NewSyscallError("getsockopt", broken)
 		}
 	}
@@ -88,33 +105,52 @@ func (t *socketTransport) Probe() error {
 }
 
 func (t *socketTransport) CloseWrite() error {
-	return os.NewSyscallError("shutdown", socket.CloseWrite(int(t.fd)))
+	return os.NewSyscallError("shutdown", socket.CloseWrite(t.FD()))
 }
 
 func (t *socketTransport) Close(l *ioloop.Loop) error {
 	t.unregister(l)
-	return os.NewSyscallError("close", socket.Close(int(t.fd)))
+	return os.NewSyscallError("close", socket.Close(t.FD()))
 }
 
 func (t *socketTransport) unregister(l *ioloop.Loop) {
-	if t.registration != (ioloop.Registration{}) {
+	if t.registration.Registered() {
 		_ = l.Remove(t.registration)
 	}
 }
 
 // ResetOnClose has no effect on Unix sockets.
-func (t *socketTransport) ResetOnClose() { socket.ResetOnClose(int(t.fd)) }
+func (t *socketTransport) ResetOnClose() { socket.ResetOnClose(t.FD()) }
 
-func (t *socketTransport) Queued() int { return socket.Queued(int(t.fd)) }
+func (t *socketTransport) Queued() int { return socket.Queued(t.FD()) }
 
-func (t *socketTransport) FD() int                  { return int(t.fd) }
-func (t *socketTransport) LocalAddr() net.Addr      { return socket.LocalAddr(int(t.fd)) }
-func (t *socketTransport) RemoteAddr() net.Addr     { return socket.PeerAddr(int(t.fd)) }
-func (t *socketTransport) SetNoDelay(on bool) error { return socket.SetNoDelay(int(t.fd), on) }
+func (t *socketTransport) FD() int             { return t.registration.FD() }
+func (t *socketTransport) LocalAddr() net.Addr { return socket.LocalAddr(t.FD()) }
+
+// RemoteAddr is called where Stream.peer has no address: nobody knows it.
+func (t *socketTransport) RemoteAddr() net.Addr { return nil }
+
+func (t *socketTransport) SetNoDelay(on bool) error { return socket.SetNoDelay(t.FD(), on) }
 
 // promptTransport is a socketTransport that nobody can have given SO_LINGER:
 // closing it does not block.
 type promptTransport struct{ socketTransport }
+
+// addressedSocket and addressedPrompt have a peer whose address is too long for
+// Stream.peer.
+type (
+	addressedSocket struct {
+		socketTransport
+		peer socket.Address
+	}
+	addressedPrompt struct {
+		promptTransport
+		peer socket.Address
+	}
+)
+
+func (t *addressedSocket) RemoteAddr() net.Addr { return t.peer.Addr() }
+func (t *addressedPrompt) RemoteAddr() net.Addr { return t.peer.Addr() }
 
 // mayLinger is called when somebody gets the descriptor, who may set that.
 func (s *Stream) mayLinger() {
@@ -122,14 +158,17 @@ func (s *Stream) mayLinger() {
 	if secured, ok := s.transport.(*tlsTransport); ok {
 		at = &secured.lower
 	}
-	if t, ok := (*at).(*promptTransport); ok {
+	switch t := (*at).(type) {
+	case *promptTransport:
 		*at = &t.socketTransport
+	case *addressedPrompt:
+		*at = &addressedSocket{t.socketTransport, t.peer}
 	}
 }
 
 func (t *promptTransport) Close(l *ioloop.Loop) error {
 	t.unregister(l)
-	return os.NewSyscallError("close", socket.ClosePromptly(int(t.fd)))
+	return os.NewSyscallError("close", socket.ClosePromptly(t.FD()))
 }
 
 // readOutcome, writeOutcome and peekOutcome are what a system call came to as a

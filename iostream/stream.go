@@ -34,6 +34,7 @@ import (
 	"sync"
 
 	"github.com/eddyloop/eddy/internal/regexscan"
+	"github.com/eddyloop/eddy/internal/socket"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/poller"
 )
@@ -51,8 +52,10 @@ type Stream struct {
 	accepted  int64   // bytes that Write has taken, ever
 	details   *details
 
-	state state
-	armed poller.Interest // what the transport was last told
+	state  state
+	armed  poller.Interest     // what the transport was last told
+	peer   socket.ShortAddress // of most sockets; those of others their transport has
+	socket promptTransport     // of a stream over a socket, in one allocation
 }
 
 // state is a set of facts about a stream. They are bits because a quiet stream
@@ -232,25 +235,29 @@ func (s *Stream) LocalAddr() net.Addr {
 	return nil
 }
 
-// RemoteAddr returns the peer's address, nil if the transport has none, as a pipe. It is
-// asked of the kernel at the first call and remembered. The kernel has forgotten it when the
-// peer has reset the connection or the stream has closed: then the address is one whose
-// String is "unknown", and not nil.
+// RemoteAddr returns the peer's address, as it was when the stream was made, also when
+// the peer is gone and the stream closed. It is nil if the transport has none, as a pipe.
+// Only of a socket whose peer had reset the connection before NewSocket got it nobody
+// knows: then the address is one whose String is "unknown".
 func (s *Stream) RemoteAddr() net.Addr {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.remoteAddr()
+}
+
+func (s *Stream) remoteAddr() net.Addr {
 	if s.details != nil && s.details.remote != nil {
 		return s.details.remote
+	}
+	if remote := s.peer.Addr(); remote != nil {
+		return remote
 	}
 	a, ok := s.transport.(Addresser)
 	if !ok {
 		return nil
 	}
-	if !s.any(finished) {
-		if remote := a.RemoteAddr(); remote != nil {
-			s.ensureDetails().remote = remote
-			return remote
-		}
+	if remote := a.RemoteAddr(); remote != nil {
+		return remote
 	}
 	return unknownAddr{}
 }

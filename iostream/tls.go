@@ -169,13 +169,16 @@ func (s *Stream) beginTLS(role tlsRole, config *tls.Config) (*handshake, error) 
 	if err := s.sendEnd(); err != nil {
 		return nil, err
 	}
-	t := &tlsTransport{lower: s.transport}
+	t := &tlsTransport{lower: s.transport, peer: s.peer}
 	t.conn = role.conn((*wire)(t), config)
 	t.takeEarly(&s.in)
 	if s.out != nil {
 		t.takeBacklog(s.out)
 	}
-	t.hs = &handshake{local: t.LocalAddr(), remote: t.RemoteAddr()}
+	t.hs = &handshake{remote: s.remoteAddr()}
+	if s.config.HandshakeOffLoop {
+		t.hs.local = t.LocalAddr()
+	}
 	t.hs.timer = s.loop.AfterFunc(s.config.handshakeTimeout(), func() { s.handshakeLate(t) })
 	s.takeOver()
 	s.use(t)

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 
+	"github.com/eddyloop/eddy/internal/socket"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/poller"
 )
@@ -32,12 +33,13 @@ type tlsTransport struct {
 	plain    int    // bytes at the beginning of tx that are plaintext
 	marks    [4]txMark
 	marked   int8
-	held     bool  // conn may hold plaintext that was too much for the last Read
-	peeked   bool  // peek was read by Probe
-	peek     byte  // the first byte of what Read returns
-	alert    bool  // tx ends in an alert that the peer should get
-	answers  int   // bytes of tx that Read has caused
-	end      error // what Read returns from now on
+	held     bool                // conn may hold plaintext that was too much for the last Read
+	peeked   bool                // peek was read by Probe
+	peek     byte                // the first byte of what Read returns
+	peer     socket.ShortAddress // as Stream.peer
+	alert    bool                // tx ends in an alert that the peer should get
+	answers  int                 // bytes of tx that Read has caused
+	end      error               // what Read returns from now on
 	vector   [1][]byte
 }
 
@@ -369,6 +371,9 @@ func (t *tlsTransport) LocalAddr() net.Addr {
 }
 
 func (t *tlsTransport) RemoteAddr() net.Addr {
+	if peer := t.peer.Addr(); peer != nil {
+		return peer
+	}
 	if a, ok := t.lower.(Addresser); ok {
 		return a.RemoteAddr()
 	}

@@ -54,10 +54,11 @@ func (w *wire) SetReadDeadline(time.Time) error  { return nil }
 func (w *wire) SetWriteDeadline(time.Time) error { return nil }
 
 // While a handshake runs on a goroutine of its own, the stream and its
-// descriptor may be closed. So the addresses were asked for before.
+// descriptor may be closed. So the addresses were asked for before. One on the loop
+// asks the kernel for its own, which hardly anybody wants to know.
 
 func (w *wire) LocalAddr() net.Addr {
-	if w.hs != nil {
+	if w.hs != nil && w.hs.local != nil {
 		return addressOr(w.hs.local)
 	}
 	return addressOr((*tlsTransport)(w).LocalAddr())

@@ -83,7 +83,7 @@ func (s *Stream) use(t Transport) {
 	switch t.(type) {
 	case Layer:
 		s.set(layered)
-	case *socketTransport, *promptTransport:
+	case *socketTransport, *promptTransport, *addressedSocket, *addressedPrompt:
 		s.set(plainSocket)
 	}
 }
@@ -121,7 +121,8 @@ type Queuer interface {
 	Queued() int
 }
 
-// Addresser is implemented by transports that have addresses.
+// Addresser is implemented by transports that have addresses. LocalAddr is not called
+// after Close, RemoteAddr may be.
 type Addresser interface {
 	LocalAddr() net.Addr
 	RemoteAddr() net.Addr

@@ -43,7 +43,7 @@ func (srv *Server) admit(l *listener) (c *conn, refusal, err error) {
 	if !own {
 		accept = socket.AcceptShared
 	}
-	fd, err := accept(l.fd)
+	fd, peer, err := accept(l.fd)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -56,7 +56,7 @@ func (srv *Server) admit(l *listener) (c *conn, refusal, err error) {
 	w.open++
 	srv.open++
 	srv.stats.Accepted++
-	c = &conn{srv: srv, worker: w, fd: fd, own: own, waiting: srv.handshakes()}
+	c = &conn{srv: srv, worker: w, fd: int32(fd), peer: peer, own: own, waiting: srv.handshakes()}
 	if c.waiting {
 		srv.stats.Handshakes++
 	}

@@ -31,16 +31,17 @@ import (
 type conn struct {
 	srv    *Server
 	worker *worker
-	fd     int
-	own    bool // it comes from a listener that nobody else has
 	stream *iostream.Stream
+	peer   socket.Address
+	fd     int32
+	own    bool // it comes from a listener that nobody else has
 
 	// Of the loop alone.
-	running bool  // its task has been started and has not ended
-	waiting bool  // it has yet to say what comes first: it counts as a handshake
-	silent  bool  // of that not one byte has come
-	closed  bool  // its stream has closed
-	failure error // what its Handler returned
+	running bool // its task has been started and has not ended
+	waiting bool // it has yet to say what comes first: it counts as a handshake
+	silent  bool // of that not one byte has come
+	closed  bool // its stream has closed
+	failed  bool // its Handler has returned an error
 }
 
 // start hands a connection that was admitted to its loop. From here on it is
@@ -97,7 +98,7 @@ func (c *conn) begin(t *ioloop.Task) error {
 // first look at the stream finds its first read and listens for that.
 func (c *conn) open() bool {
 	srv := c.srv
-	srv.Socket.setAccepted(c.fd)
+	srv.Socket.setAccepted(int(c.fd))
 	stream, err := c.newStream()
 	if err != nil {
 		c.drop(err)
@@ -114,20 +115,21 @@ func (c *conn) open() bool {
 }
 
 func (c *conn) newStream() (*iostream.Stream, error) {
+	create := streamhook.NewAccepted
 	if c.own {
-		stream, err := streamhook.NewPrepared(c.worker.loop, c.fd, &c.srv.stream)
-		if err != nil {
-			return nil, err
-		}
-		return stream.(*iostream.Stream), nil
+		create = streamhook.NewPrepared
 	}
-	return iostream.NewSocket(c.worker.loop, c.fd, &c.srv.stream)
+	stream, err := create(c.worker.loop, int(c.fd), c.peer, &c.srv.stream)
+	if err != nil {
+		return nil, err
+	}
+	return stream.(*iostream.Stream), nil
 }
 
 // drop closes a connection that does not become a stream.
 func (c *conn) drop(err error) {
 	c.srv.logger().Warn("connection dropped", slog.Any("err", err))
-	_ = socket.Close(c.fd)
+	_ = socket.Close(int(c.fd))
 	c.heard()
 	if c.srv.net != nil {
 		c.srv.net.remove(c)
@@ -288,7 +290,7 @@ func (c *conn) attend(t *ioloop.Task, step func(*ioloop.Task) error) {
 
 // fail ends the connection for what its Handler, or what comes before, came to.
 func (c *conn) fail(err error, inOrder bool) {
-	c.failure = err
+	c.failed = true
 	if inOrder {
 		streamhook.Close(c.stream, err)
 	} else {
@@ -313,7 +315,7 @@ func (c *conn) taskEnded() {
 	switch {
 	case c.closed:
 		c.over()
-	case c.failure == nil && c.srv.net == nil && c.srv.TLS == nil:
+	case !c.failed && c.srv.net == nil && c.srv.TLS == nil:
 		delete(c.worker.conns, c.stream) // nothing but a stream
 	}
 }

@@ -140,7 +140,7 @@ func TestBacklog(t *testing.T) {
 // accepting pause, like any other.
 func TestAcceptErrorsThatPersist(t *testing.T) {
 	for _, errno := range []error{unix.EPERM, unix.EOPNOTSUPP, unix.ECONNABORTED, unix.EMFILE} {
-		restore := tcp.SetAccept(func(int) (int, error) { return -1, errno })
+		restore := tcp.FailAccept(errno)
 		var log logBuffer
 		paused := make(chan error, 100)
 		srv := &tcp.Server{Handler: lines, Loops: 1, Logger: log.logger(), Hooks: tcp.Hooks{

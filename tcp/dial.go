@@ -115,7 +115,7 @@ func (d *Dialer) limit(ctx context.Context) (context.Context, context.CancelFunc
 }
 
 func (d *Dialer) open(l *ioloop.Loop, network string, addr net.Addr, fd int) (*iostream.Stream, error) {
-	s, err := streamhook.NewPrepared(l, fd, &d.Stream)
+	s, err := streamhook.NewPrepared(l, fd, socket.AddressOf(addr), &d.Stream)
 	if err != nil {
 		_ = socket.Close(fd)
 		return nil, dialError(network, addr, err)

@@ -265,7 +265,7 @@ func TestDialUnixBacklog(t *testing.T) {
 	}
 	require.Empty(t, result)
 	for len(result) == 0 {
-		if conn, err := socket.Accept(fd); err == nil {
+		if conn, _, err := socket.Accept(fd); err == nil {
 			require.NoError(t, socket.Close(conn))
 		}
 		time.Sleep(time.Millisecond)

@@ -1,9 +1,11 @@
 package tcp
 
-// SetAccept replaces the system call of accepting until the returned function is
+import "github.com/eddyloop/eddy/internal/socket"
+
+// FailAccept has the system call of accepting fail until the returned function is
 // called. No server may run then.
-func SetAccept(accept func(fd int) (int, error)) (restore func()) {
+func FailAccept(err error) (restore func()) {
 	old := acceptOwn
-	acceptOwn = accept
+	acceptOwn = func(int) (int, socket.Address, error) { return -1, socket.Address{}, err }
 	return func() { acceptOwn = old }
 }

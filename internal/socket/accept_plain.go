@@ -2,5 +2,6 @@
 
 package socket
 
-// Accept takes the next connection of a listener that nobody else has.
-func Accept(fd int) (int, error) { return accept(fd) }
+// Accept takes the next connection of a listener that nobody else has, and tells
+// who has connected.
+func Accept(fd int) (int, Address, error) { return accept(fd) }

@@ -9,36 +9,36 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// LocalAddr and PeerAddr return the socket's addresses as package net does, nil
-// if there is none.
+// LocalAddr returns the socket's address as package net does, nil if there is none.
 func LocalAddr(fd int) net.Addr {
 	sa, err := unix.Getsockname(fd)
 	if err != nil {
 		return nil
 	}
-	return Addr(sa)
+	local := address(sa)
+	return local.Addr()
 }
 
-// PeerAddr returns the address of the other side, nil if it has none.
-func PeerAddr(fd int) net.Addr {
+// PeerAddress returns the address of the other side, none if the kernel has none, or has
+// forgotten it since the connection broke.
+func PeerAddress(fd int) Address {
 	sa, err := unix.Getpeername(fd)
 	if err != nil {
-		return nil
+		return Address{}
 	}
-	return Addr(sa)
+	return address(sa)
 }
 
-// Addr turns a socket address into what package net calls it.
-func Addr(sa unix.Sockaddr) net.Addr {
+func address(sa unix.Sockaddr) Address {
 	switch sa := sa.(type) {
 	case *unix.SockaddrInet4:
-		return &net.TCPAddr{IP: append(net.IP(nil), sa.Addr[:]...), Port: sa.Port}
+		return ip4Address(sa.Addr, sa.Port)
 	case *unix.SockaddrInet6:
-		return &net.TCPAddr{IP: append(net.IP(nil), sa.Addr[:]...), Port: sa.Port, Zone: zoneName(sa.ZoneId)}
+		return ipAddress(sa.Addr, sa.Port, sa.ZoneId)
 	case *unix.SockaddrUnix:
-		return &net.UnixAddr{Name: sa.Name, Net: "unix"}
+		return unixAddress(sa.Name)
 	}
-	return nil
+	return Address{}
 }
 
 // Sockaddr turns a *net.TCPAddr or *net.UnixAddr into a socket address and its

@@ -65,7 +65,6 @@ func Connected(fd int) error {
 // isSelf reports whether a TCP socket has connected to itself: the port that
 // nobody listens on happened to be the one that it was given.
 func isSelf(fd int, peer unix.Sockaddr) bool {
-	self, _ := LocalAddr(fd).(*net.TCPAddr)
-	other, _ := Addr(peer).(*net.TCPAddr)
-	return self != nil && other != nil && self.Port == other.Port && self.IP.Equal(other.IP)
+	self, err := unix.Getsockname(fd)
+	return err == nil && address(peer).family == familyIP && address(self) == address(peer)
 }

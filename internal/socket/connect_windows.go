@@ -77,41 +77,40 @@ func Connected(fd int) error {
 // isSelf reports whether a TCP socket has connected to itself: the port that
 // nobody listens on happened to be the one that it was given.
 func isSelf(fd int, peer windows.Sockaddr) bool {
-	self, _ := LocalAddr(fd).(*net.TCPAddr)
-	other, _ := Addr(peer).(*net.TCPAddr)
-	return self != nil && other != nil && self.Port == other.Port && self.IP.Equal(other.IP)
+	self, err := windows.Getsockname(windows.Handle(fd))
+	return err == nil && address(peer).family == familyIP && address(self) == address(peer)
 }
 
-// LocalAddr and PeerAddr return the socket's addresses as package net does, nil
-// if there is none.
+// LocalAddr returns the socket's address as package net does, nil if there is none.
 func LocalAddr(fd int) net.Addr {
 	sa, err := windows.Getsockname(windows.Handle(fd))
 	if err != nil {
 		return nil
 	}
-	return Addr(sa)
+	local := address(sa)
+	return local.Addr()
 }
 
-// PeerAddr returns the address of the other side, nil if it has none.
-func PeerAddr(fd int) net.Addr {
+// PeerAddress returns the address of the other side, none if the system has none, or
+// has forgotten it since the connection broke.
+func PeerAddress(fd int) Address {
 	sa, err := windows.Getpeername(windows.Handle(fd))
 	if err != nil {
-		return nil
+		return Address{}
 	}
-	return Addr(sa)
+	return address(sa)
 }
 
-// Addr turns a socket address into what package net calls it.
-func Addr(sa windows.Sockaddr) net.Addr {
+func address(sa windows.Sockaddr) Address {
 	switch sa := sa.(type) {
 	case *windows.SockaddrInet4:
-		return &net.TCPAddr{IP: append(net.IP(nil), sa.Addr[:]...), Port: sa.Port}
+		return ip4Address(sa.Addr, sa.Port)
 	case *windows.SockaddrInet6:
-		return &net.TCPAddr{IP: append(net.IP(nil), sa.Addr[:]...), Port: sa.Port, Zone: zoneName(sa.ZoneId)}
+		return ipAddress(sa.Addr, sa.Port, sa.ZoneId)
 	case *windows.SockaddrUnix:
-		return &net.UnixAddr{Name: sa.Name, Net: "unix"}
+		return unixAddress(sa.Name)
 	}
-	return nil
+	return Address{}
 }
 
 // Sockaddr turns a *net.TCPAddr or *net.UnixAddr into a socket address and its

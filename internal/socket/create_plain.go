@@ -31,15 +31,15 @@ func Stream(domain int) (int, error) {
 // accept does not hold the fork lock: it might block if somebody has made the
 // listener blocking. Whether the connection inherits the listener's flags
 // differs, so all are set.
-func accept(fd int) (int, error) {
-	conn, _, err := unix.Accept(fd)
+func accept(fd int) (int, Address, error) {
+	conn, peer, err := unix.Accept(fd)
 	if err != nil {
-		return -1, err
+		return -1, Address{}, err
 	}
 	unix.CloseOnExec(conn)
 	if err := prepare(conn); err != nil {
 		_ = unix.Close(conn)
-		return -1, err
+		return -1, Address{}, err
 	}
-	return conn, nil
+	return conn, address(peer), nil
 }

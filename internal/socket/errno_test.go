@@ -50,7 +50,7 @@ func broken(t *testing.T) int {
 	await(fd, unix.POLLOUT)
 	require.NoError(t, Connected(fd))
 	await(listener, unix.POLLIN)
-	peer, err := Accept(listener)
+	peer, _, err := Accept(listener)
 	require.NoError(t, err)
 	require.NoError(t, unix.SetsockoptLinger(peer, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}))
 	require.NoError(t, Close(peer))

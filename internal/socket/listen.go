@@ -140,9 +140,9 @@ func RemoveFile(addr net.Addr, file os.FileInfo) {
 
 // AcceptShared is Accept for a listener that others have too. O_NONBLOCK is
 // theirs as well, and they may have taken it away: os.File.Fd does.
-func AcceptShared(fd int) (int, error) {
+func AcceptShared(fd int) (int, Address, error) {
 	if err := unix.SetNonblock(fd, true); err != nil {
-		return -1, err
+		return -1, Address{}, err
 	}
 	return accept(fd)
 }

@@ -4,6 +4,7 @@ import (
 	"net"
 	"os"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/windows"
 )
@@ -104,27 +105,33 @@ func RemoveFile(addr net.Addr, file os.FileInfo) {
 	}
 }
 
-// Accept takes the next connection of a listener.
-func Accept(fd int) (int, error) {
-	conn, _, errno := syscall.SyscallN(procAccept.Addr(), uintptr(fd), 0, 0)
+// Accept takes the next connection of a listener, and tells who has connected.
+func Accept(fd int) (int, Address, error) {
+	var raw windows.RawSockaddrAny
+	size := int32(unsafe.Sizeof(raw))
+	conn, _, errno := syscall.SyscallN(procAccept.Addr(), uintptr(fd), uintptr(unsafe.Pointer(&raw)), uintptr(unsafe.Pointer(&size)))
 	if conn == failed {
-		return -1, fault(errno)
+		return -1, Address{}, fault(errno)
 	}
 	// Whoever starts a process must name what it inherits (package os does), or
 	// it has to hold the fork lock.
 	_ = windows.SetHandleInformation(windows.Handle(conn), windows.HANDLE_FLAG_INHERIT, 0)
 	if err := setNonblock(int(conn)); err != nil {
 		_ = Close(int(conn))
-		return -1, err
+		return -1, Address{}, err
 	}
-	return int(conn), nil
+	var peer Address
+	if sa, err := raw.Sockaddr(); err == nil {
+		peer = address(sa)
+	}
+	return int(conn), peer, nil
 }
 
 // AcceptShared is Accept for a listener that others have too, who may have made it
 // blocking.
-func AcceptShared(fd int) (int, error) {
+func AcceptShared(fd int) (int, Address, error) {
 	if err := setNonblock(fd); err != nil {
-		return -1, err
+		return -1, Address{}, err
 	}
 	return Accept(fd)
 }

@@ -23,7 +23,7 @@ func connection(t *testing.T) (a, b int) {
 	require.NoError(t, err)
 	_, err = Connect(a, LocalAddr(l))
 	require.NoError(t, err)
-	eventually(t, func() bool { b, err = Accept(l); return !WouldBlock(err) })
+	eventually(t, func() bool { b, _, err = Accept(l); return !WouldBlock(err) })
 	require.NoError(t, err)
 	eventually(t, func() bool { err = Connected(a); return !InProgress(err) })
 	require.NoError(t, err)
@@ -110,7 +110,7 @@ func TestVacateOnWindows(t *testing.T) {
 	}
 	defer Close(l)
 	require.False(t, Listening(l))
-	_, err = Accept(l)
+	_, _, err = Accept(l)
 	require.Error(t, err)
 	_, err = net.Dial("tcp", addr.String())
 	require.ErrorIs(t, err, windows.WSAECONNREFUSED)

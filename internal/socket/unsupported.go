@@ -18,8 +18,8 @@ func Peer(int) (pid, uid, gid int, err error) { return 0, 0, 0, errors.ErrUnsupp
 func Adopt(int) error                              { return errors.ErrUnsupported }
 func Vacate(int) error                             { return errors.ErrUnsupported }
 func Duplicate(int) (int, error)                   { return -1, errors.ErrUnsupported }
-func Accept(int) (int, error)                      { return -1, errors.ErrUnsupported }
-func AcceptShared(int) (int, error)                { return -1, errors.ErrUnsupported }
+func Accept(int) (int, Address, error)             { return -1, Address{}, errors.ErrUnsupported }
+func AcceptShared(int) (int, Address, error)       { return -1, Address{}, errors.ErrUnsupported }
 func Connected(int) error                          { return errors.ErrUnsupported }
 func Read(int, []byte) (int, error)                { return 0, errors.ErrUnsupported }
 func Send(int, []byte) (int, error)                { return 0, errors.ErrUnsupported }
@@ -36,7 +36,7 @@ func InProgress(error) bool                        { return false }
 func WouldBlock(error) bool                        { return false }
 func ConnectionLost(error) bool                    { return false }
 func LocalAddr(int) net.Addr                       { return nil }
-func PeerAddr(int) net.Addr                        { return nil }
+func PeerAddress(int) Address                      { return Address{} }
 func File(net.Addr) os.FileInfo                    { return nil }
 func RemoveFile(net.Addr, os.FileInfo)             {}
 func New(net.Addr) (int, error)                    { return -1, errors.ErrUnsupported }

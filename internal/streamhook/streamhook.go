@@ -4,7 +4,10 @@
 // be a cycle of imports.
 package streamhook
 
-import "github.com/eddyloop/eddy/ioloop"
+import (
+	"github.com/eddyloop/eddy/internal/socket"
+	"github.com/eddyloop/eddy/ioloop"
+)
 
 var (
 	// CheckConfig returns what New would say of a config.
@@ -12,8 +15,13 @@ var (
 
 	// NewPrepared makes a stream of a connected socket that this module has made:
 	// non-blocking, closed on exec, without SO_LINGER, in need of no further look.
+	// Peer is whom it is connected to.
 	// The descriptor becomes the stream's, unless an error is returned.
-	NewPrepared func(l *ioloop.Loop, fd int, config any) (stream any, err error)
+	NewPrepared func(l *ioloop.Loop, fd int, peer socket.Address, config any) (stream any, err error)
+
+	// NewAccepted is NewPrepared for a socket that a listener of somebody else's has
+	// accepted, which may have given it SO_LINGER.
+	NewAccepted func(l *ioloop.Loop, fd int, peer socket.Address, config any) (stream any, err error)
 
 	// HasConfig reports whether a stream was made with a config.
 	HasConfig func(stream, config any) bool
