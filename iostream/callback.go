@@ -11,7 +11,7 @@ func (s *Stream) ReadFunc(f Frame, fn func(msg []byte, err error)) error {
 	if fn == nil {
 		return opError(readNames[f.kind], ErrInvalid)
 	}
-	return s.submit(&f, &readOp{fn: fn})
+	return s.submit(&f, &readOp{reader: fn})
 }
 
 // Handle has fn called for one message after another, as ReadFunc does, until it
@@ -28,7 +28,7 @@ func (s *Stream) Handle(f Frame, fn func(msg []byte, err error) bool) error {
 	if fn == nil || f.endless() {
 		return opError(readNames[f.kind], ErrInvalid)
 	}
-	return s.submit(&f, &readOp{each: fn})
+	return s.submit(&f, &readOp{reader: fn})
 }
 
 // SetFrame sets the frame of the repeating read from the next message on: a
@@ -107,7 +107,7 @@ func (s *Stream) ReadAtLeastFunc(p []byte, least int, fn func(int, error)) error
 	}
 	t := targets.Get().(*target)
 	t.p, t.least, t.fn = p, least, fn
-	if err = s.start(&readOp{kind: readInto, size: t.size(), into: t, fn: t.tell}, &Frame{}); err != nil {
+	if err = s.start(&readOp{kind: readInto, size: t.size(), into: t, reader: t.tell}, &Frame{}); err != nil {
 		t.release()
 	}
 	return err
@@ -130,7 +130,7 @@ func (s *Stream) start(op *readOp, f *Frame) error {
 	}
 	s.equip(op, f)
 	s.takeOver()
-	if op.each != nil && s.details != nil {
+	if op.each() != nil && s.details != nil {
 		s.details.aside = nil // it is over
 	}
 	s.op = *op

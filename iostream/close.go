@@ -83,7 +83,7 @@ func (s *Stream) closeInOrder(reason error) {
 // cutRead has a callback that waits for a message be told of the end, and of no
 // message.
 func (s *Stream) cutRead() {
-	s.op.cut = s.op.fn != nil && s.op.kind != readUntilClose && !s.op.isInto() || s.op.repeats()
+	s.op.cut = s.op.fn() != nil && s.op.kind != readUntilClose && !s.op.isInto() || s.op.repeats()
 }
 
 // CloseWrite ends the writing direction behind everything written so far: the
@@ -246,7 +246,7 @@ func (s *Stream) closeLocked(reason error) {
 // endWaitingRead completes the read of a waiting call, now that nothing more
 // will be read.
 func (s *Stream) endWaitingRead() {
-	if s.op.wait == nil {
+	if s.op.wait() == nil {
 		return
 	}
 	s.in.own()

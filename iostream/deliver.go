@@ -26,13 +26,13 @@ func (s *Stream) deliverRead() bool {
 	if op.kind == readNone || op.running {
 		return false
 	}
-	if op.task != nil && s.any(handling) {
+	if op.task() != nil && s.any(handling) {
 		return false
 	}
 	if s.in.len() == 0 && op.size > 0 && !op.isInto() && s.readEnd() == nil && !op.expired {
 		return false // nothing to look at
 	}
-	if op.task != nil {
+	if op.task() != nil {
 		return s.deliverTask()
 	}
 	if s.paused() {
@@ -41,7 +41,7 @@ func (s *Stream) deliverRead() bool {
 		}
 		return op.expired
 	}
-	waiting := op.wait != nil
+	waiting := op.wait() != nil
 	if waiting {
 		s.in.own() // the caller keeps the bytes for longer than the scratch buffer does
 	}
@@ -59,7 +59,7 @@ func (s *Stream) deliverRead() bool {
 		s.completeRead(data, err) // the pump goes on with the stream's end meanwhile
 	case waiting:
 		s.resumeReader(data)
-	case op.each != nil && err == nil:
+	case op.each() != nil && err == nil:
 		s.callEach(data)
 	default:
 		s.callReader(data, err)
@@ -120,7 +120,7 @@ func (s *Stream) readEnd() error {
 
 // completeRead ends the pending read of a waiting call.
 func (s *Stream) completeRead(data []byte, err error) {
-	w := s.op.wait
+	w := s.op.wait()
 	s.op = readOp{}
 	s.in.lent = len(data) > 0
 	w.data, w.err, w.done = data, err, true
@@ -130,7 +130,7 @@ func (s *Stream) completeRead(data []byte, err error) {
 // resumeReader ends the pending read of a waiting call well; a task goes on at
 // once.
 func (s *Stream) resumeReader(data []byte) {
-	w := s.op.wait
+	w := s.op.wait()
 	s.op = readOp{}
 	s.in.lent = len(data) > 0
 	w.data, w.done = data, true
@@ -139,7 +139,7 @@ func (s *Stream) resumeReader(data []byte) {
 
 // callReader calls the callback of the pending read, which gives up the slot.
 func (s *Stream) callReader(data []byte, err error) {
-	fn, each := s.op.fn, s.op.each
+	fn, each := s.op.fn(), s.op.each()
 	s.op = readOp{}
 	s.in.pinned = true
 	s.mu.Unlock()
@@ -164,7 +164,7 @@ const eachBatch = 32
 // a repeating read, and what leads from one to another, stand in
 // docs/architecture.md.
 func (s *Stream) callEach(data []byte) {
-	op, each := &s.op, s.op.each
+	op, each := &s.op, s.op.each()
 	op.running, s.in.pinned = true, true
 	for left := eachBatch; left > 0; left-- {
 		op.nextMessage(data)

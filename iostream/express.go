@@ -12,13 +12,13 @@ import "github.com/eddyloop/eddy/poller"
 // bytes, and there is nothing else to see to.
 func (s *Stream) steady(ready poller.Interest) bool {
 	return ready == poller.Readable && s.armed == poller.Readable && s.unremarkable() &&
-		s.in.data == nil && s.op.takesScratch() && !(s.op.task != nil && s.any(handling)) && s.config.Budget == nil
+		s.in.data == nil && s.op.takesScratch() && !(s.op.task() != nil && s.any(handling)) && s.config.Budget == nil
 }
 
 // takesScratch reports whether the read takes its message out of the scratch
 // buffer: a repeating one, or one that waits and has no buffer of its own.
 func (op *readOp) takesScratch() bool {
-	return op.repeats() && !op.stopped || op.wait != nil && !op.isInto()
+	return op.repeats() && !op.stopped || op.wait() != nil && !op.isInto()
 }
 
 // needsInput reports whether the slot has nothing that could end without input: a
@@ -45,14 +45,14 @@ func (s *Stream) express() bool {
 	}
 	s.noteReceived()
 	s.in.borrow(scratch[:n])
-	if s.op.each == nil {
+	if s.op.each() == nil {
 		s.in.own() // the caller keeps the bytes for longer than the scratch buffer does
 	}
 	if end, _ := s.match(&s.op); end < 0 {
 		return false
-	} else if s.op.each != nil {
+	} else if s.op.each() != nil {
 		s.callEach(s.takeMessage(&s.op, end))
-	} else if s.op.task != nil {
+	} else if s.op.task() != nil {
 		s.startTask(end)
 	} else {
 		s.resumeReader(s.takeMessage(&s.op, end))

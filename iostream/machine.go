@@ -143,7 +143,7 @@ func (s *Stream) notice(ready poller.Interest, hints poller.Hint) {
 // reading reports whether a read waits for input.
 func (s *Stream) reading() bool {
 	return s.op.kind != readNone && !s.any(inputEnded|closing|closed) && !s.paused() &&
-		!(s.op.task != nil && s.any(handling))
+		!(s.op.task() != nil && s.any(handling))
 }
 
 // receives reports whether input is received, for a read or to be thrown away.

@@ -36,7 +36,7 @@ func (s *Stream) HandleTask(f Frame, fn func(t *ioloop.Task, s *Stream, msg []by
 	if fn == nil || f.endless() {
 		return opError(readNames[f.kind], ErrInvalid)
 	}
-	return s.submit(&f, &readOp{task: fn})
+	return s.submit(&f, &readOp{reader: fn})
 }
 
 // deliverTask has a task handle the message that is there, or ends the stream if
@@ -117,7 +117,7 @@ func (m *messages) RunTask(t *ioloop.Task) {
 		h.Begin(s)
 	}
 	s.mu.Lock()
-	fn, msg := s.op.task, []byte(nil)
+	fn, msg := s.op.task(), []byte(nil)
 	ok := fn != nil && !s.op.cut // nobody else reads, but Close may have come first
 	if ok {
 		msg = s.takeForTask(int(s.op.scanned))
@@ -163,7 +163,7 @@ func (s *Stream) nextForTask(err error, more bool) (fn taskFunc, msg []byte, ok 
 	op := &s.op
 	switch {
 	case err != nil:
-		if op.task != nil {
+		if op.task() != nil {
 			s.op = readOp{}
 		}
 		s.closeForLocked(err)
@@ -171,7 +171,7 @@ func (s *Stream) nextForTask(err error, more bool) (fn taskFunc, msg []byte, ok 
 	case op.kind == readNone: // what took over has ended
 		s.endMessages(nil, true)
 		return nil, nil, false
-	case op.task == nil:
+	case op.task() == nil:
 		return nil, nil, false
 	}
 	op.running, op.expired = false, s.any(readExpired)
@@ -182,7 +182,7 @@ func (s *Stream) nextForTask(err error, more bool) (fn taskFunc, msg []byte, ok 
 	if err != nil || n < 0 {
 		return nil, nil, false
 	}
-	return op.task, s.takeForTask(n), true
+	return op.task(), s.takeForTask(n), true
 }
 
 // endHandling is called with the lock held, which it releases, when a task has
@@ -246,7 +246,7 @@ func (s *Stream) repeating() *readOp {
 }
 
 // repeats reports whether it is a repeating read.
-func (op *readOp) repeats() bool { return op.each != nil || op.task != nil }
+func (op *readOp) repeats() bool { return op.each() != nil || op.task() != nil }
 
 func (s *Stream) isHandling() bool {
 	s.mu.Lock()

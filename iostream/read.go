@@ -172,7 +172,7 @@ func (s *Stream) readPending() bool { return s.op.kind != readNone && !s.op.runn
 // takeOver ends the repeating read whose function runs, if one does: something
 // else has begun that reads the stream from here on. That of a task is set aside.
 func (s *Stream) takeOver() {
-	if s.op.task != nil && s.op.running {
+	if s.op.task() != nil && s.op.running {
 		s.setAside()
 		return
 	}
@@ -236,7 +236,7 @@ func (s *Stream) occupy(ctx context.Context, op *readOp, w *waitOp) error {
 	if err := w.Begin(ctx); err != nil {
 		return opError(readNames[op.kind], err)
 	}
-	op.wait = w
+	op.reader = w
 	s.takeOver()
 	s.op = *op
 	s.listen()

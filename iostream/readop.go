@@ -52,14 +52,38 @@ type readOp struct {
 	split   *splitter
 	into    *target
 
-	// Of those who are told there is one.
-	fn   func([]byte, error)
-	each func([]byte, error) bool
-	task taskFunc
-	wait *waitOp
+	// reader is told: a readFunc, eachFunc, taskFunc or *waitOp. One field for all
+	// keeps a quiet stream small.
+	reader any
 }
 
-type taskFunc = func(t *ioloop.Task, s *Stream, msg []byte) error
+type (
+	readFunc = func(data []byte, err error)
+	eachFunc = func(msg []byte, err error) bool
+	taskFunc = func(t *ioloop.Task, s *Stream, msg []byte) error
+)
+
+// fn, each, task and wait return who is told, nil if it is another kind of reader.
+
+func (op *readOp) fn() readFunc {
+	fn, _ := op.reader.(readFunc)
+	return fn
+}
+
+func (op *readOp) each() eachFunc {
+	fn, _ := op.reader.(eachFunc)
+	return fn
+}
+
+func (op *readOp) task() taskFunc {
+	fn, _ := op.reader.(taskFunc)
+	return fn
+}
+
+func (op *readOp) wait() *waitOp {
+	w, _ := op.reader.(*waitOp)
+	return w
+}
 
 // target is the caller's buffer that a read fills.
 type target struct {

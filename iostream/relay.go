@@ -169,7 +169,7 @@ func (f *flow) count() RelayCount {
 // prepare begins to read, paused.
 func (f *flow) prepare() error {
 	some := Some(0)
-	op := &readOp{each: f.receive, relayed: true, stopped: true}
+	op := &readOp{reader: f.receive, relayed: true, stopped: true}
 	if err := op.setFrame(&some, f.from.config); err != nil {
 		return opError("relay", err)
 	}

@@ -184,7 +184,7 @@ func (w *work) Fail(err error) {
 		s.in.pinned, s.in.lent = false, true // whoever failed may have kept them
 	}
 	s.unset(takenOver)
-	if s.op.running && s.op.each != nil {
+	if s.op.running && s.op.each() != nil {
 		s.op = readOp{}
 	}
 	if errors.Is(err, ioloop.ErrClosed) {

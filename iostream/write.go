@@ -394,7 +394,7 @@ func (s *Stream) giveUp(w *waitOp, err error) error {
 }
 
 func (s *Stream) withdraw(w *waitOp) {
-	if s.op.wait == w {
+	if s.op.wait() == w {
 		s.op = readOp{}
 	}
 	if s.out != nil {
