@@ -131,7 +131,7 @@ func BenchmarkDribble(b *testing.B) {
 				data := strings.Repeat("a\r\nb", size/4)
 				for b.Loop() {
 					m := iostreamtest.NewWire(iostreamtest.Options{ReadSize: 1})
-					m.Arrive(data)
+					m.Arrive([]byte(data))
 					s, err := iostream.New(startLoop(b, ioloop.Config{}), m.Transport(), nil)
 					require.NoError(b, err)
 					pending := faces[2].read(b, s, op)
@@ -154,7 +154,7 @@ func BenchmarkManySmallReads(b *testing.B) {
 			config := &iostream.Config{ReadLimit: 1 << 20}
 			for b.Loop() {
 				m := iostreamtest.NewWire(iostreamtest.Options{})
-				m.Arrive(strings.Repeat("0123456789abcde\n", size/16) + "!")
+				m.Arrive([]byte(strings.Repeat("0123456789abcde\n", size/16) + "!"))
 				s, err := iostream.New(startLoop(b, ioloop.Config{}), m.Transport(), config)
 				require.NoError(b, err)
 				pending := faces[2].read(b, s, exactly(size+2))

@@ -42,7 +42,7 @@ func TestTransportCallsForEachMessage(t *testing.T) {
 		start(t, s)
 		exchange := func(message string) {
 			sent := len(w.Sent())
-			w.Arrive(message)
+			w.Arrive([]byte(message))
 			for len(w.Sent()) < sent+len(message) {
 				onLoop(t, l, func() {})
 			}

@@ -174,7 +174,7 @@ func TestWriteDeadline(t *testing.T) {
 	_, err = s.Write([]byte("x"))
 	requireIs(t, err, os.ErrDeadlineExceeded)
 
-	m.Open(100)
+	m.AddWindow(100)
 	quiet(t, l)
 	require.Equal(t, "abcdef", m.Sent(), "what was taken is sent")
 	require.NoError(t, s.Flush(context.Background()))
@@ -228,7 +228,7 @@ func TestWriteDeadlineThatIsLiftedAtOnce(t *testing.T) {
 	requireIs(t, receive(t, late), os.ErrDeadlineExceeded)
 	requireIs(t, receive(t, late), os.ErrDeadlineExceeded)
 	require.Empty(t, after)
-	m.Open(100)
+	m.AddWindow(100)
 	require.NoError(t, receive(t, after))
 	require.NoError(t, s.Close())
 }

@@ -94,10 +94,10 @@ func TestRoomFuncLooksAgain(t *testing.T) {
 	write(t, p.Stream, "0123456789x")
 	require.NoError(t, p.RoomFunc(room.take))
 	write(t, p.Stream, "0123456789")
-	p.wire.Open(6)
+	p.wire.AddWindow(6)
 	p.settle()
 	require.Zero(t, room.times, "15 bytes wait to be sent")
-	p.wire.Open(10)
+	p.wire.AddWindow(10)
 	p.settle()
 	require.Equal(t, ends{nil, 1}, room)
 }
@@ -108,12 +108,12 @@ func TestCloseWhenIdleSparesAFilledBuffer(t *testing.T) {
 	p := playWire(t, nil, iostreamtest.Options{})
 	var read ends
 	require.NoError(t, p.ReadFullFunc(make([]byte, 2), func(_ int, err error) { read.take(err) }))
-	p.wire.Arrive("a")
+	p.wire.Arrive([]byte("a"))
 	p.settle()
 	streamhook.CloseWhenIdle(p.Stream)
 	p.settle()
 	require.False(t, p.Closed())
-	p.wire.Arrive("b")
+	p.wire.Arrive([]byte("b"))
 	p.settle()
 	require.Equal(t, ends{nil, 1}, read)
 }
@@ -122,7 +122,7 @@ func TestCloseWhenIdleSparesAFilledBuffer(t *testing.T) {
 func TestCloseWhenIdleClosesTheNextRead(t *testing.T) {
 	p := playWire(t, nil, iostreamtest.Options{})
 	var read ends
-	p.wire.Arrive("a\n")
+	p.wire.Arrive([]byte("a\n"))
 	require.NoError(t, p.ReadFunc(iostream.Until("\n"), read.read))
 	p.settle()
 	streamhook.CloseWhenIdle(p.Stream)
@@ -142,7 +142,7 @@ func TestCloseDiscardsDespiteARead(t *testing.T) {
 	p := playWire(t, nil, iostreamtest.Options{})
 	require.NoError(t, p.Stream.Close())
 	p.settle()
-	p.wire.Arrive("late\n")
+	p.wire.Arrive([]byte("late\n"))
 	var read ends
 	require.NoError(t, p.ReadFunc(iostream.Until("\n"), read.read))
 	p.settle()
@@ -156,7 +156,7 @@ func TestCloseDiscardsDespiteARead(t *testing.T) {
 func TestCloseDrainsTheTransport(t *testing.T) {
 	p := playWire(t, nil, iostreamtest.Options{RecordSize: 100, ReadSize: 1})
 	require.NoError(t, p.Stream.Close())
-	p.wire.Arrive("twenty bytes to drop")
+	p.wire.Arrive([]byte("twenty bytes to drop"))
 	p.settle()
 	require.Equal(t, 20, p.wire.State().Received)
 	p.wire.FIN()
@@ -196,7 +196,7 @@ func TestEndIsNoticedBesideARead(t *testing.T) {
 	p := playWire(t, nil, iostreamtest.Options{ReadSize: 1})
 	var read ends
 	require.NoError(t, p.ReadFunc(iostream.Bytes(1), read.read))
-	p.wire.Arrive("abc")
+	p.wire.Arrive([]byte("abc"))
 	p.settle()
 	p.wire.FIN()
 	require.NoError(t, p.ReadFunc(iostream.Bytes(1), read.read))

@@ -61,7 +61,7 @@ func cause(err error) error {
 // arrive has data arrive and expects what is told of it.
 func (p *puppet) arrive(data string, told ...string) {
 	p.t.Helper()
-	p.wire.Arrive(data)
+	p.wire.Arrive([]byte(data))
 	p.expect(told...)
 }
 
@@ -235,6 +235,9 @@ func TestTakeOverRefused(t *testing.T) {
 	p := newPuppet(t, iostreamtest.Options{}, nil)
 	require.NoError(t, p.Handle(iostream.Until("\n"), func(msg []byte, err error) bool {
 		p.tell(msg, err)
+		if err != nil {
+			return false // the loop is closed
+		}
 		requireIs(t, p.ReadFunc(iostream.Bytes(-1), p.tell), iostream.ErrInvalid)
 		//lint:ignore SA1012 the misuse is the point
 		_, err = p.Read(nil, iostream.Bytes(1)) //nolint:staticcheck // what is refused
@@ -319,7 +322,7 @@ func TestRegexpOfOtherBytes(t *testing.T) {
 	for expr, want := range map[string]string{`\xff`: ", EOF", `\x{FFFD}b`: "a\xffb", `a.b`: "a\xffb"} {
 		p := newPuppet(t, iostreamtest.Options{ReadSize: 1}, nil)
 		require.NoError(t, p.ReadFunc(iostream.UntilRegexp(regexp.MustCompile(expr)), p.tell))
-		p.wire.Arrive("a\xffb")
+		p.wire.Arrive([]byte("a\xffb"))
 		p.wire.FIN()
 		p.expect(want)
 	}

@@ -570,7 +570,7 @@ func TestHandleTaskGoexits(t *testing.T) {
 			runtime.Goexit()
 			return nil
 		}))
-		wire.Arrive("a\n")
+		wire.Arrive([]byte("a\n"))
 		if i%100 == 99 {
 			require.NoError(t, w.Settle())
 		}

@@ -152,7 +152,7 @@ func TestNetConnReset(t *testing.T) {
 
 // TestNetConnOfATransportWithoutAddresses has something to print.
 func TestNetConnOfATransportWithoutAddresses(t *testing.T) {
-	s, err := iostream.New(startLoop(t, ioloop.Config{}), fullWire().Transport(), nil)
+	s, err := iostream.New(startLoop(t, ioloop.Config{}), struct{ iostream.Transport }{fullWire().Transport()}, nil)
 	require.NoError(t, err)
 	c := s.NetConn()
 	require.Equal(t, "stream", c.RemoteAddr().String())
@@ -191,7 +191,7 @@ func TestWithdrawnWrite(t *testing.T) {
 		require.NoError(t, err)
 	}), "not the last, so it will be sent")
 
-	m.Open(100)
+	m.AddWindow(100)
 	require.NoError(t, s.SetWriteDeadline(time.Time{}))
 	require.NoError(t, s.Flush(context.Background()))
 	require.Equal(t, "1234ABCDbehind", m.Sent())

@@ -98,7 +98,7 @@ func playRandom(t testing.TB, l *ioloop.Loop, seed uint64) {
 		defer close(fed)
 		for left := text; len(left) > 0; {
 			n := 1 + r.IntN(min(len(left), 20))
-			m.Arrive(string(left[:n]))
+			m.Arrive(left[:n])
 			left = left[n:]
 		}
 		m.FIN()

@@ -218,7 +218,7 @@ func TestReadsOverSimulation(t *testing.T) {
 							require.NoError(t, err)
 							c.play(t, f, s, func() {
 								for _, piece := range c.arrive {
-									m.Arrive(piece)
+									m.Arrive([]byte(piece))
 								}
 								if c.eof {
 									m.FIN()
@@ -470,7 +470,7 @@ func TestCallbacksDoNotNest(t *testing.T) {
 // handled, no more is received on top of them.
 func TestManyTinyMessages(t *testing.T) {
 	m := iostreamtest.NewWire(iostreamtest.Options{})
-	m.Arrive(strings.Repeat("\n", 1<<20))
+	m.Arrive([]byte(strings.Repeat("\n", 1<<20)))
 	s, err := iostream.New(startLoop(t, ioloop.Config{}), m.Transport(), nil)
 	require.NoError(t, err)
 	seen, most := 0, 0
@@ -510,13 +510,13 @@ func TestNothingIsReadWithoutAReader(t *testing.T) {
 	m := iostreamtest.NewWire(iostreamtest.Options{})
 	s, err := iostream.New(startLoop(t, ioloop.Config{}), m.Transport(), nil)
 	require.NoError(t, err)
-	m.Arrive("early")
+	m.Arrive([]byte("early"))
 	quiet(t, s.Loop())
 	require.Zero(t, m.State().Reads)
 	require.Equal(t, "early", receive(t, faces[0].read(t, s, exactly(5))).data)
 	reads := m.State().Reads
-	m.Arrive("more")
-	m.Arrive("and more")
+	m.Arrive([]byte("more"))
+	m.Arrive([]byte("and more"))
 	for range 3 {
 		onLoop(t, s.Loop(), func() {})
 	}

@@ -61,7 +61,7 @@ func Example_resp() {
 		}
 		return "-ERR unknown command\r\n"
 	})
-	wire.Arrive("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$6\r\na\r\nb\r\n\r\n*2\r\n$3\r\nGET\r\n$1\r\nk\r\n")
+	wire.Arrive([]byte("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$6\r\na\r\nb\r\n\r\n*2\r\n$3\r\nGET\r\n$1\r\nk\r\n"))
 	fmt.Println(err, world.Settle())
 	fmt.Printf("%q\n", wire.Sent())
 	// Output:

@@ -72,7 +72,7 @@ func TestSplitAsScanner(t *testing.T) {
 					}
 					return true
 				}))
-				p.wire.Arrive(text)
+				p.wire.Arrive([]byte(text))
 				p.wire.FIN()
 				require.NoError(t, p.world.Settle())
 				require.Equal(t, want, got, "%s of %q", name, text)
@@ -82,7 +82,7 @@ func TestSplitAsScanner(t *testing.T) {
 				requireIs(t, end, wantErr)
 
 				p = newPuppet(t, o, nil)
-				p.wire.Arrive(text)
+				p.wire.Arrive([]byte(text))
 				p.wire.FIN()
 				got = nil
 				require.NoError(t, p.world.Loop.Go(func(task *ioloop.Task) {
@@ -135,7 +135,7 @@ func TestSplitLies(t *testing.T) {
 		n := 0
 		require.NoError(t, p.Handle(iostream.Split(func(b []byte, _ bool) (int, []byte, error) { return 0, []byte{}, nil }),
 			func(_ []byte, err error) bool { n++; last = err; return true }))
-		p.wire.Arrive("x")
+		p.wire.Arrive([]byte("x"))
 		require.NoError(t, p.world.Settle())
 		requireIs(t, last, io.ErrNoProgress)
 		require.Equal(t, 102, n)
@@ -206,13 +206,13 @@ func TestSplitCrashes(t *testing.T) {
 					t.Run(fmt.Sprint(name, " ", style, " late ", late, " before ", before), func(t *testing.T) {
 						p := newPuppet(t, iostreamtest.Options{}, nil)
 						if before {
-							p.wire.Arrive("1\n2\n")
+							p.wire.Arrive([]byte("1\n2\n"))
 							require.NoError(t, p.PeekFunc(4, func(b []byte, err error) { require.NoError(t, err) }))
 							require.NoError(t, p.world.Settle())
 						}
 						last := start(p)
 						if !before {
-							p.wire.Arrive("1\n2\n")
+							p.wire.Arrive([]byte("1\n2\n"))
 						}
 						require.NoError(t, p.world.Settle())
 						if err := last(); err != nil || name == "panic" || style == "callback" {
@@ -249,14 +249,14 @@ func TestNoProgress(t *testing.T) {
 				return err == nil && counts[len(counts)-1] < 1000
 			}
 			p := newPuppet(t, iostreamtest.Options{}, nil)
-			p.wire.Arrive("y")
+			p.wire.Arrive([]byte("y"))
 			counts = append(counts, 0)
 			require.NoError(t, p.Handle(test.f, count))
 			require.NoError(t, p.world.Settle())
 			requireIs(t, last, io.ErrNoProgress)
 
 			p = newPuppet(t, iostreamtest.Options{}, nil)
-			p.wire.Arrive("y")
+			p.wire.Arrive([]byte("y"))
 			counts = append(counts, 0)
 			require.NoError(t, p.world.Loop.Go(func(task *ioloop.Task) {
 				for msg, err := range p.Messages(task, test.f) {
@@ -273,7 +273,7 @@ func TestNoProgress(t *testing.T) {
 	// Empty messages that take input do not count.
 	for input, f := range map[string]iostream.Frame{"\x00": iostream.LengthPrefix(1, nil), "\n": iostream.Split(bufio.ScanLines)} {
 		p := newPuppet(t, iostreamtest.Options{}, nil)
-		p.wire.Arrive(strings.Repeat(input, 300))
+		p.wire.Arrive([]byte(strings.Repeat(input, 300)))
 		p.wire.FIN()
 		n := 0
 		require.NoError(t, p.world.Loop.Go(func(task *ioloop.Task) {
@@ -316,7 +316,7 @@ func TestSplitOfABrokenStream(t *testing.T) {
 
 	p = newPuppet(t, iostreamtest.Options{}, nil)
 	require.NoError(t, p.Handle(iostream.Split(bufio.ScanLines), func(b []byte, err error) bool { p.tell(b, err); return true }))
-	p.wire.Arrive("one\ntw")
+	p.wire.Arrive([]byte("one\ntw"))
 	p.wire.FailReads(io.ErrUnexpectedEOF)
 	p.expect("one", ", "+io.ErrUnexpectedEOF.Error())
 }
@@ -379,7 +379,7 @@ func TestFramesAllocateNothing(t *testing.T) {
 		t.Skip("the race detector allocates")
 	}
 	p := newPuppet(t, iostreamtest.Options{}, nil)
-	p.wire.Arrive(strings.Repeat("a\n\x01b", 2000))
+	p.wire.Arrive([]byte(strings.Repeat("a\n\x01b", 2000)))
 	_, err := p.Peek(context.Background(), 0)
 	require.NoError(t, err)
 	literal, set := iostream.UntilRegexp(regexp.MustCompile(`b`)), iostream.UntilRegexp(regexp.MustCompile(`[bc]`))

@@ -157,7 +157,7 @@ func (p *simPeer) Write(b []byte) (int, error) {
 		p.held += string(b)
 		return len(b), nil
 	}
-	p.sim.Arrive(string(b))
+	p.sim.Arrive(b)
 	return len(b), nil
 }
 

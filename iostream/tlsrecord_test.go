@@ -78,7 +78,7 @@ func TestTLSBulk(t *testing.T) {
 		for _, chunk := range []int{0, 700, 16000} {
 			s, m, _, secured := secureSim(t, version, nil)
 			m.SetReadSize(chunk)
-			m.SetWindow(0)
+			m.SetWindow(iostreamtest.NoWindow)
 			pending := faces[0].read(t, s, into(size))
 			_, err := s.Write([]byte(data))
 			require.NoError(t, err)
@@ -99,7 +99,7 @@ func TestTLSBulk(t *testing.T) {
 					case <-stop:
 						return
 					default:
-						m.Open(4096)
+						m.AddWindow(4096)
 						time.Sleep(20 * time.Microsecond)
 					}
 				}
@@ -121,7 +121,7 @@ func TestTLSWaitSent(t *testing.T) {
 	eachVersion(t, func(t *testing.T, version uint16) {
 		s, m, _, _ := secureSim(t, version, &iostream.Config{WriteLimit: 1 << 20})
 		before := s.Mark()
-		m.SetWindow(0)
+		m.SetWindow(iostreamtest.NoWindow)
 		_, _ = s.Write(make([]byte, 16<<10))
 		first := s.Mark()
 		_, _ = s.Write(make([]byte, 100<<10))
@@ -130,11 +130,11 @@ func TestTLSWaitSent(t *testing.T) {
 			require.NoError(t, s.WaitSentFunc(mark, func(err error) { outcomes <- err }))
 		}
 		require.NoError(t, receive(t, outcomes))
-		m.Open(16 << 10) // less than the record
+		m.AddWindow(16 << 10) // less than the record
 		quiet(t, s.Loop())
 		require.Empty(t, outcomes)
 		require.Equal(t, 116<<10, s.Backlog())
-		m.Open(2 << 10) // the rest of it, with its overhead
+		m.AddWindow(2 << 10) // the rest of it, with its overhead
 		require.NoError(t, receive(t, outcomes))
 		require.Equal(t, 100<<10, s.Backlog())
 		_, err := s.Write(make([]byte, 1<<20))
@@ -156,14 +156,14 @@ func TestAlertInPieces(t *testing.T) {
 			require.NoError(t, secured.CloseWrite())
 			alert := peer.take()
 			length = len(alert) // which depends on the cipher
-			m.Arrive(data + alert[:cut])
+			m.Arrive([]byte(data + alert[:cut]))
 			some, err := s.Read(patient(t), iostream.Some(0))
 			require.NoError(t, err)
 			require.Equal(t, "hello", string(some))
 			pending := faces[2].read(t, s, untilClose(0))
 			quiet(t, s.Loop())
 			require.Empty(t, pending)
-			m.Arrive(alert[cut:])
+			m.Arrive([]byte(alert[cut:]))
 			require.Equal(t, result{}, receive(t, pending))
 		}
 	})
@@ -179,7 +179,7 @@ func TestTruncation(t *testing.T) {
 				send(t, secured, "one", "two")
 				data := peer.take()
 				record := len(data) / 2
-				m.Arrive(data[:min(record+cut, len(data))])
+				m.Arrive([]byte(data[:min(record+cut, len(data))]))
 				m.FIN()
 				r := receive(t, f.read(t, s, untilClose(0)))
 				requireIs(t, r.err, io.ErrUnexpectedEOF)
@@ -220,7 +220,7 @@ func TestCloseWatchOverTLS(t *testing.T) {
 				send(t, secured, c.data)
 				require.NoError(t, c.end(secured))
 				onLoop(t, s.Loop(), func() {
-					m.Arrive(peer.take())
+					m.Arrive([]byte(peer.take()))
 					m.FIN()
 				})
 				if c.data != "" {
@@ -259,7 +259,7 @@ func TestPlaintextHeldBack(t *testing.T) {
 		peer.setHold(true)
 		send(t, secured, big)
 		require.NoError(t, secured.CloseWrite())
-		m.Arrive(peer.take())
+		m.Arrive([]byte(peer.take()))
 		for i := range 10 {
 			r = receive(t, faces[i%3].read(t, s, into(9_999)))
 			require.NoError(t, r.err)
@@ -329,7 +329,7 @@ func TestCloseNotifyBlocked(t *testing.T) {
 		require.NoError(t, s.CloseWrite())
 		quiet(t, s.Loop())
 		require.Zero(t, m.State().FINs)
-		m.Open(1 << 10)
+		m.AddWindow(1 << 10)
 		_, err := secured.Read(make([]byte, 1))
 		require.Equal(t, io.EOF, err)
 		quiet(t, s.Loop())
@@ -375,7 +375,7 @@ func TestBadRecord(t *testing.T) {
 		send(t, secured, "good", "evil")
 		data := []byte(peer.take())
 		data[len(data)-1] ^= 1
-		m.Arrive(string(data))
+		m.Arrive(data)
 		r := receive(t, faces[2].read(t, s, exactly(8)))
 		require.ErrorContains(t, r.err, "bad record MAC")
 		got, err := s.Read(patient(t), iostream.Bytes(4))
@@ -470,7 +470,7 @@ func (r *rawTLS) record(kind byte, content string) string {
 	return string(r.out.aead.Seal(header, r.out.nonce(), append([]byte(content), kind), header))
 }
 
-func (r *rawTLS) send(kind byte, content string) { r.sim.Arrive(r.record(kind, content)) }
+func (r *rawTLS) send(kind byte, content string) { r.sim.Arrive([]byte(r.record(kind, content))) }
 
 // receive returns the next record of the stream's.
 func (r *rawTLS) receive() (kind byte, content string) {
@@ -522,7 +522,7 @@ func TestKeyUpdateInFragments(t *testing.T) {
 	pending := faces[2].read(t, s, exactly(4))
 	for i := range keyUpdate[true] {
 		for _, b := range []byte(raw.record(typeHandshake, keyUpdate[true][i:i+1])) {
-			raw.sim.Arrive(string([]byte{b}))
+			raw.sim.Arrive([]byte{b})
 			quiet(t, s.Loop())
 		}
 	}
@@ -537,7 +537,7 @@ func TestKeyUpdateInFragments(t *testing.T) {
 // order with what is written.
 func TestKeyUpdateWhileBlocked(t *testing.T) {
 	s, raw := newRawTLS(t, nil)
-	raw.sim.SetWindow(0)
+	raw.sim.SetWindow(iostreamtest.NoWindow)
 	pending := faces[2].read(t, s, exactly(1))
 	_, _ = s.Write([]byte("before"))
 	quiet(t, s.Loop()) // it is encrypted now, with the first keys
@@ -546,7 +546,7 @@ func TestKeyUpdateWhileBlocked(t *testing.T) {
 	raw.send(typeData, "x")
 	require.Equal(t, "x", receive(t, pending).data)
 	_, _ = s.Write([]byte("after"))
-	raw.sim.Open(1 << 20)
+	raw.sim.AddWindow(1 << 20)
 	_, content := raw.receive()
 	require.Equal(t, "before", content)
 	_, content = raw.receive()
@@ -560,7 +560,7 @@ func TestKeyUpdateWhileBlocked(t *testing.T) {
 // what waits for it does not grow without bound. When it reads, all goes on.
 func TestKeyUpdateFlood(t *testing.T) {
 	s, raw := newRawTLS(t, nil)
-	raw.sim.SetWindow(0)
+	raw.sim.SetWindow(iostreamtest.NoWindow)
 	const requests = 20_000
 	var flood strings.Builder
 	for range requests {
@@ -568,7 +568,7 @@ func TestKeyUpdateFlood(t *testing.T) {
 		raw.out.update()
 		flood.WriteString(raw.record(typeData, "x"))
 	}
-	raw.sim.Arrive(flood.String())
+	raw.sim.Arrive([]byte(flood.String()))
 	pending := faces[2].read(t, s, exactly(requests))
 	quiet(t, s.Loop())
 	left := raw.sim.State().Arrived
@@ -576,7 +576,7 @@ func TestKeyUpdateFlood(t *testing.T) {
 	reads := raw.sim.State().Reads
 	quiet(t, s.Loop())
 	require.Equal(t, reads, raw.sim.State().Reads, "it spins")
-	raw.sim.Open(1 << 30)
+	raw.sim.AddWindow(1 << 30)
 	require.Len(t, receive(t, pending).data, requests)
 }
 

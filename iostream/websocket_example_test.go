@@ -80,8 +80,8 @@ func Example_webSocket() {
 		log.Fatal(err)
 	}
 	err = echoWebSocket(s)
-	wire.Arrive("GET /chat HTTP/1.1\r\nHost: server\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
-	wire.Arrive("\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58") // "Hello" of RFC 6455, section 5.7
+	wire.Arrive([]byte("GET /chat HTTP/1.1\r\nHost: server\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"))
+	wire.Arrive([]byte("\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58")) // "Hello" of RFC 6455, section 5.7
 	fmt.Println(err, world.Settle())
 	fmt.Printf("%q\n", wire.Sent())
 	// Output:

@@ -53,15 +53,15 @@ func TestWritesCompleteByIndex(t *testing.T) {
 			require.NoError(t, s.WaitSentFunc(third, func(err error) { order <- fmt.Sprint("third ", err) }))
 			require.NoError(t, s.WaitSentFunc(first, func(err error) { order <- fmt.Sprint("first ", err) }))
 			waited := waitSent(s, second)
-			m.Open(3)
+			m.AddWindow(3)
 			quiet(t, s.Loop())
 			require.Empty(t, order)
-			m.Open(1 + own)
+			m.AddWindow(1 + own)
 			require.Equal(t, "first <nil>", receive(t, order))
 			require.Equal(t, 8, s.Backlog())
-			m.Open(4 + own)
+			m.AddWindow(4 + own)
 			require.NoError(t, receive(t, waited))
-			m.Open(100)
+			m.AddWindow(100)
 			require.Equal(t, "third <nil>", receive(t, order))
 			require.Equal(t, "aaaabbbbcccc", m.Sent())
 		})
@@ -79,7 +79,7 @@ func TestFlushIsABarrier(t *testing.T) {
 	go func() { flushed <- s.Flush(context.Background()) }()
 	quiet(t, s.Loop())
 	require.Empty(t, flushed)
-	m.Open(4)
+	m.AddWindow(4)
 	require.NoError(t, receive(t, flushed))
 }
 
@@ -93,7 +93,7 @@ func TestWriteBufferFull(t *testing.T) {
 	requireIs(t, err, iostream.ErrBufferFull)
 	require.Zero(t, n)
 	write(t, s, "789")
-	m.Open(100)
+	m.AddWindow(100)
 	require.NoError(t, s.Flush(patient(t)))
 	require.Equal(t, "0123456789", m.Sent())
 }
@@ -118,7 +118,7 @@ func TestArgumentOfWriteIsFreeAfterwards(t *testing.T) {
 	_, err := s.Write(p)
 	require.NoError(t, err)
 	clear(p)
-	m.Open(1 << 20)
+	m.AddWindow(1 << 20)
 	require.NoError(t, s.Flush(patient(t)))
 	require.Equal(t, strings.Repeat("a", 100_000), m.Sent())
 }
@@ -133,7 +133,7 @@ func TestCancelledWaitDoesNotTakeBytesBack(t *testing.T) {
 	other := waitSent(s, mark)
 	cancel()
 	requireIs(t, receive(t, waited), context.Canceled)
-	m.Open(10)
+	m.AddWindow(10)
 	require.NoError(t, receive(t, other))
 	require.Equal(t, "data", m.Sent())
 }
@@ -173,10 +173,10 @@ func TestRoom(t *testing.T) {
 	require.NoError(t, s.Loop().Go(func(task *ioloop.Task) { room <- s.Room(task) }))
 	require.NoError(t, s.RoomFunc(func(err error) { room <- err }))
 	quiet(t, s.Loop())
-	m.Open(5)
+	m.AddWindow(5)
 	quiet(t, s.Loop())
 	require.Empty(t, room)
-	m.Open(1)
+	m.AddWindow(1)
 	require.NoError(t, receive(t, room))
 	require.NoError(t, receive(t, room))
 	require.Equal(t, 5, s.Backlog())
@@ -193,13 +193,13 @@ func TestHandlersHoldBackAboveTheHighWaterMark(t *testing.T) {
 		}
 		return err == nil
 	}))
-	m.Arrive(strings.Repeat("abc\n", 20))
+	m.Arrive([]byte(strings.Repeat("abc\n", 20)))
 	quiet(t, s.Loop())
 	require.EqualValues(t, 3, seen.Load(), "12 bytes of echo are above the mark of 10")
-	m.Open(7)
+	m.AddWindow(7)
 	quiet(t, s.Loop())
 	require.Greater(t, seen.Load(), int32(3))
-	m.Open(1000)
+	m.AddWindow(1000)
 	require.NoError(t, s.Flush(patient(t)))
 	for len(m.Sent()) < 80 {
 		onLoop(t, s.Loop(), func() {})
@@ -248,7 +248,7 @@ func TestPipelinedLinesLeaveTogether(t *testing.T) {
 			echo(t, s)
 			quiet(t, s.Loop())
 			for round := 1; round <= 3; round++ {
-				m.Arrive(lines)
+				m.Arrive([]byte(lines))
 				for len(m.Sent()) < round*len(lines) {
 					onLoop(t, s.Loop(), func() {})
 				}
@@ -340,7 +340,7 @@ func TestLargeWrites(t *testing.T) {
 func TestWriteErrorKeepsWhatWasReceived(t *testing.T) {
 	m := fullWire()
 	s := onWire(t, nil, m)
-	m.Arrive("final words\n")
+	m.Arrive([]byte("final words\n"))
 	pending := waitSent(s, write(t, s, "request"))
 	m.FailWrites(syscall.EPIPE)
 	requireIs(t, receive(t, pending), syscall.EPIPE)
@@ -361,13 +361,13 @@ func TestAnswersOfTheTransportItselfGoOut(t *testing.T) {
 	m := iostreamtest.NewWire(iostreamtest.Options{RecordSize: 10, Window: -1})
 	s := onWire(t, nil, m)
 	pending := faces[0].read(t, s, exactly(10))
-	m.Arrive("12345")
+	m.Arrive([]byte("12345"))
 	for m.State().Held == 0 {
 		onLoop(t, s.Loop(), func() {})
 	}
-	m.Arrive("67890") // cannot be read before the answer is out
+	m.Arrive([]byte("67890")) // cannot be read before the answer is out
 	quiet(t, s.Loop())
 	require.Empty(t, pending)
-	m.Open(5) // what a record has of its own
+	m.AddWindow(5) // what a record has of its own
 	require.Equal(t, "1234567890", receive(t, pending).data)
 }

@@ -161,7 +161,7 @@ func (l *layer) flush(w *Wire) error {
 			l.owed = false
 		}
 		if w.peer != nil {
-			w.open(overhead) // the reader makes room for the rest
+			w.addWindow(overhead) // the reader makes room for the rest
 		}
 		w.deliver(r.plain)
 		l.records = l.records[1:]

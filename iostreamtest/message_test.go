@@ -134,12 +134,12 @@ func (c *conversation) play() error {
 	}
 	for at := 0; at < cut; {
 		n := min(cut-at, 1+c.r.IntN(1+c.r.IntN(3000)))
-		c.wire.Arrive(c.input[at : at+n])
+		c.wire.Arrive([]byte(c.input[at : at+n]))
 		at += n
 		for range c.r.IntN(4) {
-			_, _ = c.world.Step()
+			_, _ = c.world.RunOnce()
 		}
-		c.wire.Open(c.r.IntN(100))
+		c.wire.AddWindow(c.r.IntN(100))
 	}
 	switch how {
 	case 0, 1:
@@ -152,7 +152,7 @@ func (c *conversation) play() error {
 		c.stream.Abort(errOwn)
 	}
 	for range 300 {
-		c.wire.Open(1 << 20)
+		c.wire.AddWindow(1 << 20)
 		if err := c.world.Advance(3); err != nil {
 			return err
 		}

@@ -86,7 +86,7 @@ func (p *player) do(s *step) {
 		return
 	}
 	for range s.turns - 1 {
-		if _, err := p.world.Step(); err != nil {
+		if _, err := p.world.RunOnce(); err != nil {
 			p.fail("%v", err)
 		}
 	}
@@ -122,7 +122,7 @@ func (p *player) arrive(s *step) {
 	if p.model.ended {
 		return
 	}
-	p.wire.Arrive(inbound[p.model.arrived : p.model.arrived+n])
+	p.wire.Arrive([]byte(inbound[p.model.arrived : p.model.arrived+n]))
 	p.model.arrived += n
 }
 
@@ -137,7 +137,7 @@ func (p *player) fin(*step) {
 	}
 }
 
-func (p *player) open1(s *step) { p.wire.Open(size(s.a)) }
+func (p *player) open1(s *step) { p.wire.AddWindow(size(s.a)) }
 
 func (p *player) write(s *step) {
 	m := p.model

@@ -77,7 +77,7 @@ func (p *player) observe() { p.model.observe(p.wire.State(), p.world.Clock.Now()
 // settle runs the loop until it is at rest and looks whether all is done.
 func (p *player) settle() {
 	for range maxTurns {
-		worked, err := p.world.Step()
+		worked, err := p.world.RunOnce()
 		if err != nil {
 			p.fail("%v", err)
 		}

@@ -245,7 +245,7 @@ func (p *player) conclude(told *int) {
 			c.cancel(errOwn)
 		}
 	}
-	_, _ = p.world.Step()
+	_, _ = p.world.RunOnce()
 	_ = p.world.Close()
 }
 

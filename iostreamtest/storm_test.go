@@ -84,7 +84,7 @@ func TestCancelRacesWithArrival(t *testing.T) {
 	for i := range rounds {
 		ctx, cancel := context.WithCancel(context.Background())
 		arrival := inbound[i : i+1]
-		go wire.Arrive(arrival)
+		go wire.Arrive([]byte(arrival))
 		go cancel()
 		data, err := s.Read(ctx, iostream.Bytes(1))
 		if err != nil {
@@ -123,8 +123,8 @@ func playStorm(t *testing.T, l *ioloop.Loop, seed uint64) {
 	st.wg.Go(st.intruder)
 	st.wg.Go(func() { // the peer
 		for i := range 20 {
-			st.wire.Arrive(inbound[i*5 : i*5+5])
-			st.wire.Open(3)
+			st.wire.Arrive([]byte(inbound[i*5 : i*5+5]))
+			st.wire.AddWindow(3)
 		}
 		switch seed % 4 {
 		case 0:

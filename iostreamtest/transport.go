@@ -2,6 +2,7 @@ package iostreamtest
 
 import (
 	"io"
+	"net"
 
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
@@ -28,10 +29,14 @@ func (t *transport) Attach(l *ioloop.Loop, h ioloop.Handler, interest poller.Int
 	if w.counts.Attached {
 		w.misuse("second Attach")
 	}
+	if err := w.options.check(); err != nil {
+		return err
+	}
 	if w.fails.attach != nil {
 		return w.fails.attach
 	}
 	w.loop, w.handler, w.counts.Attached = l, h, true
+	w.registration, _ = l.Handle(noFD, 0, h)
 	w.counts.Armed = interest
 	w.announce()
 	return nil
@@ -151,7 +156,7 @@ func (w *Wire) take(source *[]byte, p []byte) (int, error) {
 	n := copy(p[:w.cut(len(p), w.options.ReadSize)], *source)
 	*source = (*source)[n:]
 	if w.peer != nil {
-		w.peer.open(n)
+		w.peer.addWindow(n)
 		w.peer.announce()
 	}
 	return n, nil
@@ -213,7 +218,7 @@ func (w *Wire) write(bufs [][]byte) (n int, err error) {
 func (t *transport) Probe() error {
 	w, done := t.use("Probe")
 	defer done()
-	w.counts.Peek++
+	w.counts.Probes++
 	if w.fails.probe != nil {
 		return w.fails.probe
 	}
@@ -248,6 +253,9 @@ func (t *transport) CloseWrite() error {
 func (t *transport) Close(*ioloop.Loop) error {
 	w, done := t.use("Close")
 	defer done()
+	if w.loop != nil {
+		_ = w.loop.Remove(w.registration)
+	}
 	w.trace("Close()")
 	w.counts.Closes++
 	w.counts.Armed = 0
@@ -257,6 +265,25 @@ func (t *transport) Close(*ioloop.Loop) error {
 		w.peer.announce()
 	}
 	return nil
+}
+
+var (
+	exampleLocal  = &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 80}
+	exampleRemote = &net.TCPAddr{IP: net.IPv4(192, 0, 2, 2), Port: 1024}
+)
+
+func (t *transport) LocalAddr() net.Addr {
+	if t.options.LocalAddr != nil {
+		return t.options.LocalAddr
+	}
+	return exampleLocal
+}
+
+func (t *transport) RemoteAddr() net.Addr {
+	if t.options.RemoteAddr != nil {
+		return t.options.RemoteAddr
+	}
+	return exampleRemote
 }
 
 // interestNames is for traces: R, W and C for the close watch.

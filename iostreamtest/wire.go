@@ -5,6 +5,7 @@ import (
 	"io"
 	"math"
 	"math/rand/v2"
+	"net"
 	"sync"
 
 	"github.com/eddyloop/eddy/ioloop"
@@ -21,9 +22,9 @@ type Options struct {
 	// WriteSize is the most bytes that one write gets rid of. 0 is no limit.
 	WriteSize int
 
-	// Window is how many bytes the wire takes before it blocks, until Open
-	// makes more room: 0 is no limit, below 0 none. Between the two ends of a
-	// Pipe it is how many may be under way.
+	// Window is how many bytes the wire takes before it blocks, until AddWindow
+	// makes more room: 0 is no limit, NoWindow or any n below 0 is no room. Between
+	// the two ends of a Pipe it is how many bytes may be under way.
 	Window int
 
 	// RecordSize, if above 0, puts a layer between stream and wire that is as
@@ -35,9 +36,13 @@ type Options struct {
 	RecordSize int
 
 	// Handshake has the layer say hello to the peer, and take nothing from the
-	// stream before the peer has done so: writing waits for input. It needs a
-	// RecordSize. Arrive and FIN say hello before anything else.
+	// stream before the peer has done so: writing waits for input. Arrive and FIN
+	// say hello before anything else. It needs a RecordSize.
 	Handshake bool
+
+	// LocalAddr and RemoteAddr are the stream's addresses. Nil is 192.0.2.1:80 for the
+	// local one and 192.0.2.2:1024 for the peer's, which RFC 5737 keeps for examples.
+	LocalAddr, RemoteAddr net.Addr
 
 	// Seed, if not 0, has the wire do all that a transport may do, drawn from
 	// the seed: reads and writes that come up short, as when a signal arrives
@@ -50,19 +55,38 @@ type Options struct {
 	Trace func(event string)
 }
 
+// NoWindow is a Window without room.
+const NoWindow = -1
+
+// ErrInvalid tells of Options that make no sense, when the stream first looks at its
+// transport: it closes for that. It is fs.ErrInvalid too.
+var ErrInvalid = fmt.Errorf("iostreamtest: %w", iostream.ErrInvalid)
+
+// check reports Options that make no sense.
+func (o *Options) check() error {
+	switch {
+	case o.ReadSize < 0 || o.WriteSize < 0 || o.RecordSize < 0:
+		return fmt.Errorf("%w: negative ReadSize, WriteSize or RecordSize", ErrInvalid)
+	case o.Handshake && o.RecordSize == 0:
+		return fmt.Errorf("%w: Handshake needs a RecordSize", ErrInvalid)
+	}
+	return nil
+}
+
 // Wire is the outside of a simulated connection. Its methods may be called from
 // any goroutine.
 type Wire struct {
-	mu      *sync.Mutex // one for both ends of a Pipe
-	options Options
-	random  *rand.Rand // nil: no whims
-	peer    *Wire
-	loop    *ioloop.Loop
-	handler ioloop.Handler
-	queued  bool
-	watched bool   // the close watch has told of the end since it was armed
-	layer   *layer // nil: none
-	fails   failures
+	mu           *sync.Mutex // one for both ends of a Pipe
+	options      Options
+	random       *rand.Rand // nil: no whims
+	peer         *Wire
+	loop         *ioloop.Loop
+	handler      ioloop.Handler
+	registration ioloop.Registration // of a World's loop
+	queued       bool
+	watched      bool   // the close watch has told of the end since it was armed
+	layer        *layer // nil: none
+	fails        failures
 
 	in     []byte // has arrived and was not received
 	inErr  error  // comes behind in
@@ -90,9 +114,9 @@ type State struct {
 	// AtFIN is what Received and Arrived were when CloseWrite was first called.
 	AtFIN struct{ Received, Arrived int }
 
-	Attached                           bool
-	FINs, Closes                       int // calls of CloseWrite and Close
-	Reads, Writes, Flushes, Arms, Peek int // calls
+	Attached                             bool
+	FINs, Closes                         int // calls of CloseWrite and Close
+	Reads, Writes, Flushes, Arms, Probes int // calls
 
 	// Misuse lists the calls that iostream.Transport does not provide for:
 	// after Close, of an empty Read, and so on.
@@ -101,10 +125,8 @@ type State struct {
 
 // NewWire returns a Wire of which nothing has come yet.
 func NewWire(o Options) *Wire {
-	w := &Wire{mu: new(sync.Mutex), options: o, window: o.Window}
-	if o.Window == 0 {
-		w.window = math.MaxInt
-	}
+	w := &Wire{mu: new(sync.Mutex), options: o}
+	w.setWindow(o.Window)
 	if o.Seed != 0 {
 		w.random = rand.New(rand.NewPCG(o.Seed, 0))
 	}
@@ -140,8 +162,8 @@ func (w *Wire) play(change func()) {
 	w.announce()
 }
 
-// Arrive has bytes come in.
-func (w *Wire) Arrive(data string) {
+// Arrive has bytes come in. The wire copies data.
+func (w *Wire) Arrive(data []byte) {
 	w.play(func() {
 		w.in = append(w.in, data...)
 		w.hello()
@@ -178,21 +200,24 @@ func (w *Wire) hello() {
 	}
 }
 
-// Open makes room for n more bytes. It has no effect on an unlimited Window.
-func (w *Wire) Open(n int) { w.play(func() { w.open(n) }) }
+// AddWindow makes room for n more bytes. It has no effect on an unlimited Window.
+func (w *Wire) AddWindow(n int) { w.play(func() { w.addWindow(n) }) }
 
-func (w *Wire) open(n int) {
+func (w *Wire) addWindow(n int) {
 	if w.options.Window != 0 {
 		w.window = max(0, w.window) + n
 	}
 }
 
-// SetWindow makes the room n bytes, whatever it was: 0 is none.
-func (w *Wire) SetWindow(n int) {
-	w.play(func() {
-		w.options.Window = max(1, n) // limited from now on
-		w.window = n
-	})
+// SetWindow changes Options.Window: from now on there is room for n bytes, whatever
+// there was before. As there, 0 is no limit and NoWindow is no room.
+func (w *Wire) SetWindow(n int) { w.play(func() { w.setWindow(n) }) }
+
+func (w *Wire) setWindow(n int) {
+	w.options.Window, w.window = n, n
+	if n == 0 {
+		w.window = math.MaxInt
+	}
 }
 
 // SetReadSize changes Options.ReadSize.

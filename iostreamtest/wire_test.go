@@ -38,8 +38,8 @@ func TestReadSizeCutsArrivals(t *testing.T) {
 		}
 		return err == nil
 	}))
-	wire.Arrive("abc")
-	wire.Arrive("de")
+	wire.Arrive([]byte("abc"))
+	wire.Arrive([]byte("de"))
 	wire.FIN()
 	require.NoError(t, world.Settle())
 	require.Equal(t, []string{"ab", "cd", "e"}, got)
@@ -53,7 +53,7 @@ func TestWindowAndWriteSize(t *testing.T) {
 	require.NoError(t, world.Settle())
 	require.Equal(t, "0123", wire.Sent())
 	require.Equal(t, 6, s.Backlog())
-	wire.Open(5)
+	wire.AddWindow(5)
 	require.NoError(t, world.Settle())
 	require.Equal(t, "012345678", wire.Sent())
 }
@@ -69,11 +69,11 @@ func TestRecords(t *testing.T) {
 	require.Equal(t, 4, s.Backlog())
 	var got string
 	require.NoError(t, s.ReadFunc(iostream.Bytes(8), func(b []byte, err error) { got = string(b) }))
-	wire.Arrive("12345678")
+	wire.Arrive([]byte("12345678"))
 	require.NoError(t, world.Settle())
 	require.Equal(t, 4, wire.State().Received)
 	require.False(t, wire.State().Readable)
-	wire.Open(100)
+	wire.AddWindow(100)
 	require.NoError(t, world.Settle())
 	require.Equal(t, "12345678", got)
 	require.Equal(t, "abcdefgh", wire.Sent())
@@ -100,7 +100,7 @@ func TestSeedRepeats(t *testing.T) {
 			_, _ = s.Write(b)
 			return err == nil
 		}))
-		wire.Arrive(strings.Repeat("abc\n", 20))
+		wire.Arrive([]byte(strings.Repeat("abc\n", 20)))
 		require.NoError(t, world.Settle())
 		require.Equal(t, strings.Repeat("abc\n", 20), wire.Sent())
 		return events

@@ -1,20 +1,25 @@
-// Package iostreamtest plays the outside world to streams, so that a protocol
-// can be tested under every chunking, delay and fault without a socket, a sleep
-// or luck.
+// Package iostreamtest plays the outside world to streams, so that a protocol can be
+// tested under every chunking, delay and fault without a socket, a sleep or luck.
 //
-// A [Wire] is the far end of a simulated connection: what it is told to let
-// arrive, the stream can read, and it knows what the stream has sent. A [World]
-// is an event loop that runs only when it is asked to, on a clock that stands
-// still, so that a test is the same in every run:
+// A [Wire] is the far end of a simulated connection: what a test lets arrive there, the
+// stream can read, and the wire knows what the stream has sent. A [World] is an event
+// loop that runs only when a test says so, on a clock that only the test moves, so that
+// every run is the same. World.Serve has the program's own [tcp.Server] serve a wire:
 //
 //	world := iostreamtest.NewWorld()
 //	defer world.Close()
 //	wire := iostreamtest.NewWire(iostreamtest.Options{ReadSize: 1})
-//	stream, err := iostream.New(world.Loop, wire.Transport(), nil)
-//	// ... start the protocol on stream, with callbacks or as a task ...
-//	wire.Arrive("GET /\r\n")
+//	stream, err := world.Serve(newServer(), wire)
+//	wire.Arrive([]byte("GET /\r\n"))
 //	err = world.Settle()
-//	// ... and look at wire.Sent()
+//	// ... and look at wire.Sent() and stream.Err()
+//
+// The examples do that in each style: callback, message, task, goroutine, net.Conn. A
+// client of a protocol, or anything else without a server, starts with
+// iostream.New(world.Loop, wire.Transport(), nil), and [Pipe] connects both ends of a
+// protocol. Options.Seed has a wire misbehave as a network may, in a different way for
+// each seed; Reset, FailReads, FailWrites, FailAttach, FailArm and FailProbe are the
+// faults.
 //
 // A Wire serves streams on a running loop as well.
 package iostreamtest
@@ -55,35 +60,47 @@ func NewWorld() *World {
 	return w
 }
 
-// Step runs one turn of the loop, and reports whether it had anything to do.
-func (w *World) Step() (bool, error) { return w.Loop.RunOnce() }
+// RunOnce runs one turn of the loop, and reports whether it had anything to do.
+func (w *World) RunOnce() (bool, error) { return w.Loop.RunOnce() }
 
 // maxTurns is far more than what any finite cause keeps the loop busy for.
 const maxTurns = 100_000
 
 // Settle runs the loop until it has nothing to do. It returns the error of
-// Step, or ErrBusy if that does not come to be: something spins.
+// RunOnce, or ErrBusy if that does not come to be: something spins.
 func (w *World) Settle() error {
 	for range maxTurns {
-		if worked, err := w.Step(); err != nil || !worked {
+		if worked, err := w.RunOnce(); err != nil || !worked {
 			return err
 		}
 	}
 	return fmt.Errorf("%w within %d turns", ErrBusy, maxTurns)
 }
 
-// Advance lets time pass, and then settles.
+// Advance settles, lets time pass, and settles again: what was begun before, and its
+// timers, count from the time before. All of d passes in one step.
 func (w *World) Advance(d time.Duration) error {
+	if err := w.Settle(); err != nil {
+		return err
+	}
 	w.Clock.Advance(d)
 	return w.Settle()
 }
 
-// Close closes the loop: its tasks are told to stop. Streams on Wires have no
-// descriptors and are not told; close them before.
+// Close closes the loop: its tasks are told to stop, and streams that are left end with
+// ioloop.ErrClosed.
 func (w *World) Close() error { return w.Loop.Close() }
 
-// noPoller has no descriptors to wait for.
+// noPoller has no descriptors to wait for. It takes noFD for one.
 type noPoller struct{ poller.Unimplemented }
+
+// noFD is what Wires register, so that the loop knows of their streams (see
+// iostream.Streams). Other pollers refuse it.
+const noFD = -1
+
+func (noPoller) Add(int, poller.Token, poller.Interest, poller.Mode) error { return nil }
+
+func (noPoller) Remove(int) error { return nil }
 
 // Wait refuses to block: time passes by hand.
 func (noPoller) Wait(_ []poller.Event, timeout time.Duration) (int, error) {

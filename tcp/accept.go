@@ -52,18 +52,24 @@ func (srv *Server) admit(l *listener) (c *conn, refusal, err error) {
 		srv.stats.Refused++
 		return nil, refusal, nil
 	}
-	w := srv.workerFor(l)
+	c = srv.newConnLocked(srv.workerFor(l))
+	c.fd, c.peer, c.own = int32(fd), peer, own
+	return c, nil, nil
+}
+
+// newConnLocked counts a connection in.
+func (srv *Server) newConnLocked(w *worker) *conn {
 	w.open++
 	srv.open++
 	srv.stats.Accepted++
-	c = &conn{srv: srv, worker: w, fd: int32(fd), peer: peer, own: own, waiting: srv.handshakes()}
+	c := &conn{srv: srv, worker: w, fd: -1, waiting: srv.handshakes()}
 	if c.waiting {
 		srv.stats.Handshakes++
 	}
 	if srv.net != nil {
 		srv.net.expect(c)
 	}
-	return c, nil, nil
+	return c
 }
 
 // fullLocked returns why there is no room for a connection, nil if there is.

@@ -98,13 +98,16 @@ func (c *conn) begin(t *ioloop.Task) error {
 // first look at the stream finds its first read and listens for that.
 func (c *conn) open() bool {
 	srv := c.srv
-	srv.Socket.setAccepted(int(c.fd))
-	stream, err := c.newStream()
-	if err != nil {
-		c.drop(err)
-		return false
+	if c.stream == nil { // else it is simulated
+		srv.Socket.setAccepted(int(c.fd))
+		stream, err := c.newStream()
+		if err != nil {
+			c.drop(err)
+			return false
+		}
+		c.stream = stream
 	}
-	c.stream = stream
+	stream := c.stream
 	if srv.IdleTimeout > 0 {
 		_ = stream.SetIdleTimeout(srv.IdleTimeout)
 	}
@@ -129,7 +132,9 @@ func (c *conn) newStream() (*iostream.Stream, error) {
 // drop closes a connection that does not become a stream.
 func (c *conn) drop(err error) {
 	c.srv.logger().Warn("connection dropped", slog.Any("err", err))
-	_ = socket.Close(int(c.fd))
+	if c.fd >= 0 {
+		_ = socket.Close(int(c.fd))
+	}
 	c.heard()
 	if c.srv.net != nil {
 		c.srv.net.remove(c)

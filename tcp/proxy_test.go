@@ -217,7 +217,7 @@ func TestProxyHeaderTakesOneRead(t *testing.T) {
 			w := iostreamtest.NewWorld()
 			defer w.Close()
 			wire := iostreamtest.NewWire(iostreamtest.Options{})
-			wire.Arrive(header + "rest")
+			wire.Arrive([]byte(header + "rest"))
 			transport := &countingTransport{Transport: wire.Transport()}
 			s, err := iostream.New(w.Loop, transport, nil)
 			require.NoError(t, err)

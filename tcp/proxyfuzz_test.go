@@ -49,7 +49,7 @@ func playProxy(t *testing.T, input []byte, step int) (header *tcp.ProxyHeader, l
 	wire := iostreamtest.NewWire(iostreamtest.Options{ReadSize: step})
 	s, e := iostream.New(world.Loop, wire.Transport(), nil)
 	require.NoError(t, e)
-	wire.Arrive(string(input))
+	wire.Arrive(input)
 	wire.FIN()
 	ended := false
 	require.NoError(t, world.Loop.Go(func(task *ioloop.Task) {

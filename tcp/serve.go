@@ -100,13 +100,17 @@ func (srv *Server) begin() error {
 	return nil
 }
 
-// start has the loops of group accept.
+// start has the loops of a group accept.
 func (srv *Server) start(group *ioloop.Group) error {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
 	if srv.cause != nil {
 		return srv.cause
 	}
+	return srv.startLocked(group.Loops())
+}
+
+func (srv *Server) startLocked(loops []*ioloop.Loop) error {
 	srv.stream = srv.Stream
 	srv.stream.MessageTimeout = orDefault(srv.Stream.MessageTimeout, DefaultMessageTimeout)
 	srv.stream.SendTimeout = orDefault(srv.Stream.SendTimeout, DefaultSendTimeout)
@@ -114,7 +118,7 @@ func (srv *Server) start(group *ioloop.Group) error {
 	if srv.Message != nil {
 		streamhook.OnTasks(&srv.stream, srv.messageTasks())
 	}
-	for _, l := range group.Loops() {
+	for _, l := range loops {
 		srv.workers = append(srv.workers, &worker{loop: l, conns: make(map[*iostream.Stream]*conn)})
 	}
 	for i, l := range srv.listeners {

@@ -23,6 +23,10 @@ var (
 	// accepted, which may have given it SO_LINGER.
 	NewAccepted func(l *ioloop.Loop, fd int, peer socket.Address, config any) (stream any, err error)
 
+	// Simulate has a server of package tcp serve a connection over a transport, on a
+	// loop that the caller runs. Package tcp sets it.
+	Simulate func(server any, l *ioloop.Loop, transport any) (stream any, err error)
+
 	// HasConfig reports whether a stream was made with a config.
 	HasConfig func(stream, config any) bool
 
