@@ -106,6 +106,7 @@ type Loop struct {
 	awake     bool     // the loop looks at queue and late before it blocks
 	stopped   bool     // Stop was called and Run has not ended since
 	running   bool
+	awaited   bool           // see expectRun
 	closing   bool           // Close was called: no more posts
 	releasing bool           // nothing is put off any more
 	closed    bool           // everything is released

@@ -346,6 +346,9 @@ func (l *Loop) enqueue(r Runner, evenClosing bool) error {
 	}
 	l.queue = append(l.queue, r)
 	wake := !l.awake
+	if !l.running {
+		l.expectRun()
+	}
 	l.mu.Unlock()
 	if wake {
 		_ = l.poller.Wake() // if it fails, the next Wait does too, and ends Run

@@ -15,3 +15,6 @@ func Now() time.Duration {
 	}
 	return now
 }
+
+// InBubble reports whether the caller is in a bubble, where package time tells no real time.
+func InBubble() bool { return time.Since(start) < 0 }
