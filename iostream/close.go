@@ -268,7 +268,7 @@ func (s *Stream) mustFinish() bool {
 // missing, if so, where there is a way.
 func (s *Stream) markTruncated() {
 	t, ok := s.transport.(Resetter)
-	if !ok || s.any(detached) {
+	if !ok || s.any(detached) || s.toldOfFailure() {
 		return
 	}
 	fin := 0
@@ -278,6 +278,12 @@ func (s *Stream) markTruncated() {
 	if s.details.sent < s.accepted || s.details.incomplete || s.any(aborted) && kernelQueue(s.transport) > fin {
 		t.ResetOnClose()
 	}
+}
+
+// toldOfFailure reports whether the peer has an alert of TLS: it takes nothing for complete.
+func (s *Stream) toldOfFailure() bool {
+	t, ok := s.transport.(*tlsTransport)
+	return ok && t.failed
 }
 
 // finish releases what a closed stream holds, on the loop.

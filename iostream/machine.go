@@ -204,8 +204,17 @@ func (s *Stream) readFailed(err error) {
 	case io.EOF, io.ErrUnexpectedEOF:
 		s.inputOver(err)
 	default:
-		s.closeLocked(err)
+		s.inputFailed(err)
 	}
+}
+
+// inputFailed is told that the transport can be read no more.
+func (s *Stream) inputFailed(err error) {
+	if t, ok := s.transport.(*tlsTransport); ok && t.alert && !t.failed && !s.any(closing|closed) {
+		s.failTLS(t, err)
+		return
+	}
+	s.closeLocked(err)
 }
 
 // inputOver is told that the transport has no more input. It says so too behind a
@@ -288,7 +297,7 @@ func (s *Stream) probe() {
 	case io.EOF, io.ErrUnexpectedEOF:
 		s.inputOver(err)
 	default:
-		s.closeLocked(err)
+		s.inputFailed(err)
 	}
 }
 

@@ -42,7 +42,8 @@ var (
 // ends the repeating read. ErrInvalid is the error if the stream has TLS already, and for a
 // config without certificates. After these errors nothing has changed. If the
 // handshake fails, takes longer than Config.HandshakeTimeout, or ctx is done
-// first, the stream is closed with the error.
+// first, the stream is closed with the error: in good order like a Close, if the
+// peer has to get an alert that says why.
 //
 // The functions in config are called on the loop and must not block, unless
 // Config.HandshakeOffLoop is set. config must not be changed any more.

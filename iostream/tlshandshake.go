@@ -33,7 +33,7 @@ type handshake struct {
 // shake takes the handshake as far as it gets with what has arrived.
 func (s *Stream) shake() {
 	t := s.transport.(*tlsTransport)
-	if t.ready || t.hs.running || s.any(closed) || !s.any(attached) {
+	if t.ready || t.failed || t.hs.running || s.any(closed) || !s.any(attached) {
 		return
 	}
 	for range maxFills {
@@ -69,7 +69,7 @@ func (s *Stream) shake() {
 // a callback for example, so that nothing else would begin the handshake.
 func (s *Stream) handshakeDue() bool {
 	t := s.transport.(*tlsTransport)
-	return !t.ready && !t.hs.running && t.hs.next == nil && !s.any(closed)
+	return !t.ready && !t.failed && !t.hs.running && t.hs.next == nil && !s.any(closed)
 }
 
 // step resumes the handshake until it needs input or is over, and reports
@@ -152,7 +152,7 @@ func (s *Stream) endHandshake(t *tlsTransport) {
 	t.releaseInput()
 	if hs.err != nil {
 		t.alert = true
-		s.closeLocked(fmt.Errorf("TLS handshake: %w", t.handshakeError()))
+		s.failTLS(t, fmt.Errorf("TLS handshake: %w", t.handshakeError()))
 		return
 	}
 	hs.timer.Stop()
@@ -161,6 +161,27 @@ func (s *Stream) endHandshake(t *tlsTransport) {
 	if hs.fn == nil {
 		s.tellHandshake(t, nil)
 	}
+}
+
+// failTLS ends a stream whose TLS has failed, for reason. Behind the alert that tells
+// the peer why, it goes on like a Close: a peer that still sends would lose the alert
+// to a reset. The error is told at once.
+func (s *Stream) failTLS(t *tlsTransport, reason error) {
+	if t.rxErr != nil || t.Flush() != nil || t.lower.CloseWrite() != nil {
+		s.closeLocked(reason)
+		return
+	}
+	t.failed = true
+	s.endWriting(reason)
+	if !s.any(closing) {
+		s.ensureDetails().reason = reason
+	}
+	s.set(closing | finWanted | finSent)
+	if s.any(handshaking) {
+		t.hs.timer.Stop()
+		s.tellHandshake(t, reason)
+	}
+	s.endWaitingRead()
 }
 
 func (t *tlsTransport) handshakeError() error {
@@ -191,12 +212,14 @@ func (s *Stream) tellHandshake(t *tlsTransport, err error) {
 // deliverHandshake calls the function that waits for the handshake.
 func (s *Stream) deliverHandshake() bool {
 	t := s.transport.(*tlsTransport)
-	if !t.ready && !s.any(closed) {
-		return false
-	}
 	var err error
-	if s.any(closed) {
+	switch {
+	case s.any(closed):
 		err = opError("start tls", s.details.err)
+	case t.failed:
+		err = opError("start tls", s.details.reason)
+	case !t.ready:
+		return false
 	}
 	fn := t.hs.fn
 	s.unset(handshaking)
@@ -216,7 +239,7 @@ func (s *Stream) deliverHandshake() bool {
 func (s *Stream) handshakeLate(t *tlsTransport) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !t.ready {
+	if !t.ready && !t.failed {
 		s.closeLocked(ErrHandshakeTimeout)
 		s.schedule()
 	}

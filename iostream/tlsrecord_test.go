@@ -589,7 +589,7 @@ func TestUselessRecords(t *testing.T) {
 		raw.send(typeData, "")
 	}
 	require.ErrorContains(t, receive(t, pending).err, "too many")
-	require.True(t, s.Closed())
+	require.NoError(t, s.WaitClosed(patient(t)))
 }
 
 // After our close_notify nothing follows, not even an answer.

@@ -207,7 +207,7 @@ func TestInjectionThatLooksLikeAHello(t *testing.T) {
 	require.NoError(t, receive(t, line).err)
 	require.Error(t, s.StartTLSServer(patient(t), serverConfig(0)))
 	require.Zero(t, s.Buffered())
-	require.True(t, s.Closed())
+	require.NoError(t, s.WaitClosed(patient(t)))
 }
 
 // What was written before goes out in plaintext, also if the transport takes it
@@ -633,13 +633,13 @@ func TestHandshakeFails(t *testing.T) {
 				err := b.StartTLSClient(patient(t), client)
 				requireIs(t, err, errors.Unwrap(err))
 				c.clientWant(t, err)
-				require.True(t, b.Closed())
+				require.NoError(t, b.WaitClosed(patient(t)))
 				err = receive(t, done)
 				if strings.HasPrefix(name, "unknown") || strings.HasPrefix(name, "other") {
 					require.ErrorContains(t, err, "remote error: tls: bad certificate")
 				}
 				require.Error(t, err)
-				require.True(t, a.Closed())
+				require.NoError(t, a.WaitClosed(patient(t)))
 			})
 		})
 	}
@@ -682,7 +682,8 @@ func TestPlaintextPeer(t *testing.T) {
 			if errors.As(err, &header) {
 				require.Nil(t, header.Conn)
 			}
-			require.True(t, s.Closed())
+			require.NoError(t, peer.Close())
+			require.NoError(t, s.WaitClosed(patient(t)))
 		}
 	}
 }

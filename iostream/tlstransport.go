@@ -22,6 +22,9 @@ type tlsTransport struct {
 	ready bool       // the handshake has succeeded
 	begun bool       // something of the handshake has come
 
+	// failed: TLS is over, and the peer was told why. What still comes is thrown away.
+	failed bool
+
 	rx       []byte // received, and not taken by conn
 	rxErr    error  // comes behind rx
 	frame    recordFrame
@@ -68,6 +71,7 @@ func (t *tlsTransport) Arm(l *ioloop.Loop, interest poller.Interest) error {
 func (t *tlsTransport) Want() (read, write poller.Interest) {
 	read, write = poller.Readable, poller.Writable
 	switch {
+	case t.failed:
 	case t.ready && t.answers > maxAnswers:
 		return write, write
 	case t.ready:
@@ -85,6 +89,8 @@ func (t *tlsTransport) Read(p []byte) (n int, err error) { return t.read(p, fals
 
 func (t *tlsTransport) read(p []byte, persist bool) (n int, err error) {
 	switch {
+	case t.failed:
+		return t.lower.Read(p)
 	case !t.ready || t.answers > maxAnswers:
 		return 0, ErrWouldBlock
 	case t.peeked:
@@ -266,17 +272,20 @@ func (t *tlsTransport) Unsent() int {
 }
 
 func (t *tlsTransport) Buffered() bool {
-	return t.ready && t.answers <= maxAnswers && (t.held || t.peeked || len(t.rx) > 0 || t.end != nil)
+	return t.ready && !t.failed && t.answers <= maxAnswers && (t.held || t.peeked || len(t.rx) > 0 || t.end != nil)
 }
 
 // Incomplete: a record that has come in part is in conn's hands, whose frame knows.
 func (t *tlsTransport) Incomplete() bool {
-	return t.ready && (t.frame.header > 0 || t.Buffered())
+	return t.ready && !t.failed && (t.frame.header > 0 || t.Buffered())
 }
 
 // Probe reads what lies before the end, up to the first byte of plaintext: it
 // may be nothing but messages of the protocol, and the peer's close_notify.
 func (t *tlsTransport) Probe() error {
+	if t.failed {
+		return t.lower.Probe()
+	}
 	if !t.ready || t.Buffered() && t.end == nil {
 		return nil
 	}

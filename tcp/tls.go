@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 
+	"github.com/eddyloop/eddy/internal/streamhook"
 	"github.com/eddyloop/eddy/iostream"
 )
 
@@ -39,7 +40,7 @@ func (d *Dialer) secure(ctx context.Context, s *iostream.Stream, network, addres
 	}
 	err := s.StartTLSClient(ctx, config)
 	if err != nil {
-		s.Abort(err)
+		streamhook.Close(s, err) // an alert shall arrive
 	}
 	return err
 }
