@@ -18,6 +18,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -49,6 +50,9 @@ func Run(t testing.TB, srv *tcp.Server) {
 
 // Program returns where a program is. A test whose program is not installed is skipped.
 func Program(t testing.TB, name string) string {
+	if filepath.IsAbs(name) {
+		return name
+	}
 	for _, dir := range append(filepath.SplitList(os.Getenv("PATH")), "/usr/sbin", "/sbin") {
 		if path, err := exec.LookPath(filepath.Join(dir, name)); err == nil {
 			return path
@@ -71,14 +75,17 @@ func Ask(t testing.TB, input, name string, args ...string) string {
 
 // Background runs a program until the test ends, and shows what it printed if it fails.
 func Background(t testing.TB, name string, args ...string) *exec.Cmd {
-	cmd := exec.Command(Program(t, name), args...)
+	ctx, cancel := context.WithCancel(context.Background())
+	cmd := exec.CommandContext(ctx, Program(t, name), args...)
 	var out strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &out
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // also ends what it has started
+	cmd.WaitDelay = 5 * time.Second
 	require.NoError(t, cmd.Start())
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
+		cancel()
 		<-ended
 		if t.Failed() {
 			t.Logf("%s: %s", name, out.String())

@@ -1,0 +1,72 @@
+// Command relay stands in front of a server: it ends TLS, and tells the server by a PROXY
+// header who the client is. It shows a Handler, which has a connection to itself, dialling
+// from it, and Relay, which passes bytes both ways at the pace of the slower side and half-closes
+// like for like.
+//
+//	go run ./relay -cert cert.pem -key key.pem -backend 127.0.0.1:8080
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"flag"
+	"fmt"
+	"log"
+	"net"
+	"os"
+	"os/signal"
+	"time"
+
+	"github.com/eddyloop/eddy/ioloop"
+	"github.com/eddyloop/eddy/iostream"
+	"github.com/eddyloop/eddy/tcp"
+)
+
+func main() {
+	listen := flag.String("listen", "127.0.0.1:8443", "serve on this `address`")
+	backend := flag.String("backend", "127.0.0.1:8080", "`address` of the server, which expects PROXY headers")
+	certFile := flag.String("cert", "cert.pem", "`file` with the certificate")
+	keyFile := flag.String("key", "key.pem", "`file` with its key")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	cert, err := tls.LoadX509KeyPair(*certFile, *keyFile)
+	if err != nil {
+		log.Fatal(err)
+	}
+	log.Print(newServer(cert, *backend).ListenAndServe(ctx, "tcp", *listen))
+}
+
+func newServer(cert tls.Certificate, backend string) *tcp.Server {
+	dialer := &tcp.Dialer{Timeout: 5 * time.Second}
+	return &tcp.Server{
+		TLS:         &tls.Config{Certificates: []tls.Certificate{cert}},
+		IdleTimeout: 10 * time.Minute,
+		Handler: func(t *ioloop.Task, client *iostream.Stream) error {
+			server, err := dialer.Dial(t, client.Loop(), "tcp", backend)
+			if err != nil {
+				return err
+			}
+			defer server.Close()
+			if _, err := server.WriteString(proxyHeader(client.RemoteAddr(), client.LocalAddr())); err != nil {
+				return err
+			}
+			_, err = iostream.Relay(t, client, server)
+			return err
+		},
+	}
+}
+
+// proxyHeader is one of version 1 of the PROXY protocol.
+func proxyHeader(source, destination net.Addr) string {
+	from, ok := source.(*net.TCPAddr)
+	to, ok2 := destination.(*net.TCPAddr)
+	if !ok || !ok2 {
+		return "PROXY UNKNOWN\r\n"
+	}
+	family := "TCP6"
+	if from.IP.To4() != nil {
+		family = "TCP4"
+	}
+	return fmt.Sprintf("PROXY %s %s %s %d %d\r\n", family, from.IP, to.IP, from.Port, to.Port)
+}
