@@ -3,6 +3,7 @@ package tcp
 import (
 	"errors"
 	"net"
+	"slices"
 
 	"github.com/eddyloop/eddy/internal/socket"
 	"github.com/eddyloop/eddy/iostream"
@@ -79,12 +80,17 @@ func (srv *Server) fullLocked() error {
 		return ErrMaxConns
 	case srv.handshakes() && srv.stats.Handshakes >= srv.maxHandshakes():
 		return ErrMaxHandshakes
-	case srv.net != nil && srv.net.full():
+	case srv.queueFull():
 		return errQueueFull
 	case srv.Stream.Budget.Full():
 		return iostream.ErrBudget
 	}
 	return nil
+}
+
+// queueFull reports whether a NetListener has as many connections as may wait.
+func (srv *Server) queueFull() bool {
+	return srv.net != nil && srv.net.full() || slices.ContainsFunc(srv.fed, (*NetListener).full)
 }
 
 // handshakes reports whether connections have to say something before they are

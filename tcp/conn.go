@@ -42,6 +42,8 @@ type conn struct {
 	silent  bool // of that not one byte has come
 	closed  bool // its stream has closed
 	failed  bool // its Handler has returned an error
+
+	delivered bool // it is with a NetListener, though its Handler has returned
 }
 
 // start hands a connection that was admitted to its loop. From here on it is
@@ -137,7 +139,7 @@ func (c *conn) drop(err error) {
 	}
 	c.heard()
 	if c.srv.net != nil {
-		c.srv.net.remove(c)
+		c.srv.net.remove(c, nil)
 	}
 	c.srv.gone(c.worker, false)
 }
@@ -269,7 +271,7 @@ func (c *conn) handle(t *ioloop.Task) error {
 	defer c.srv.countHandler(-1)
 	streamhook.Serve(c.stream)
 	err := c.srv.Handler(t, c.stream)
-	if err == nil {
+	if err == nil && !c.delivered {
 		_ = c.stream.Close()
 	}
 	return err
@@ -333,6 +335,9 @@ func (c *conn) over() {
 
 // streamClosed is called on a stream's loop when it has closed.
 func (srv *Server) streamClosed(s *iostream.Stream, err error) {
+	for _, l := range srv.fed {
+		l.remove(nil, s)
+	}
 	w := srv.workerOf(s.Loop())
 	c := w.conns[s]
 	if c == nil && streamhook.Handling(s) {
@@ -342,7 +347,7 @@ func (srv *Server) streamClosed(s *iostream.Stream, err error) {
 	} else {
 		c.closed = true
 		if srv.net != nil {
-			srv.net.remove(c)
+			srv.net.remove(c, s)
 		}
 		c.heard()
 		if !c.running {

@@ -17,11 +17,11 @@ import (
 func (d *Dialer) connect(ctx context.Context, l *ioloop.Loop, network string, addrs []net.Addr) (int, net.Addr, error) {
 	w := &dialing{network: network, fd: -1}
 	w.race = race{loop: l, addrs: addrs, delay: d.fallbackDelay(), failed: w.failed, done: w.ended}
-	w.race.connect = func(addr net.Addr, ended func(int, error)) func() {
+	w.race.connect = traceConnects(ctx, network, func(addr net.Addr, ended func(int, error)) func() {
 		c := &connecting{loop: l, addr: addr, fd: -1, ended: ended}
 		c.begin(d)
 		return c.cancel
-	}
+	})
 	if err := w.waiter.Begin(ctx); err != nil {
 		return -1, nil, dialError(network, nil, err)
 	}

@@ -66,7 +66,9 @@ func Dial(ctx context.Context, l *ioloop.Loop, network, address string) (*iostre
 // has failed or FallbackDelay after it began, and the first to connect wins.
 // Both families are looked up together, as net.Resolver does. Errors are
 // *net.OpError, of several attempts joined. When ctx is done, all attempts are
-// given up and their sockets closed.
+// given up and their sockets closed. An httptrace.ClientTrace in ctx is told of the
+// look-up (DNSStart, DNSDone) on the caller's goroutine or the resolver's, and of each
+// attempt (ConnectStart, ConnectDone) on the loop.
 func (d *Dialer) Dial(ctx context.Context, l *ioloop.Loop, network, address string) (*iostream.Stream, error) {
 	if err := ioloop.CheckContext(ctx); err != nil {
 		return nil, dialError(network, nil, err)
@@ -245,7 +247,7 @@ func (d *Dialer) lookup(ctx context.Context, family, host string) ([]netip.Addr,
 	}
 	task, ok := ctx.(*ioloop.Task)
 	if !ok {
-		return resolver.LookupNetIP(ctx, family, host)
+		return resolver.LookupNetIP(resolverContext(ctx), family, host)
 	}
 	return ioloop.Await(task, func() ([]netip.Addr, error) {
 		return resolver.LookupNetIP(task.Detach(), family, host)

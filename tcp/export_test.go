@@ -9,3 +9,6 @@ func FailAccept(err error) (restore func()) {
 	acceptOwn = func(int) (int, socket.Address, error) { return -1, socket.Address{}, err }
 	return func() { acceptOwn = old }
 }
+
+// Waiting returns how many connections wait for Accept.
+func (l *NetListener) Waiting() int { return l.waiting() }

@@ -209,7 +209,7 @@ func TestHTTPShutdown(t *testing.T) {
 }
 
 func TestNetListenerRefuses(t *testing.T) {
-	srv := &tcp.Server{Handler: lines}
+	srv := &tcp.Server{Frame: line, Message: lineMessage}
 	_, err := srv.NetListener()
 	require.ErrorIs(t, err, tcp.ErrInvalid)
 	srv = new(tcp.Server)

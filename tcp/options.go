@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/eddyloop/eddy/internal/socket"
+	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
 )
 
@@ -109,8 +110,15 @@ func (o *SocketOptions) setAccepted(fd int) {
 // Hooks are called when something happens that metrics count. Nil ones cost
 // nothing. For the end of connections, with its reason, there is
 // iostream.Config.OnClosed, and Stats has the sums. One that panics closes the
-// connection that it was called for, and changes nothing else.
+// connection that it was called for, and changes nothing else; Started is part of Serve.
 type Hooks struct {
+	// Started is called by Serve, on its goroutine, once the server's loops are there
+	// and before any connection is accepted: for timers and broadcasts (see
+	// ioloop.Loop.Every and iostream.Streams). The loops run when it has returned; it
+	// may post to them, and must not wait for what it has posted. They are those of
+	// Server.Group if that is set.
+	Started func(loops []*ioloop.Loop)
+
 	// Accepted is called on the stream's loop for each connection, before
 	// anything is read.
 	Accepted func(s *iostream.Stream)

@@ -73,6 +73,7 @@ func (srv *Server) serve(ctx context.Context) error {
 		}
 		defer group.Close()
 	}
+	srv.tellStarted(group.Loops())
 	if err := srv.start(group); err != nil {
 		return err
 	}
@@ -98,6 +99,13 @@ func (srv *Server) begin() error {
 	srv.started = true
 	srv.initLocked()
 	return nil
+}
+
+// tellStarted calls the hook of that name.
+func (srv *Server) tellStarted(loops []*ioloop.Loop) {
+	if srv.Hooks.Started != nil {
+		srv.Hooks.Started(loops)
+	}
 }
 
 // start has the loops of a group accept.

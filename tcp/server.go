@@ -166,7 +166,8 @@ type Server struct {
 	stats     Stats
 	drain     DrainCounts
 	stream    iostream.Config // what the streams are really set up with
-	net       *netListener    // what NetListener returned
+	net       *NetListener    // to which all connections go, or nil
+	fed       []*NetListener  // to which those go that are delivered
 	idle      chan struct{}   // closed when cause is set and nothing is open
 	forced    chan struct{}   // closed when forcing is set
 	abandoned atomic.Bool     // what would not end is no longer waited for
@@ -208,7 +209,7 @@ func (srv *Server) Stats() Stats {
 func (srv *Server) check() error {
 	switch {
 	case srv.net != nil && srv.styles() > 0:
-		return fmt.Errorf("%w: Message, Handler or Callback was set after NetListener", ErrInvalid)
+		return fmt.Errorf("%w: set Handler or Callback before NetListener, which takes no Message", ErrInvalid)
 	case srv.net == nil && srv.styles() != 1:
 		return fmt.Errorf("%w: exactly one of Message, Handler and Callback must be set", ErrInvalid)
 	case srv.Message != nil && streamhook.CheckFrame(&srv.Stream, &srv.Frame) != nil:

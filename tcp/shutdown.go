@@ -98,10 +98,13 @@ func (srv *Server) stop(cause error, sweep bool) bool {
 	}
 	listeners := slices.Clone(srv.listeners)
 	srv.checkIdleLocked()
-	queue := srv.net
+	queue, fed := srv.net, srv.fed
 	srv.mu.Unlock()
 	if queue != nil {
 		queue.end(sweep)
+	}
+	for _, l := range fed {
+		l.end(sweep)
 	}
 	for _, l := range listeners {
 		if sweep && queue == nil {

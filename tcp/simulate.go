@@ -20,8 +20,12 @@ func (srv *Server) simulate(l *ioloop.Loop, t iostream.Transport) (*iostream.Str
 	if err := srv.check(); err != nil {
 		return nil, err
 	}
-	if err := srv.startSimulation(l); err != nil {
+	first, err := srv.startSimulation(l)
+	if err != nil {
 		return nil, err
+	}
+	if first {
+		srv.tellStarted([]*ioloop.Loop{l})
 	}
 	c, err := srv.admitSimulated(t)
 	if err != nil {
@@ -33,22 +37,22 @@ func (srv *Server) simulate(l *ioloop.Loop, t iostream.Transport) (*iostream.Str
 }
 
 // startSimulation is Serve for a loop that the caller runs, at the first call.
-func (srv *Server) startSimulation(l *ioloop.Loop) error {
+func (srv *Server) startSimulation(l *ioloop.Loop) (first bool, err error) {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
 	switch {
 	case srv.cause != nil:
-		return ErrServerClosed
+		return false, ErrServerClosed
 	case len(srv.listeners) > 0 || srv.Group != nil:
-		return fmt.Errorf("%w: a server with a Group or with addresses is not simulated", ErrInvalid)
+		return false, fmt.Errorf("%w: a server with a Group or with addresses is not simulated", ErrInvalid)
 	case !srv.started:
 		srv.started = true
 		srv.initLocked()
-		return srv.startLocked([]*ioloop.Loop{l})
+		return true, srv.startLocked([]*ioloop.Loop{l})
 	case len(srv.workers) != 1 || srv.workers[0].loop != l:
-		return fmt.Errorf("%w: the server serves on other loops", ErrInvalid)
+		return false, fmt.Errorf("%w: the server serves on other loops", ErrInvalid)
 	}
-	return nil
+	return false, nil
 }
 
 // admitSimulated is admit, without a queue in the kernel to leave a connection in.
