@@ -197,11 +197,13 @@ func (j *job) check(t *Task) error {
 
 // countReady counts a wait that did not suspend the task, and suspends it after all
 // if the turn has had its share: a producer to a peer that keeps up, or a task that is
-// sent messages without end, would hold the loop.
-func (j *job) countReady() {
-	if j.loop.turnUsedUp() && !j.loop.stopping {
-		j.yieldTurn()
+// sent messages without end, would hold the loop. It reports whether it did.
+func (j *job) countReady() bool {
+	if !j.loop.turnUsedUp() || j.loop.stopping {
+		return false
 	}
+	j.yieldTurn()
+	return true
 }
 
 // yieldTurn suspends the task until the next step.

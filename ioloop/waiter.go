@@ -79,8 +79,10 @@ func CheckContext(ctx context.Context) error {
 	if err := task.check(); err != nil {
 		return err
 	}
-	task.job.countReady()
-	return task.check()
+	if task.job.countReady() {
+		return task.check()
+	}
+	return nil
 }
 
 // checkOther is CheckContext for contexts that are no *Task.

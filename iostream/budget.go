@@ -83,10 +83,13 @@ func (t *tlsTransport) holds() int {
 // charge tells the budget what the stream holds, if that has changed. A stream
 // that keeps up with its messages holds nothing whenever this is called.
 func (s *Stream) charge() {
-	b := s.config.Budget
-	if b == nil {
-		return
+	if s.config.Budget != nil {
+		s.chargeBudget()
 	}
+}
+
+func (s *Stream) chargeBudget() {
+	b := s.config.Budget
 	now, before := s.holds(), int64(0)
 	if s.details != nil {
 		before = s.details.charged

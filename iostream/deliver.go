@@ -185,7 +185,7 @@ func (s *Stream) callEach(data []byte) {
 			break
 		}
 		n := -1
-		if left > 1 && s.in.len() > 0 && !s.paused() && !s.loop.Kit().TurnUsedUp() {
+		if left > 1 && s.in.len() > 0 && !op.stopped && !s.holdsBack() && !s.loop.Kit().TurnUsedUp() {
 			n, _ = s.match(op)
 		}
 		if n < 0 {

@@ -75,9 +75,11 @@ func (s *Stream) flushInTurn() {
 		s.flush()
 		return
 	}
-	before := s.backlog()
-	s.flush()
-	s.loop.Kit().Charge(before - s.backlog())
+	before := s.out.size
+	if s.flush(); s.out != nil {
+		before -= s.out.size
+	}
+	s.loop.Kit().Charge(before)
 }
 
 // schedule has the loop call pump, if it does not do so anyway.
@@ -166,13 +168,19 @@ func (s *Stream) paused() bool {
 		return false
 	case s.op.stopped:
 		return !s.any(closing)
-	case s.out == nil || s.op.relayed:
+	}
+	return s.holdsBack()
+}
+
+// holdsBack reports whether too much waits to be sent for a repeating read to go on.
+func (s *Stream) holdsBack() bool {
+	if s.out == nil || s.op.relayed {
 		return false
 	}
 	backlog := s.backlog()
 	if backlog > s.config.highWaterMark() {
 		s.op.held = true
-	} else if backlog <= s.config.lowWaterMark() {
+	} else if s.op.held && backlog <= s.config.lowWaterMark() {
 		s.op.held = false
 	}
 	return s.op.held

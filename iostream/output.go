@@ -135,15 +135,19 @@ func (q *output) lent() int {
 
 // recycle keeps the chunk as the spare or puts it back into its pool.
 func (q *output) recycle(c []byte) {
+	if q.spare == nil && cap(c) <= maxSpare { // a borrowed one is larger
+		q.spare = c[:0]
+	} else {
+		q.putBack(c)
+	}
+}
+
+func (q *output) putBack(c []byte) {
 	if q.isBorrowed(c) {
 		q.borrowed = nil
-		return
+	} else {
+		putBuffer(c)
 	}
-	if q.spare == nil && cap(c) <= maxSpare {
-		q.spare = c[:0]
-		return
-	}
-	putBuffer(c)
 }
 
 // extend appends p to c, which moves to a pooled buffer of at least twice the

@@ -172,6 +172,12 @@ func (s *Stream) readPending() bool { return s.op.kind != readNone && !s.op.runn
 // takeOver ends the repeating read whose function runs, if one does: something
 // else has begun that reads the stream from here on. That of a task is set aside.
 func (s *Stream) takeOver() {
+	if s.op.running || s.in.pinned { // else none does
+		s.endRepeating()
+	}
+}
+
+func (s *Stream) endRepeating() {
 	if s.op.task() != nil && s.op.running {
 		s.setAside()
 		return

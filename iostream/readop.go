@@ -192,6 +192,12 @@ func (op *readOp) setFrame(f *Frame, c *Config) error {
 // equip gives a read what its frame works with. A stream keeps one of each for its
 // next read, unless that of a pending one is in use.
 func (s *Stream) equip(op *readOp, f *Frame) {
+	if f.split != nil || f.re != nil {
+		s.equipWith(op, f)
+	}
+}
+
+func (s *Stream) equipWith(op *readOp, f *Frame) {
 	switch f.kind {
 	case readSplit:
 		op.split = s.splitterFor(f.split)
@@ -220,6 +226,12 @@ func (op *readOp) nextFrame(next *readOp) {
 // the stream has only the end before it; the function may set another frame.
 func (op *readOp) nextMessage(message []byte) {
 	op.scanned = 0
+	if op.kind != readUntil { // nearly always
+		op.changeKind(message)
+	}
+}
+
+func (op *readOp) changeKind(message []byte) {
 	switch op.kind {
 	case readUntilClose:
 		op.kind, op.size = readSome, 1
@@ -267,7 +279,10 @@ func (op *readOp) match(b []byte) (int, error) {
 
 // match is readOp.match for the stream's input.
 func (s *Stream) match(op *readOp) (int, error) {
-	if op.kind == readSplit {
+	switch op.kind {
+	case readUntil: // nearly always
+		return op.matchDelimiter(s.in.bytes())
+	case readSplit:
 		return s.matchSplit(op)
 	}
 	return op.match(s.in.bytes())
@@ -276,6 +291,7 @@ func (s *Stream) match(op *readOp) (int, error) {
 // takeMessage takes the n bytes that op has matched, and returns the message in them.
 func (s *Stream) takeMessage(op *readOp, n int) []byte {
 	switch op.kind {
+	case readUntil: // nearly always
 	case readPeek:
 		return s.in.bytes()[:n:n]
 	case readSplit:

@@ -150,9 +150,13 @@ func (s *Stream) contain(sp *splitter, b []byte) (advance int, token []byte, err
 // a callback does.
 func (s *Stream) abortIfCrashed(op *readOp) {
 	if op.split != nil && op.split.crashed {
-		s.closeLocked(op.split.err)
-		s.schedule()
+		s.splitCrashed(op.split)
 	}
+}
+
+func (s *Stream) splitCrashed(sp *splitter) {
+	s.closeLocked(sp.err)
+	s.schedule()
 }
 
 // within returns where in b the token stands.
