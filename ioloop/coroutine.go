@@ -23,16 +23,14 @@ import (
 //  4. On the loop, resume strikes the task off the list, and keeps the coroutine, or
 //     has a goroutine that may exit with it see it to its end.
 type coroutine struct {
-	loop    *Loop
-	job     *job // that it carries
-	next    func() (struct{}, bool)
-	stop    func()
-	yield   func(struct{}) bool
-	exiting bool // it ends by Goexit
+	job   *job // that it carries
+	next  func() (struct{}, bool)
+	stop  func()
+	yield func(struct{}) bool
 }
 
-func newCoroutine(l *Loop) *coroutine {
-	co := &coroutine{loop: l}
+func newCoroutine() *coroutine {
+	co := new(coroutine)
 	co.next, co.stop = iter.Pull(co.start)
 	return co
 }
@@ -40,33 +38,39 @@ func newCoroutine(l *Loop) *coroutine {
 // start is the coroutine's function.
 func (co *coroutine) start(yield func(struct{}) bool) {
 	co.yield = yield
-	asTaskOf(co.loop.number, co.body)
+	asTaskOf(co.job.loop.number, co.body)
 }
 
 func (co *coroutine) body() {
 	returned := false
 	defer func() {
 		if !returned {
-			co.job.finish()
-			co.exiting = true
+			co.finish(jobExited)
 			co.yield(struct{}{})
 		}
 	}()
 	for {
-		co.job.contained()
-		co.job.finish()
+		co.job.contained(co.yield)
+		co.finish(jobEnded)
 		if !co.yield(struct{}{}) {
 			break
 		}
-		markGoroutine()                          // the last task may have changed it,
-		pprof.SetGoroutineLabels(co.loop.labels) // and these
+		markGoroutine()                              // the last task may have changed it,
+		pprof.SetGoroutineLabels(co.job.loop.labels) // and these
 	}
 	returned = true
+}
+
+// finish ends the job, and leaves the coroutine for resume to see to.
+func (co *coroutine) finish(state int32) {
+	co.job.finish(state)
+	co.job.loop.coroutines.finished = co
 }
 
 // coroutinePool are the coroutines of a loop that carry no task.
 type coroutinePool struct {
 	idle     []*coroutine // the last one is the next to be used
+	finished *coroutine   // whose job has ended, until it is among the idle
 	trimming bool         // trim is scheduled
 }
 
@@ -77,7 +81,7 @@ func (l *Loop) takeCoroutine() *coroutine {
 	p := &l.coroutines
 	n := len(p.idle) - 1
 	if n < 0 {
-		return newCoroutine(l)
+		return newCoroutine()
 	}
 	co := p.idle[n]
 	p.idle[n] = nil
@@ -85,11 +89,17 @@ func (l *Loop) takeCoroutine() *coroutine {
 	return co
 }
 
-// keepCoroutine takes back a coroutine that has nothing to do. While the loop stops
-// none is kept: its tasks make new ones till the end.
-func (l *Loop) keepCoroutine(co *coroutine) {
+// takeBack takes back the coroutine whose job has ended, unless it has exited. While
+// the loop stops none is kept: its tasks make new ones till the end.
+func (l *Loop) takeBack(exited bool) {
 	p := &l.coroutines
-	if l.stopping {
+	co := p.finished
+	p.finished, co.job = nil, nil
+	switch {
+	case exited:
+		l.burials.Go(co.stop)
+		return
+	case l.stopping:
 		co.stop()
 		return
 	}

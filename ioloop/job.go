@@ -15,11 +15,13 @@ type jobFunc func(t *Task)
 func (f jobFunc) RunTask(t *Task) { f(t) }
 
 // A job is parked (waits for unpark), queued (will be resumed in a step), ended,
-// running, or notified (running, and an unpark has come since it was resumed).
+// exited (ended, and its coroutine with it), running, or notified (running, and an
+// unpark has come since it was resumed).
 const (
 	jobParked int32 = iota
 	jobQueued
 	jobEnded
+	jobExited
 	jobRunning
 	jobNotified
 )
@@ -44,7 +46,6 @@ type job struct {
 	root     Task
 
 	work            Job
-	co              *coroutine
 	prev, following *job
 }
 
@@ -77,16 +78,16 @@ func (j *job) Run() {
 // begin gives the job a coroutine.
 func (j *job) begin() {
 	co := j.loop.takeCoroutine()
-	j.co, j.next, co.job = co, co.next, j
+	j.next, co.job = co.next, j
 	if j.loop.stopping {
-		j.root.end(ErrTaskStopped)
+		j.root.finish(endStopped)
 	}
 }
 
 // contained runs the job's function on its coroutine. It does not return from a
 // Goexit, not even if a deferred function panics on the way and that is recovered
 // here.
-func (j *job) contained() {
+func (j *job) contained(yield func(struct{}) bool) {
 	returned := false
 	defer func() {
 		value := recover()
@@ -97,33 +98,29 @@ func (j *job) contained() {
 			j.loop.fail(j.work, ErrTaskStopped)
 		}
 	}()
-	j.yield = j.co.yield
+	j.yield = yield
 	j.work.RunTask(&j.root)
 	returned = true
 }
 
-// finish ends the job, on its coroutine.
-func (j *job) finish() {
+// finish ends the job, on its coroutine; state is how.
+func (j *job) finish(state int32) {
 	j.root.Cancel() // for views and contexts made by Detach
-	j.state.Store(jobEnded)
+	j.state.Store(state)
 }
 
 // resume lets the job, whose state is running, go on until it parks or ends.
 func (j *job) resume() {
-	l, co := j.loop, j.co
+	l := j.loop
 	l.share.tasks++
 	l.current = j
 	j.next()
 	l.current = nil
 	switch state := j.state.Load(); {
-	case state == jobEnded:
+	case state == jobEnded, state == jobExited:
 		l.tasks.remove(j)
-		j.next, j.yield, j.work, j.co, co.job = nil, nil, nil, nil, nil
-		if co.exiting {
-			l.burials.Go(co.stop)
-		} else {
-			l.keepCoroutine(co)
-		}
+		j.next, j.yield, j.work = nil, nil, nil
+		l.takeBack(state == jobExited)
 		return
 	case state == jobRunning && j.state.CompareAndSwap(jobRunning, jobParked):
 	default:

@@ -135,7 +135,7 @@ func (k Kit) RunJob(work Job) (ended bool) {
 	j.begin()
 	j.state.Store(jobRunning)
 	j.resume()
-	return j.state.Load() == jobEnded
+	return j.next == nil
 }
 
 // Waited reports whether t, a task that RunJob began, has waited. Only for the task

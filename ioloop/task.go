@@ -33,16 +33,24 @@ var ErrTaskContext = errors.New("ioloop: context belongs to a task but cannot su
 // The waiting methods, Sleep and Yield among them, are for the task's own function
 // only. All other methods may be called from any goroutine.
 type Task struct {
-	job    *job
-	ended  atomic.Bool // err is set
-	mu     sync.Mutex
-	err    error
-	parent *Task     // nil: the task itself, not a WithTimeout view of it
-	more   *taskMore // nil: nothing of that
+	job  *job
+	end  atomic.Uint32 // an index of ends: 0 until the task or view has ended; set under mu
+	mu   sync.Mutex
+	more *taskMore // nil: nothing of that
 }
+
+// Why a task or a view of it has ended.
+const (
+	endCancelled uint32 = 1 + iota
+	endDeadline
+	endStopped
+)
+
+var ends = [...]error{nil, context.Canceled, context.DeadlineExceeded, ErrTaskStopped}
 
 // taskMore is what most tasks do without.
 type taskMore struct {
+	parent   *Task         // nil: the task itself, not a WithTimeout view of it
 	done     chan struct{} // made when asked for
 	deadline time.Time
 	timer    *Timer               // of a view that has not ended
@@ -73,7 +81,7 @@ func (t *Task) Loop() *Loop { return t.job.loop }
 
 // Cancel makes the task's present and further waits return context.Canceled. It
 // may be called from any goroutine.
-func (t *Task) Cancel() { t.end(context.Canceled) }
+func (t *Task) Cancel() { t.finish(endCancelled) }
 
 // WithTimeout returns a view of the task whose waits return
 // context.DeadlineExceeded once d has passed; the task itself goes on. The
@@ -84,74 +92,79 @@ func (t *Task) WithTimeout(d time.Duration) (*Task, context.CancelFunc) {
 	if at, ok := t.Deadline(); ok && at.Before(deadline) {
 		deadline = at
 	}
-	view := &Task{job: t.job, parent: t, more: &taskMore{deadline: deadline}}
-	if err := t.adopt(view); err != nil {
-		view.end(err)
+	view := &Task{job: t.job, more: &taskMore{parent: t, deadline: deadline}}
+	if end := t.adopt(view); end != 0 {
+		view.finish(end)
 	} else if d <= 0 {
-		view.end(context.DeadlineExceeded)
+		view.finish(endDeadline)
 	} else {
 		view.arm(d)
 	}
-	return view, func() { view.end(context.Canceled) }
+	return view, func() { view.finish(endCancelled) }
 }
 
-// adopt makes view end when t does, or returns t's error.
-func (t *Task) adopt(view *Task) error {
+// adopt makes view end when t does, or returns why t has ended.
+func (t *Task) adopt(view *Task) (end uint32) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.err != nil {
-		return t.err
+	if end := t.end.Load(); end != 0 {
+		return end
 	}
 	m := t.extra()
 	if m.children == nil {
 		m.children = make(map[*Task]struct{})
 	}
 	m.children[view] = struct{}{}
-	return nil
+	return 0
 }
 
 // arm sets the view's timer, unless it has ended already with its parent.
 func (t *Task) arm(d time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.err == nil {
-		t.more.timer = t.job.loop.AfterFunc(d, func() { t.end(context.DeadlineExceeded) })
+	if t.end.Load() == 0 {
+		t.more.timer = t.job.loop.AfterFunc(d, func() { t.finish(endDeadline) })
 	}
 }
 
-// end cancels t and the views of it, and has the task look.
-func (t *Task) end(err error) {
+// finish cancels t and the views of it, and has the task look.
+func (t *Task) finish(end uint32) {
 	t.mu.Lock()
-	if t.err != nil {
+	if t.end.Load() != 0 {
 		t.mu.Unlock()
 		return
 	}
-	t.err = err
-	t.ended.Store(true)
-	var children map[*Task]struct{}
-	var after map[*func()]struct{}
-	var timer *Timer
-	if m := t.more; m != nil {
-		if m.done != nil {
-			close(m.done)
-		}
-		children, after, timer = m.children, m.after, m.timer
-		m.children, m.after, m.timer = nil, nil, nil
+	t.end.Store(end)
+	if t.more == nil { // nearly always
+		t.mu.Unlock()
+	} else {
+		t.finishMore(end)
 	}
+	t.job.unpark()
+}
+
+// finishMore is finish for what most tasks do without. It is called with the lock
+// held, which it releases.
+func (t *Task) finishMore(end uint32) {
+	m := t.more
+	if m.done != nil {
+		close(m.done)
+	}
+	children, after, timer := m.children, m.after, m.timer
+	m.children, m.after, m.timer = nil, nil, nil
 	t.mu.Unlock()
 	if timer != nil {
 		timer.Stop()
 	}
 	for child := range children {
-		child.end(err)
+		child.finish(end)
 	}
 	for fn := range after {
 		go (*fn)()
 	}
-	if t.parent != nil {
-		t.parent.forget(t)
+	if m.parent != nil {
+		m.parent.forget(t)
 	}
-	t.job.unpark()
 }
 
 func (t *Task) forget(child *Task) {
@@ -164,7 +177,9 @@ func (t *Task) forget(child *Task) {
 
 // Deadline returns the deadline of a WithTimeout view, on the wall clock.
 func (t *Task) Deadline() (deadline time.Time, ok bool) {
-	if t.parent == nil {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.more == nil || t.more.parent == nil {
 		return time.Time{}, false
 	}
 	return t.more.deadline, true
@@ -178,7 +193,7 @@ func (t *Task) Done() <-chan struct{} {
 	m := t.extra()
 	if m.done == nil {
 		m.done = make(chan struct{})
-		if t.err != nil {
+		if t.end.Load() != 0 {
 			close(m.done)
 		}
 	}
@@ -188,20 +203,22 @@ func (t *Task) Done() <-chan struct{} {
 // Err returns nil until Done is closed, then why: context.Canceled,
 // context.DeadlineExceeded or ErrTaskStopped.
 func (t *Task) Err() error {
-	if !t.ended.Load() {
+	if !t.ended() {
 		return nil
 	}
-	t.mu.Lock()
+	t.mu.Lock() // until Done is closed
 	defer t.mu.Unlock()
-	return t.err
+	return ends[t.end.Load()]
 }
+
+func (t *Task) ended() bool { return t.end.Load() != 0 }
 
 // check is CheckContext without a turn for others.
 func (t *Task) check() error {
 	if !t.job.running() {
 		return ErrTaskContext
 	}
-	if !t.ended.Load() { // as all tasks have when the loop stops
+	if !t.ended() { // as all tasks have when the loop stops
 		return nil
 	}
 	return t.job.check(t)
@@ -235,7 +252,7 @@ func (d detached) AfterFunc(fn func()) (stop func() bool) {
 	t := d.task
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.err != nil {
+	if t.ended() {
 		go fn()
 		return func() bool { return false }
 	}

@@ -69,7 +69,7 @@ func (l *Loop) tellTasks() {
 	l.stopping = true
 	l.stopIdle()
 	for j := l.tasks.first; j != nil; j = j.following {
-		j.root.end(ErrTaskStopped)
+		j.root.finish(endStopped)
 	}
 }
 

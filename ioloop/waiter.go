@@ -135,7 +135,7 @@ func (w *Waiter) Wait() error {
 	j := w.task.job
 	for parked := false; ; parked = true {
 		j.look()
-		ended := w.task.ended.Load() // before woken: if Wake came first, it counts
+		ended := w.task.ended() // before woken: if Wake came first, it counts
 		if w.woken.Load() {
 			if !parked {
 				j.countReady()
@@ -167,6 +167,10 @@ func (w *Waiter) block() error {
 	}
 	return nil
 }
+
+// Woken reports whether Wake has been called since Begin. Who holds the lock under
+// which Wake is called learns whether there is anything to withdraw.
+func (w *Waiter) Woken() bool { return w.woken.Load() }
 
 // Wake ends the Wait, from any goroutine. A second call has no effect.
 func (w *Waiter) Wake() {

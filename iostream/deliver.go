@@ -123,7 +123,7 @@ func (s *Stream) completeRead(data []byte, err error) {
 	w := s.op.wait()
 	s.op = readOp{}
 	s.in.lent = len(data) > 0
-	w.data, w.err, w.done = data, err, true
+	w.data, w.err = data, err
 	s.loop.Kit().WakeWaiter(&w.Waiter)
 }
 
@@ -133,7 +133,7 @@ func (s *Stream) resumeReader(data []byte) {
 	w := s.op.wait()
 	s.op = readOp{}
 	s.in.lent = len(data) > 0
-	w.data, w.done = data, true
+	w.data = data
 	s.loop.Kit().ResumeWaiter(&w.Waiter, &s.mu)
 }
 
@@ -233,7 +233,7 @@ func (s *Stream) wakeSent() {
 }
 
 func (s *Stream) completeSent(w *waitOp, err error) {
-	w.err, w.done = err, true
+	w.err = err
 	s.loop.Kit().WakeWaiter(&w.Waiter)
 }
 

@@ -161,28 +161,34 @@ func (s *Stream) nextForTask(err error, more bool) (fn taskFunc, msg []byte, ok 
 	s.in.kept, s.in.lent = false, false // what the function has read has ended with it
 	s.takeBack()
 	op := &s.op
-	switch {
-	case err != nil:
-		if op.task() != nil {
-			s.op = readOp{}
-		}
-		s.closeForLocked(err)
-		return nil, nil, false
-	case op.kind == readNone: // what took over has ended
-		s.endMessages(nil, true)
-		return nil, nil, false
-	case op.task() == nil:
+	fn = op.task()
+	if err != nil || fn == nil {
+		s.endTask(err)
 		return nil, nil, false
 	}
 	op.running, op.expired = false, s.any(readExpired)
-	if !more || op.cut || s.in.len() == 0 || s.paused() || s.loop.Kit().TurnUsedUp() {
+	if !more || s.in.len() == 0 || op.cut || op.stopped || s.holdsBack() || s.loop.Kit().TurnUsedUp() {
 		return nil, nil, false
 	}
 	n, err := s.match(op)
 	if err != nil || n < 0 {
 		return nil, nil, false
 	}
-	return op.task(), s.takeForTask(n), true
+	return fn, s.takeForTask(n), true
+}
+
+// endTask is what follows when the function has returned an error, or no longer has
+// the slot.
+func (s *Stream) endTask(err error) {
+	switch {
+	case err != nil:
+		if s.op.task() != nil {
+			s.op = readOp{}
+		}
+		s.closeForLocked(err)
+	case s.op.kind == readNone: // what took over has ended
+		s.endMessages(nil, true)
+	}
 }
 
 // endHandling is called with the lock held, which it releases, when a task has
@@ -221,9 +227,12 @@ func (s *Stream) setAside() {
 
 // takeBack puts the messages' read back into the slot, unless that is another's.
 func (s *Stream) takeBack() {
-	if s.details == nil || s.details.aside == nil {
-		return
+	if s.details != nil && s.details.aside != nil {
+		s.restoreAside()
 	}
+}
+
+func (s *Stream) restoreAside() {
 	aside := s.details.aside
 	s.details.aside = nil
 	if s.op.kind == readNone {

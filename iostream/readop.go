@@ -123,23 +123,17 @@ func (t *target) tell(_ []byte, err error) {
 
 // waitOp is a waiting call: what it waits with and where its outcome goes.
 //
-// Of one that a task waits with and that succeeds, only the first 64 bytes are
-// touched, a cache line; the size makes it begin at one.
+// It is a cache line.
 type waitOp struct {
 	ioloop.Waiter
-	done bool
 	data []byte
 	err  error
-	_    [56]byte
 }
 
 var waitOps = sync.Pool{New: func() any { return new(waitOp) }}
 
 func (op *waitOp) release() {
-	op.done, op.data = false, nil
-	if op.err != nil {
-		op.err = nil
-	}
+	op.data, op.err = nil, nil
 	waitOps.Put(op)
 }
 

@@ -129,7 +129,7 @@ func (s *Stream) awaitTLS(hs *handshake, w *waitOp) (err error) {
 	err = ioloop.ErrTaskStopped
 	defer func() {
 		s.mu.Lock()
-		if w.done {
+		if w.Woken() {
 			err = w.err
 		} else {
 			hs.wait = nil

@@ -200,7 +200,7 @@ func (t *tlsTransport) handshakeError() error {
 func (s *Stream) tellHandshake(t *tlsTransport, err error) {
 	if w := t.hs.wait; w != nil {
 		t.hs.wait = nil
-		w.err, w.done = opError("start tls", err), true
+		w.err = opError("start tls", err)
 		s.loop.Kit().WakeWaiter(&w.Waiter)
 	}
 	if err == nil {

@@ -80,7 +80,6 @@ func (s *Stream) callAtEnd(name string, fn func(error), list func(*details) *end
 // wakeEnds wakes the waiting calls.
 func (s *Stream) wakeEnds(e *endWaiters) {
 	for _, w := range e.calls {
-		w.done = true
 		s.loop.Kit().WakeWaiter(&w.Waiter)
 	}
 	e.calls = nil

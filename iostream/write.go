@@ -386,7 +386,7 @@ func (s *Stream) await(name string, w *waitOp) (err error) {
 func (s *Stream) giveUp(w *waitOp, err error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if w.done {
+	if w.Woken() {
 		return w.err
 	}
 	s.withdraw(w)
