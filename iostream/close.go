@@ -13,7 +13,8 @@ import (
 //
 // A read in progress is told net.ErrClosed, and no callback is called for
 // further messages. Bytes that were buffered can still be read by a read that
-// begins later.
+// begins later. So is a Write of Conn or IO that waits, at once: what the kernel has
+// of it is sent, and it tells how much that is. Room has no more room to wait for.
 //
 // Behind what was written the peer gets the end of the stream; what it still
 // sends is thrown away until it has ended its side too, for closing earlier
@@ -73,6 +74,10 @@ func (s *Stream) closeInOrder(reason error) {
 		return
 	}
 	s.endWaitingRead()
+	if s.out != nil {
+		s.out.failWriters(reason)
+		s.wakeSent()
+	}
 	if !s.any(pumping) { // else pump does
 		s.flush()
 		s.endOutput()

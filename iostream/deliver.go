@@ -245,8 +245,8 @@ func (s *Stream) nextSent() (w sentWaiter, err error, due bool) {
 	}
 	w = *s.out.next()
 	switch {
-	case w.expired:
-		return w, opError(w.op, os.ErrDeadlineExceeded), true
+	case w.failed != nil:
+		return w, opError(w.op, w.failed), true
 	case w.index <= s.sent():
 		return w, nil, true
 	}

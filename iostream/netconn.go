@@ -150,6 +150,9 @@ func (s *Stream) withdrawWrite(mark int64, n int) int {
 	}
 	s.out.truncate(unsent)
 	s.accepted -= int64(unsent)
+	if s.any(finWanted) {
+		s.schedule() // the end comes earlier now
+	}
 	return unsent
 }
 

@@ -1,6 +1,7 @@
 package iostream
 
 import (
+	"os"
 	"slices"
 	"sync"
 	"unsafe"
@@ -30,11 +31,16 @@ const maxSpare = 4 << 10
 // sentWaiter waits until the bytes up to a write index are out: a waiting call
 // or a callback.
 type sentWaiter struct {
-	index   int64
-	expired bool // the write deadline has passed; index is 0
-	op      string
-	wait    *waitOp
-	fn      func(error)
+	index  int64
+	failed error // why it waits no longer; index is 0
+	op     string
+	wait   *waitOp
+	fn     func(error)
+}
+
+// wantsToWrite reports whether it waits in order to write, and not for what is written.
+func (w *sentWaiter) wantsToWrite() bool {
+	return w.op == "write" || w.op == "room" || w.op == "room func"
 }
 
 // chunkSize is how large a chunk grows before the next is begun.
@@ -265,7 +271,19 @@ func (q *output) wait(w sentWaiter) {
 func (q *output) expire(sent int64) {
 	for i := q.first; i < len(q.waiters); i++ {
 		if w := &q.waiters[i]; w.index > sent {
-			w.index, w.expired = 0, true
+			w.index, w.failed = 0, os.ErrDeadlineExceeded
+		}
+	}
+}
+
+// failWriters fails those who wait in order to write. They come before any waiter from
+// now on.
+func (q *output) failWriters(reason error) {
+	for i := q.first; i < len(q.waiters); i++ {
+		if w := q.waiters[i]; w.wantsToWrite() && w.failed == nil {
+			w.index, w.failed = 0, reason
+			q.waiters = slices.Delete(q.waiters, i, i+1)
+			q.wait(w)
 		}
 	}
 }
