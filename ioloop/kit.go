@@ -42,6 +42,13 @@ func (k Kit) Schedule(r Runner) error {
 	return k.l.enqueue(r, true)
 }
 
+// Running reports whether a goroutine runs the loop now.
+func (k Kit) Running() bool {
+	k.l.mu.Lock()
+	defer k.l.mu.Unlock()
+	return k.l.running
+}
+
 // AtTurnEnd has r run at the end of the turn in progress, after everything
 // else, and reports true. If the turn's share is used up before r's time comes, r
 // runs at the end of the next turn; the loop does not block before. If the loop

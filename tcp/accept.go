@@ -32,7 +32,7 @@ func (srv *Server) accept(l *listener) (*conn, error) {
 func (srv *Server) admit(l *listener) (c *conn, refusal, err error) {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
-	if l.released || srv.forcing || srv.cause != nil && !l.sweeping {
+	if l.released || l.vacated || srv.forcing || srv.cause != nil && !l.sweeping {
 		return nil, nil, ErrServerClosed
 	}
 	refusal = srv.fullLocked()

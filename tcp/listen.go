@@ -153,7 +153,7 @@ func (srv *Server) add(listeners []*listener) error {
 
 func closeAll(listeners []*listener) {
 	for _, l := range listeners {
-		l.close((*releasing)(l))
+		l.close()
 	}
 }
 

@@ -31,6 +31,7 @@ type listener struct {
 	adopted  bool // somebody else may have the socket
 	handedOn bool // another process has the socket too
 	released bool // fd is closed, or will be
+	vacated  bool // fd stands for nothing that listens any more
 	worker   *worker
 	loop     *ioloop.Loop // nil: it does not accept yet
 
@@ -159,16 +160,23 @@ func (l *listener) listenFor(interest poller.Interest) {
 }
 
 // close stops accepting, from any goroutine: the listener's loop releases it, if
-// it has one.
-func (l *listener) close(then ioloop.Runner) {
+// it has one. Where that does not run, nobody listens all the same.
+func (l *listener) close() {
 	l.srv.mu.Lock()
-	loop := l.loop
-	if loop == nil {
+	defer l.srv.mu.Unlock()
+	if l.loop == nil || l.loop.Kit().Schedule((*releasing)(l)) != nil {
 		l.releaseLocked()
+	} else if !l.released && !l.loop.Kit().Running() {
+		l.abandonLocked()
 	}
-	l.srv.mu.Unlock()
-	if loop != nil && loop.Kit().Schedule(then) != nil {
-		l.release()
+}
+
+// sweep is close, but clients that have connected are accepted first.
+func (l *listener) sweep() {
+	l.srv.mu.Lock()
+	defer l.srv.mu.Unlock()
+	if l.loop == nil || l.loop.Kit().Schedule((*sweeping)(l)) != nil {
+		l.releaseLocked()
 	}
 }
 
@@ -224,7 +232,8 @@ func (l *listener) abandonLocked() {
 		socket.RemoveFile(l.addr, l.file)
 		l.file = nil
 	}
-	if socket.Vacate(l.fd) == nil {
+	if l.vacated || socket.Vacate(l.fd) == nil {
+		l.vacated = true
 		l.srv.forgetLocked(l)
 	}
 }

@@ -41,6 +41,10 @@ var (
 	// Close was called, and the reason that streams are closed with by force.
 	ErrServerClosed = errors.New("tcp: server closed")
 
+	// ErrLoopsStopped is why Shutdown has closed connections by force: the loops of
+	// Server.Group run no more, or never did.
+	ErrLoopsStopped = errors.New("tcp: the server's loops do not run")
+
 	// ErrHandler is the reason of a stream whose Handler panicked or called
 	// runtime.Goexit.
 	ErrHandler = errors.New("tcp: handler failed")
@@ -90,9 +94,10 @@ type Server struct {
 	// iostream.Stream.StartTLSServer, and NetListener.
 	TLS *tls.Config
 
-	// Group is what the streams live on. It is the caller's to run and close;
-	// the server ends only while it runs or when it is closed. Nil makes Serve
-	// open and run one of Loops loops.
+	// Group is what the streams live on. It is the caller's to run and close, before
+	// or after Serve has begun: a server whose Group does not run accepts nobody. Streams
+	// on a Group that runs no more are closed when the Group is. Nil makes Serve open and
+	// run one of Loops loops.
 	Group *ioloop.Group
 
 	// Loops is how many loops Serve opens without a Group; 0 is one for each

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/eddyloop/eddy/internal/streamhook"
 	"github.com/eddyloop/eddy/ioloop"
@@ -23,8 +24,10 @@ type DrainCounts struct {
 // (a read waits for a message of which nothing has come, all
 // that was written is out, and there is no iostream.Stream.Hold), and waits until all have closed and every
 // Handler has returned. If ctx is done first, it closes the rest at once and
-// returns the context's error. Either way Serve then returns. Every call returns
-// the same numbers, those of connections that would not end (see Serve) aside.
+// returns the context's error; so it does, with ErrLoopsStopped, after a second in which
+// none of the loops has run that still have something to close. Either way Serve then
+// returns. Every call returns the same numbers, those of connections that would not end
+// (see Serve) aside.
 //
 // A connection that NetListener has handed out, or will, is never idle: it is
 // waited for until it is closed. So first shut down what serves it, as
@@ -48,18 +51,56 @@ func (srv *Server) Shutdown(ctx context.Context) (DrainCounts, error) {
 	}
 	srv.stop(ErrServerClosed, true)
 	srv.each(srv.drainStream)
-	var err error
-	select {
-	case <-srv.idle:
-	case <-srv.forced:
-	case <-ctx.Done():
-		err = ctx.Err()
+	err := srv.awaitDrained(ctx)
+	if err != nil {
 		srv.force()
+	}
+	if err == ErrLoopsStopped {
+		srv.abandon()
 	}
 	srv.await(nil)
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
+	if err == ErrLoopsStopped && srv.drain.Forced == 0 {
+		err = nil // there was nothing for the loops to do
+	}
 	return srv.drain, err
+}
+
+// awaitDrained waits until nothing is open any more, or somebody has ended the server
+// by force, or returns why that is not waited for.
+func (srv *Server) awaitDrained(ctx context.Context) error {
+	ticker := time.NewTicker(patience / 10)
+	defer ticker.Stop()
+	for since := time.Now(); ; {
+		select {
+		case <-srv.idle:
+			return nil
+		case <-srv.forced:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		case now := <-ticker.C:
+			if srv.loopsRun() {
+				since = now
+			} else if now.Sub(since) > patience {
+				return ErrLoopsStopped
+			}
+		}
+	}
+}
+
+// loopsRun reports whether one of the loops runs on which something is open.
+func (srv *Server) loopsRun() bool {
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	for _, w := range srv.workers {
+		listens := slices.ContainsFunc(srv.listeners, func(l *listener) bool { return l.worker == w })
+		if (w.open > 0 || listens) && w.loop.Kit().Running() {
+			return true
+		}
+	}
+	return false
 }
 
 // drainStream has a stream closed as soon as it is idle.
@@ -108,9 +149,9 @@ func (srv *Server) stop(cause error, sweep bool) bool {
 	}
 	for _, l := range listeners {
 		if sweep && queue == nil {
-			l.close((*sweeping)(l))
+			l.sweep()
 		} else {
-			l.close((*releasing)(l))
+			l.close()
 		}
 	}
 	return first
