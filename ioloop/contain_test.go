@@ -102,7 +102,7 @@ func TestPanicErrorIsTold(t *testing.T) {
 	}
 	atEnd := &failer{run: func() { panic(cause) }}
 	require.NoError(t, l.Post(func() { l.Kit().AtTurnEnd(atEnd) }))
-	turn(t, l)
+	steps(t, l)
 
 	var panicked *ioloop.PanicError
 	require.Len(t, runners[0].errs, 1)
@@ -123,7 +123,7 @@ func TestPanicIsLogged(t *testing.T) {
 	l := newLoop(t, ioloop.Config{Logger: slog.New(&log)})
 	require.NoError(t, l.Post(func() { panic("some trouble") }))
 	require.NoError(t, l.Post(runtime.Goexit))
-	turn(t, l)
+	steps(t, l)
 	records := log.all()
 	require.Len(t, records, 2)
 	require.Contains(t, records[0], "ERROR callback panicked")
@@ -145,7 +145,7 @@ func TestDisastersInFail(t *testing.T) {
 			called := false
 			require.NoError(t, l.Kit().Schedule(failingFail{disaster}))
 			require.NoError(t, l.Post(func() { called = true }))
-			turn(t, l)
+			steps(t, l)
 			require.True(t, called)
 		})
 	}
@@ -171,7 +171,7 @@ func TestDisastersInLogger(t *testing.T) {
 			require.NoError(t, l.Go(func(t *ioloop.Task) { tasks++; panic("logged") }))
 			require.NoError(t, l.Go(func(t *ioloop.Task) { tasks++; runtime.Goexit() }))
 			require.NoError(t, l.Post(func() { called = true }))
-			turn(t, l)
+			steps(t, l)
 			require.True(t, called)
 			require.Equal(t, 2, tasks)
 			require.Zero(t, l.Stats().Tasks)

@@ -289,7 +289,7 @@ func TestHandlerFails(t *testing.T) {
 				}
 				handle(t, l, r, poller.Readable, &h[i])
 			}
-			polled(t, l)
+			steps(t, l)
 			for i := range h {
 				require.Len(t, h[i].ready, 1)
 				if i%2 == 0 {
@@ -316,8 +316,7 @@ func TestManyHandlersReady(t *testing.T) {
 		write(t, w, "x")
 		handle(t, l, r, poller.Readable, &h[i])
 	}
-	polled(t, l)
-	polled(t, l)
+	steps(t, l)
 	for i := range h {
 		require.Len(t, h[i].ready, 1)
 	}
@@ -458,5 +457,21 @@ func TestHandlersGiveMemoryBack(t *testing.T) {
 	require.NotContains(t, all, again)
 	for _, r := range append(all[:10:10], again) {
 		require.NoError(t, l.Remove(r))
+	}
+}
+
+// A registration names its handler whatever the count of handlers has come to: with
+// the tag eddy_wrap32 that wraps here.
+func TestRegistrationsAreNeverZero(t *testing.T) {
+	l := newLoop(t, ioloop.Config{})
+	r, _ := pipe(t)
+	var last ioloop.Registration
+	for range 6 {
+		registration, err := l.Handle(r, 0, ioloop.HandlerFunc(func(poller.Interest, poller.Hint) {}))
+		require.NoError(t, err)
+		require.True(t, registration.Registered())
+		require.ErrorIs(t, l.Update(last, 0), poller.ErrNotExist)
+		require.NoError(t, l.Remove(registration))
+		last = registration
 	}
 }

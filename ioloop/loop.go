@@ -21,6 +21,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/eddyloop/eddy/internal/firstcount"
 	"github.com/eddyloop/eddy/poller"
 )
 
@@ -144,6 +145,7 @@ func New(config Config) (*Loop, error) {
 	l.timers.init()
 	l.offloads.most = cmp.Or(config.MaxOffload, 256)
 	l.share.init()
+	l.handlers.generation = firstcount.Count
 	l.forgetClock = l.clock.onAdvance(func() { _ = l.poller.Wake() })
 	return l, nil
 }
@@ -255,7 +257,7 @@ func (l *Loop) RunOnce() (worked bool, err error) {
 	if err := l.begin(); err != nil {
 		return false, err
 	}
-	before := l.counters.callbacks
+	before := l.counters.callbacks + l.counters.events
 	polled := false
 	l.onGoroutine(func() {
 		if !polled {
@@ -265,7 +267,7 @@ func (l *Loop) RunOnce() (worked bool, err error) {
 		l.turn()
 		l.runAllPutOff()
 	})
-	worked, err = l.counters.callbacks != before, l.fault
+	worked, err = l.counters.callbacks+l.counters.events != before, l.fault
 	l.leave()
 	return worked, err
 }

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/eddyloop/eddy/internal/testtime"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/stretchr/testify/require"
 )
@@ -41,6 +42,7 @@ func TestPostOrderFromManyGoroutines(t *testing.T) {
 // What a callback posts runs in the next step: behind everything that this one
 // has, also at its turn's end.
 func TestPostFromCallbackRunsInNextStep(t *testing.T) {
+	testtime.WholeTurns(t)
 	l := newLoop(t, ioloop.Config{})
 	var order []string
 	note := func(s string) func() { return func() { order = append(order, s) } }
@@ -151,6 +153,7 @@ func TestAtTurnEndFalseUnlessInTurn(t *testing.T) {
 }
 
 func TestAtTurnEndByAtTurnEnd(t *testing.T) {
+	testtime.WholeTurns(t)
 	l := newLoop(t, ioloop.Config{})
 	n := 0
 	var again runnerFunc

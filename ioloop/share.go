@@ -47,15 +47,9 @@ type turnShare struct {
 	tasks   int // resumed, of the pieces since the last reading
 	took    [kinds]time.Duration
 	offered time.Duration // to other goroutines, in this turn
-
-	mostTime   time.Duration
-	mostPieces int
 }
 
-func (s *turnShare) init() {
-	s.mostTime, s.mostPieces = turnshare.Time, turnshare.Pieces
-	s.perLook = min(maxPerLook, s.mostPieces)
-}
+func (s *turnShare) init() { s.perLook = min(maxPerLook, turnshare.Pieces) }
 
 // turnUsedUp counts a piece of work, and reports whether the turn has done as
 // much of the present kind of work as it may. Only for the loop's goroutine
@@ -73,7 +67,7 @@ func (l *Loop) lookAtShare() bool {
 	pieces, before := s.perLook-s.left, s.read
 	l.readClock()
 	s.done += pieces
-	if s.done >= s.mostPieces || s.read-s.begun >= s.mostTime {
+	if s.done >= turnshare.Pieces || s.read-s.begun >= turnshare.Time {
 		s.usedUp = true
 		return true
 	}
@@ -88,7 +82,7 @@ func (s *turnShare) adapt(pieces int, took time.Duration) {
 	if each > lookTime/maxPerLook {
 		s.perLook = max(1, int(lookTime/each))
 	}
-	s.perLook = min(s.perLook, s.mostPieces-s.done)
+	s.perLook = min(s.perLook, turnshare.Pieces-s.done)
 	s.left = s.perLook
 }
 
@@ -125,7 +119,7 @@ func (l *Loop) startKind(k kind) {
 func (s *turnShare) start(k kind) {
 	s.kind, s.begun = k, s.read
 	s.usedUp, s.done, s.tasks = false, 0, 0
-	s.perLook = min(max(1, s.perLook), s.mostPieces)
+	s.perLook = min(max(1, s.perLook), turnshare.Pieces)
 	s.left = s.perLook
 }
 

@@ -4,11 +4,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/eddyloop/eddy/internal/testtime"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/stretchr/testify/require"
 )
 
 func TestStats(t *testing.T) {
+	testtime.WholeTurns(t)
 	l, clock := newClocked(t)
 	clock.Advance(time.Hour) // before it runs: does not count as a long turn
 	require.Zero(t, l.Stats())

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/eddyloop/eddy/internal/testtime"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/stretchr/testify/require"
 )
@@ -167,6 +168,7 @@ func TestTaskSleep(t *testing.T) {
 }
 
 func TestTaskYield(t *testing.T) {
+	testtime.WholeTurns(t)
 	l := newLoop(t, ioloop.Config{})
 	var order []string
 	for _, name := range []string{"a", "b"} {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/eddyloop/eddy/internal/testtime"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/stretchr/testify/require"
 )
@@ -53,6 +54,7 @@ func TestManualClockWakesSleepingLoops(t *testing.T) {
 }
 
 func TestTimerOrder(t *testing.T) {
+	testtime.WholeTurns(t)
 	l, clock := newClocked(t)
 	var order []int
 	for _, d := range []int{5, 1, 3, 2, 4, 0, -1} {
@@ -73,7 +75,7 @@ func TestTimersOfOneMomentFireInOrder(t *testing.T) {
 		l.AfterFunc(time.Second, func() { order = append(order, i) })
 	}
 	clock.Advance(time.Second)
-	turn(t, l)
+	steps(t, l)
 	require.Len(t, order, 1000)
 	require.IsIncreasing(t, order)
 }

@@ -3,11 +3,13 @@ package ioloop
 import (
 	"runtime"
 	"time"
+
+	"github.com/eddyloop/eddy/internal/turnshare"
 )
 
 const (
-	minEvents = 128
-	maxEvents = 4096
+	minEvents = min(128, maxEvents)
+	maxEvents = turnshare.Events
 
 	maxEndRounds = 8 // of a turn's end, as libuv has for what it puts off
 

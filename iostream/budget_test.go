@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/eddyloop/eddy/internal/testtime"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
 	"github.com/stretchr/testify/require"
@@ -65,6 +66,7 @@ func TestBudgetCounts(t *testing.T) {
 
 // A stream that keeps up with its messages holds nothing at the end of a turn.
 func TestBudgetSteadyState(t *testing.T) {
+	testtime.WholeTurns(t)
 	l := startLoop(t, ioloop.Config{})
 	b := newBudget(t, 1) // whoever holds a byte twice over is closed
 	s, peer := pair(t, l, "tcp", &iostream.Config{Budget: b})

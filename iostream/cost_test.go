@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/eddyloop/eddy/internal/testtime"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
 	"github.com/eddyloop/eddy/iostreamtest"
@@ -34,6 +35,7 @@ func loopStyles(t *testing.T, test func(t *testing.T, start func(testing.TB, *io
 // TestTransportCallsForEachMessage: one Read that takes it, one Write that sends
 // the answer, nothing else. A socket's are system calls.
 func TestTransportCallsForEachMessage(t *testing.T) {
+	testtime.WholeTurns(t)
 	loopStyles(t, func(t *testing.T, start func(testing.TB, *iostream.Stream)) {
 		w := iostreamtest.NewWire(iostreamtest.Options{})
 		l := startLoop(t, ioloop.Config{})

@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/eddyloop/eddy/internal/testtime"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
 	"github.com/eddyloop/eddy/iostreamtest"
@@ -210,6 +211,7 @@ func TestHandlersHoldBackAboveTheHighWaterMark(t *testing.T) {
 // TestPipelinedLinesLeaveTogether: 16 lines in one arrival are answered with
 // one write, in every style.
 func TestPipelinedLinesLeaveTogether(t *testing.T) {
+	testtime.WholeTurns(t)
 	lines := strings.Repeat("line\n", 16)
 	styles := map[string]func(t *testing.T, s *iostream.Stream){
 		"callback": func(t *testing.T, s *iostream.Stream) {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/eddyloop/eddy/internal/streamhook"
+	"github.com/eddyloop/eddy/internal/turnshare"
 	"github.com/eddyloop/eddy/iostream"
 	"github.com/eddyloop/eddy/iostreamtest"
 )
@@ -102,6 +103,9 @@ func (p *player) nested(s *step) {
 	defer func() { p.depth-- }()
 	if s.then.style == goroutine {
 		s.then.style = task // would have to wait for the loop that it is on
+	}
+	if turnshare.Pieces == 1 && s.then.style == task {
+		s.then.style = callback // see inTask
 	}
 	s.then.inCallback = s.style == callback
 	p.do(s.then)

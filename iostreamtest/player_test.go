@@ -223,6 +223,9 @@ func (p *player) wait(c *call, do func(ctx context.Context) ([]byte, int, error)
 	}
 }
 
+// inTask does an operation in a task. If that yields within do, because its turn's
+// share is used up, what it comes to must still be what it was at the start: with
+// shares of one piece that takes a loop at rest.
 func (p *player) inTask(c *call, do func(ctx context.Context) ([]byte, int, error), then func()) {
 	_ = p.world.Loop.Go(func(t *ioloop.Task) {
 		if c.isRead() && !p.mayRead() {

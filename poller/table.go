@@ -2,7 +2,11 @@
 
 package poller
 
-import "math"
+import (
+	"math"
+
+	"github.com/eddyloop/eddy/internal/firstcount"
+)
 
 // slot is one registration. The kernel, or the table for kernels that know
 // descriptors only, leads to it by index, so that an event costs no map look-up.
@@ -80,7 +84,7 @@ func (t *table) take(fd int) uint32 {
 		t.free = t.slots[i].fd
 	} else {
 		i = uint32(len(t.slots))
-		t.slots = append(t.slots, slot{})
+		t.slots = append(t.slots, slot{gen: firstcount.Count})
 	}
 	t.slots[i] = slot{fd: int32(fd), gen: t.slots[i].gen + 1}
 	t.byFD[int32(fd)] = i

@@ -17,6 +17,7 @@ import (
 
 	"github.com/eddyloop/eddy/internal/leaktest"
 	"github.com/eddyloop/eddy/internal/socket"
+	"github.com/eddyloop/eddy/internal/testtime"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
 	"github.com/eddyloop/eddy/tcp"
@@ -223,6 +224,7 @@ func TestDialCancelled(t *testing.T) {
 
 // A connection that is made at the moment of the cancellation is closed.
 func TestDialCancelledTooLate(t *testing.T) {
+	testtime.WholeTurns(t)
 	addr, _ := local(t, &tcp.Server{Handler: lines})
 	l := newLoop(t)
 	release := hold(t, l)
