@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
@@ -250,19 +249,35 @@ func TestAlone(t *testing.T) {
 	page.Await(t, `document.getElementById("log").textContent`, c.heard[2].Text+"twoone")
 }
 
-func TestNonsenseIsRefused(t *testing.T) {
+// alone runs a gateway in this process, and returns a client of it.
+func alone(t *testing.T) *client {
 	address := trial.Free(t)
-	ctx, cancel := context.WithCancel(t.Context())
+	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- run(ctx, options{listen: address, bus: busOptions{replicas: 1}}) }()
-	trial.Dial(t, address).Close()
 	c := newClient(t, address, "client")
+	t.Cleanup(func() {
+		_ = c.conn.CloseNow()
+		cancel()
+		require.NoError(t, <-ended)
+	})
+	trial.Dial(t, address).Close()
 	c.connect(t.Context())
-	text, err := json.Marshal("no message")
-	require.NoError(t, err)
-	require.NoError(t, c.conn.Write(t.Context(), websocket.MessageText, text))
-	_, _, err = c.conn.Read(t.Context())
+	return c
+}
+
+func TestNonsenseIsRefused(t *testing.T) {
+	c := alone(t)
+	require.NoError(t, c.conn.Write(t.Context(), websocket.MessageText, []byte("no message")))
+	_, _, err := c.conn.Read(t.Context())
 	require.Equal(t, websocket.StatusUnsupportedData, websocket.CloseStatus(err))
-	cancel()
-	require.NoError(t, <-ended)
+}
+
+func TestWhatIsSaidTwiceIsHeardOnce(t *testing.T) {
+	c := alone(t)
+	for _, id := range []string{"a", "a", "b"} {
+		require.NoError(t, wsjson.Write(t.Context(), c.conn, message{ID: id}))
+	}
+	c.resume(t.Context(), 0, 2, 0)
+	require.Equal(t, []message{{Seq: 1, ID: "a"}, {Seq: 2, ID: "b"}}, c.heard)
 }
