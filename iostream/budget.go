@@ -5,33 +5,51 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
+
+	"github.com/eddyloop/eddy/ioloop"
 )
 
 // Budget is how much memory the streams that share it, by Config.Budget, may
-// hold in buffers: of bytes that were received and not read, and of bytes that
-// wait to be sent, TLS's own buffers included once the handshake is over. When they hold
-// that much, those that hold most are aborted with ErrBudget until the others hold less than
-// seven eighths of it. Growth is
-// noticed at the end of a stream's turn, so that a stream can be beyond its
-// limits by what one turn brings; buffers that hold no bytes, and the kernel's,
-// do not count.
+// hold in buffers: of bytes that were received and not read, of messages that a
+// task or a waiting call has and that are not done with, and of bytes that wait to be sent,
+// TLS's own buffers and handshakes included.
+//
+// When they hold that much, streams are aborted with ErrBudget until the others hold less
+// than seven eighths of it. Those go first of which the product is greatest of what they
+// hold and of how long they have not got on, counted from a second to a minute: who sits on
+// little for long goes before who is in the middle of much. A stream gets on when a sixteenth
+// of what it holds has come, been read or been sent. So no Budget, be it of one byte, keeps
+// everybody out: messages that are read and answered in one turn are never held.
+//
+// Growth is noticed at the end of a stream's turn, so that a stream can be beyond its
+// limits by what one turn brings. Buffers that hold no bytes, and the kernel's,
+// do not count, nor does what is made of bytes that were read. A message whose function
+// still works counts also when its stream has closed.
 //
 // A Budget may serve servers and dialers at once. It must not be copied.
 type Budget struct {
 	limit int64
 	used  atomic.Int64
 
-	mu        sync.Mutex
-	held      map[*Stream]holding
-	charges   uint64
-	relieving bool // relieve is on its way
+	mu    sync.Mutex
+	held  map[*Stream]*holding
+	asked *ioloop.Loop // it has been asked for relief
 }
 
-// holding is what a stream holds, and when that last changed, in order. Buffers double, so
-// many hold the same; of these the one that has grown last goes first.
+// holding is what a stream holds.
 type holding struct {
-	bytes int64
-	when  uint64
+	bytes   int64
+	leaving bool // it was told to go
+	stays   bool // its stream has closed: there is nobody to send away
+
+	since atomic.Int64 // when it has got on last, on its loop's clock
+
+	// Under the stream's lock: what it had when it was looked at last, and how many bytes
+	// have moved since it got on.
+	unread int
+	sent   int64
+	moved  int64
 }
 
 // NewBudget returns a Budget of limit bytes. It returns ErrInvalid for a limit
@@ -40,7 +58,7 @@ func NewBudget(limit int64) (*Budget, error) {
 	if limit < 1 {
 		return nil, opError("new budget", ErrInvalid)
 	}
-	return &Budget{limit: limit, held: map[*Stream]holding{}}, nil
+	return &Budget{limit: limit, held: map[*Stream]*holding{}}, nil
 }
 
 // Used returns how many bytes the streams hold.
@@ -52,21 +70,31 @@ func (b *Budget) Full() bool { return b != nil && b.used.Load() >= b.limit }
 
 // holds returns how much the stream's buffers count for.
 func (s *Stream) holds() int64 {
+	n := 0
+	if s.in.kept || !s.any(closed) && (s.in.len() > 0 || s.in.lent) && !s.in.borrowed {
+		n = cap(s.in.data)
+	}
 	if s.any(closed) {
-		return 0
+		return int64(n)
 	}
-	n := s.backlog() - s.out.lent()
-	if s.in.len() > 0 && !s.in.borrowed {
-		n += cap(s.in.data)
-	}
-	if t, ok := s.transport.(*tlsTransport); ok && !s.any(handshaking) {
+	n += s.backlog() - s.out.lent()
+	if t, ok := s.transport.(*tlsTransport); ok {
 		n += t.holds()
 	}
 	return int64(n)
 }
 
+// handshakeCost is what a handshake holds in any case: crypto/tls's state and a stack.
+const handshakeCost = 8 << 10
+
 // holds returns how much TLS itself buffers, one record of plaintext in crypto/tls included.
 func (t *tlsTransport) holds() int {
+	if hs := t.hs; hs != nil && !t.ready {
+		if !hs.running && hs.next != nil {
+			hs.held = handshakeCost + 2*hs.received + cap(t.rxBuffer) + cap(t.tx) // messages stand in buffers that double
+		}
+		return hs.held
+	}
 	n := 0
 	if len(t.rx) > 0 {
 		n += cap(t.rxBuffer)
@@ -90,24 +118,49 @@ func (s *Stream) charge() {
 
 func (s *Stream) chargeBudget() {
 	b := s.config.Budget
-	now, before := s.holds(), int64(0)
-	if s.details != nil {
-		before = s.details.charged
+	now := s.holds()
+	if s.details == nil || s.details.holding == nil {
+		if now == 0 {
+			return
+		}
+		s.ensureDetails().holding = new(holding)
 	}
-	if now == before {
+	h := s.details.holding
+	if now == 0 && h.bytes == 0 {
 		return
 	}
-	s.ensureDetails().charged = now
+	h.look(s, now)
+	if now != h.bytes {
+		b.take(s, h, now)
+	}
+}
+
+// look notes whether the stream, which holds so many bytes, has got on.
+func (h *holding) look(s *Stream, bytes int64) {
+	unread, sent := s.in.len(), s.sent()
+	h.moved += int64(max(unread-h.unread, h.unread-unread)) + sent - h.sent
+	h.unread, h.sent = unread, sent
+	if h.bytes == 0 || 16*h.moved >= bytes {
+		h.moved = 0
+		h.since.Store(int64(s.loop.Now()))
+	}
+}
+
+// take has a stream hold so many bytes.
+func (b *Budget) take(s *Stream, h *holding, bytes int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if now == 0 {
+	used := b.used.Add(bytes - h.bytes)
+	h.bytes, h.stays = bytes, s.any(closed)
+	if bytes == 0 {
+		h.leaving = false
 		delete(b.held, s)
 	} else {
-		b.charges++
-		b.held[s] = holding{now, b.charges}
+		b.held[s] = h
 	}
-	if b.used.Add(now-before) >= b.limit && !b.relieving {
-		b.relieving = s.loop.Kit().Schedule((*relief)(b)) == nil
+	// Another loop is not relied on: it may never get round to it.
+	if used >= b.limit && b.asked != s.loop && s.loop.Kit().Schedule((*relief)(b)) == nil {
+		b.asked = s.loop
 	}
 }
 
@@ -120,28 +173,47 @@ func (r *relief) Run() {
 	}
 }
 
-// worst returns the streams that hold most, as many as have to go.
+// worst returns the streams that have to go.
 func (b *Budget) worst() []*Stream {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.relieving = false
+	b.asked = nil
 	if b.used.Load() < b.limit {
 		return nil
 	}
 	excess := b.used.Load() - b.limit + max(1, b.limit/8)
-	streams := make([]*Stream, 0, len(b.held))
-	for s := range b.held {
-		streams = append(streams, s)
-	}
-	slices.SortFunc(streams, func(x, y *Stream) int {
-		hx, hy := b.held[x], b.held[y]
-		return cmp.Or(cmp.Compare(hy.bytes, hx.bytes), cmp.Compare(hy.when, hx.when))
-	})
-	for i, s := range streams {
-		if excess <= 0 {
-			return streams[:i]
+	var candidates []candidate
+	for s, h := range b.held {
+		switch {
+		case h.stays:
+		case h.leaving:
+			excess -= h.bytes
+		default:
+			candidates = append(candidates, candidate{s, h, h.weight(s)})
 		}
-		excess -= b.held[s].bytes
 	}
-	return streams
+	slices.SortFunc(candidates, func(x, y candidate) int { return cmp.Compare(y.weight, x.weight) })
+	var worst []*Stream
+	for _, c := range candidates {
+		if excess <= 0 {
+			break
+		}
+		c.leaving = true
+		excess -= c.bytes
+		worst = append(worst, c.stream)
+	}
+	return worst
+}
+
+// candidate is a stream that may have to go.
+type candidate struct {
+	stream *Stream
+	*holding
+	weight float64
+}
+
+// weight is what a stream costs the others: byte seconds.
+func (h *holding) weight(s *Stream) float64 {
+	still := s.loop.Now() - time.Duration(h.since.Load())
+	return float64(h.bytes) * min(max(still, time.Second), time.Minute).Seconds()
 }

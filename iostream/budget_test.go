@@ -6,10 +6,12 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/eddyloop/eddy/internal/testtime"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
+	"github.com/eddyloop/eddy/iostreamtest"
 	"github.com/stretchr/testify/require"
 )
 
@@ -90,4 +92,130 @@ func TestBudgetSteadyState(t *testing.T) {
 func closing(s *iostream.Stream) context.Context {
 	_ = s.Close()
 	return context.Background()
+}
+
+// Those that sit on little for long go before who is in the middle of much, and who gets on
+// slowly is not taken for one that does not.
+func TestBudgetHoardersGoFirst(t *testing.T) {
+	const hoarders, limit = 64, 4<<20 + 600<<10
+	world := iostreamtest.NewWorld()
+	defer world.Close()
+	config := &iostream.Config{Budget: newBudget(t, limit)}
+	open := func() (*iostream.Stream, *iostreamtest.Wire) {
+		wire := iostreamtest.NewWire(iostreamtest.Options{})
+		s, err := iostream.New(world.Loop, wire.Transport(), config)
+		require.NoError(t, err)
+		require.NoError(t, s.Handle(iostream.Until("\n"), func([]byte, error) bool { return true }))
+		return s, wire
+	}
+	streams, wires := make([]*iostream.Stream, hoarders), make([]*iostreamtest.Wire, hoarders)
+	for i := range streams {
+		streams[i], wires[i] = open()
+		wires[i].Arrive(strings.Repeat("x", 40<<10))
+	}
+	require.NoError(t, world.Settle())
+	require.EqualValues(t, hoarders*64<<10, config.Budget.Used())
+	upload, wire := open()
+	for range 40 {
+		world.Clock.Advance(time.Second)
+		wire.Arrive(strings.Repeat("u", 8<<10))
+		for _, w := range wires { // a byte now and then is no progress
+			w.Arrive("x")
+		}
+		require.NoError(t, world.Settle())
+	}
+	another, wire := open() // fills the rest at once
+	wire.Arrive(strings.Repeat("a", 100<<10))
+	require.NoError(t, world.Settle())
+	require.NoError(t, upload.Err())
+	require.NoError(t, another.Err())
+	gone := 0
+	for _, s := range streams {
+		if s.Closed() {
+			require.ErrorIs(t, s.Err(), iostream.ErrBudget)
+			gone++
+		}
+	}
+	require.Positive(t, gone)
+	require.Less(t, gone, hoarders/2, "no more than have to")
+	require.False(t, config.Budget.Full())
+}
+
+// What a handshake holds counts as soon as it has begun, and not when it is over.
+func TestBudgetCountsHandshakes(t *testing.T) {
+	const hello = 60 << 10
+	for _, offLoop := range []bool{false, true} {
+		b := newBudget(t, 1<<20)
+		l := startLoop(t, ioloop.Config{})
+		s, peer := pair(t, l, "tcp", &iostream.Config{Budget: b, HandshakeOffLoop: offLoop})
+		outcome := make(chan error, 1)
+		require.NoError(t, s.StartTLSServerFunc(serverConfig(0), func(err error) { outcome <- err }))
+		quiet(t, l)
+		require.LessOrEqual(t, b.Used(), int64(10<<10))
+		message := append([]byte{1, 0, hello >> 8, hello & 0xff}, make([]byte, hello-1000)...) // never whole
+		for len(message) > 0 {
+			n := min(len(message), 16<<10)
+			send(t, peer, string([]byte{22, 3, 1, byte(n >> 8), byte(n)}), string(message[:n]))
+			message = message[n:]
+		}
+		require.Eventually(t, func() bool { return b.Used() >= hello }, patience, time.Millisecond)
+		_ = peer.Close()
+		require.Error(t, receive(t, outcome))
+		quiet(t, l)
+		require.Zero(t, b.Used())
+	}
+	l := startLoop(t, ioloop.Config{})
+	b := newBudget(t, 1<<20)
+	s, peer := pair(t, l, "tcp", &iostream.Config{Budget: b})
+	c := secure(t, s, peer, false, 0)
+	send(t, c, "hello\n")
+	_, err := s.Read(patient(t), iostream.Until("\n"))
+	require.NoError(t, err)
+	read := faces[0].read(t, s, until("\n", 0))
+	awaitRead(t, s)
+	quiet(t, l)
+	require.Zero(t, b.Used(), "a handshake that is over holds nothing")
+	require.NoError(t, s.Close())
+	receive(t, read)
+}
+
+// A message that a waiting task has is held, until the task is done with it: also when its
+// stream has closed.
+func TestBudgetCountsHeldMessages(t *testing.T) {
+	const size = 100 << 10
+	wait := func(task *ioloop.Task, release chan struct{}) {
+		_, _ = ioloop.Await(task, func() (int, error) { <-release; return 0, nil })
+	}
+	t.Run("message", func(t *testing.T) {
+		b, release := newBudget(t, 1<<20), make(chan struct{})
+		l := startLoop(t, ioloop.Config{})
+		s, peer := pair(t, l, "tcp", &iostream.Config{Budget: b})
+		require.NoError(t, s.HandleTask(iostream.Until("\n"), func(task *ioloop.Task, _ *iostream.Stream, _ []byte) error {
+			wait(task, release)
+			return nil
+		}))
+		send(t, peer, strings.Repeat("x", size), "\n")
+		require.Eventually(t, func() bool { return b.Used() >= size }, patience, time.Millisecond)
+		s.Abort(nil)
+		quiet(t, l)
+		require.GreaterOrEqual(t, b.Used(), int64(size), "the function has it still")
+		close(release)
+		require.Eventually(t, func() bool { return b.Used() == 0 }, patience, time.Millisecond)
+	})
+	t.Run("read by a task", func(t *testing.T) {
+		b, release := newBudget(t, 1<<20), make(chan struct{})
+		l := startLoop(t, ioloop.Config{})
+		s, peer := pair(t, l, "tcp", &iostream.Config{Budget: b})
+		require.NoError(t, l.Go(func(task *ioloop.Task) {
+			_, _ = s.Read(task, iostream.Until("\n"))
+			wait(task, release)
+			_, _ = s.Read(task, iostream.Until("\n"))
+		}))
+		send(t, peer, strings.Repeat("x", size), "\n")
+		quiet(t, l)
+		require.Eventually(t, func() bool { return b.Used() >= size }, patience, time.Millisecond)
+		close(release)
+		require.Eventually(t, func() bool { return b.Used() == 0 }, patience, time.Millisecond)
+		s.Abort(nil)
+	})
 }

@@ -122,10 +122,10 @@ type details struct {
 	sending    *stall // looks after what waits to be sent
 	message    *alarm // of a message that takes too long
 	remote     net.Addr
-	holds      int   // calls of Hold that are not released
-	incomplete bool  // the peer must not take what it has for everything
-	controls   int   // calls of Control in progress
-	charged    int64 // what Config.Budget was last told
+	holds      int      // calls of Hold that are not released
+	incomplete bool     // the peer must not take what it has for everything
+	controls   int      // calls of Control in progress
+	holding    *holding // what Config.Budget was last told
 }
 
 func (s *Stream) ensureDetails() *details {

@@ -172,11 +172,11 @@ func (s *Stream) beginTLS(role tlsRole, config *tls.Config) (*handshake, error) 
 	}
 	t := &tlsTransport{lower: s.transport, peer: s.peer}
 	t.conn = role.conn((*wire)(t), config)
-	t.takeEarly(&s.in)
+	early := t.takeEarly(&s.in)
 	if s.out != nil {
 		t.takeBacklog(s.out)
 	}
-	t.hs = &handshake{remote: s.remoteAddr()}
+	t.hs = &handshake{received: early, remote: s.remoteAddr()}
 	if s.config.HandshakeOffLoop {
 		t.hs.local = t.LocalAddr()
 	}

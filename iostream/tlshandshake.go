@@ -23,6 +23,9 @@ type handshake struct {
 	running bool  // a step is in progress, without the stream's lock
 	dropped bool  // the stream was closed meanwhile
 
+	received int // bytes
+	held     int // what Config.Budget was last told
+
 	local, remote net.Addr
 
 	timer *ioloop.Timer

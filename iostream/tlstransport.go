@@ -165,6 +165,9 @@ func (t *tlsTransport) receive() error {
 	}
 	t.rx = t.rxBuffer[:n]
 	t.begun = true
+	if !t.ready {
+		t.hs.received += n
+	}
 	return nil
 }
 
@@ -339,14 +342,15 @@ func (t *tlsTransport) Close(l *ioloop.Loop) error {
 	return t.lower.Close(l)
 }
 
-// takeEarly moves what the stream has received to where TLS reads.
-func (t *tlsTransport) takeEarly(in *input) {
-	if n := in.len(); n > 0 {
+// takeEarly moves what the stream has received to where TLS reads, and returns how much.
+func (t *tlsTransport) takeEarly(in *input) (n int) {
+	if n = in.len(); n > 0 {
 		t.rxBuffer = append(getBuffer(n), in.take(n)...)
 		t.rx = t.rxBuffer
 		t.begun = true
 	}
 	in.release()
+	return n
 }
 
 // takeBacklog moves what the stream has written, and not sent, ahead of what

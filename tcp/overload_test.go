@@ -4,7 +4,10 @@ package tcp_test
 
 import (
 	"bytes"
+	"crypto/tls"
+	"io"
 	"net"
+	"os"
 	"testing"
 
 	"github.com/eddyloop/eddy/ioloop"
@@ -163,4 +166,54 @@ func TestBudgetExactlyFull(t *testing.T) {
 		eventually(t, func() bool { return !budget.Full() })
 		dial(t, addr).echo("hello\n")
 	}
+}
+
+// A budget of one byte is no dead end, in no style: who keeps to one turn for each message is
+// served, who cannot is told by the end of the connection, and the next one is let in.
+func TestBudgetOfOneByte(t *testing.T) {
+	styles := map[string]func(*tcp.Server){
+		"handler":  func(srv *tcp.Server) { srv.Handler = lines },
+		"callback": func(srv *tcp.Server) { srv.Callback = lineCallback },
+		"message": func(srv *tcp.Server) {
+			srv.Frame = iostream.Until("\n")
+			srv.Message = func(_ *ioloop.Task, s *iostream.Stream, line []byte) error {
+				_, err := s.Write(line)
+				return err
+			}
+		},
+	}
+	for name, style := range styles {
+		t.Run(name, func(t *testing.T) {
+			budget, err := iostream.NewBudget(1)
+			require.NoError(t, err)
+			reasons := make(chan error, 100)
+			srv := &tcp.Server{Loops: 2, Stream: iostream.Config{Budget: budget, OnClosed: func(_ *iostream.Stream, err error) { reasons <- err }}}
+			style(srv)
+			addr, _ := local(t, srv)
+			patient := dial(t, addr)
+			for range 5 {
+				patient.echo("hello\n")
+				hoarder := dial(t, addr)
+				hoarder.send("half a line")
+				require.ErrorIs(t, receive(t, reasons), iostream.ErrBudget)
+				hoarder.expectEnd()
+				patient.echo("still there\n")
+			}
+		})
+	}
+	t.Run("TLS", func(t *testing.T) { // a handshake takes more than a byte: it passes at once or is refused
+		budget, err := iostream.NewBudget(1)
+		require.NoError(t, err)
+		srv := &tcp.Server{TLS: testTLS().server, Handler: lines, Stream: iostream.Config{Budget: budget}}
+		addr, _ := local(t, srv)
+		for range 10 {
+			c := tls.Client(dial(t, addr), testTLS().client)
+			_, err := c.Write([]byte("hello\n"))
+			if err == nil {
+				_, err = io.ReadFull(c, make([]byte, 6))
+			}
+			require.NotErrorIs(t, err, os.ErrDeadlineExceeded)
+		}
+		eventually(t, func() bool { return budget.Used() == 0 })
+	})
 }
