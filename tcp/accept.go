@@ -36,6 +36,10 @@ func (srv *Server) admit(l *listener) (c *conn, refusal, err error) {
 		return nil, nil, ErrServerClosed
 	}
 	refusal = srv.fullLocked()
+	displaces := refusal == ErrMaxHandshakes && srv.shaking[0].patience() <= 0
+	if displaces {
+		refusal = nil
+	}
 	if refusal != nil && (srv.Overload == OverloadQueue || refusal == errQueueFull) {
 		srv.wanting = true
 		return nil, nil, refusal
@@ -53,6 +57,9 @@ func (srv *Server) admit(l *listener) (c *conn, refusal, err error) {
 		srv.stats.Refused++
 		return nil, refusal, nil
 	}
+	if displaces {
+		srv.makeWayLocked()
+	}
 	c = srv.newConnLocked(srv.workerFor(l))
 	c.fd, c.peer, c.own = int32(fd), peer, own
 	return c, nil, nil
@@ -64,9 +71,7 @@ func (srv *Server) newConnLocked(w *worker) *conn {
 	srv.open++
 	srv.stats.Accepted++
 	c := &conn{srv: srv, worker: w, fd: -1, waiting: srv.handshakes()}
-	if c.waiting {
-		srv.stats.Handshakes++
-	}
+	srv.beginHandshakeLocked(c)
 	if srv.net != nil {
 		srv.net.expect(c)
 	}
@@ -78,7 +83,7 @@ func (srv *Server) fullLocked() error {
 	switch {
 	case srv.MaxConns > 0 && srv.open >= srv.MaxConns:
 		return ErrMaxConns
-	case srv.handshakes() && srv.stats.Handshakes >= srv.maxHandshakes():
+	case srv.handshakes() && len(srv.shaking) >= srv.maxHandshakes():
 		return ErrMaxHandshakes
 	case srv.queueFull():
 		return errQueueFull
@@ -153,13 +158,6 @@ func (srv *Server) wakeListenersLocked() {
 func (srv *Server) wakeListeners() {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
-	srv.wakeListenersLocked()
-}
-
-func (srv *Server) handshakeEnded() {
-	srv.mu.Lock()
-	defer srv.mu.Unlock()
-	srv.stats.Handshakes--
 	srv.wakeListenersLocked()
 }
 

@@ -36,6 +36,10 @@ type conn struct {
 	fd     int32
 	own    bool // it comes from a listener that nobody else has
 
+	// Under Server.mu.
+	shaking bool          // it is in Server.shaking
+	since   time.Duration // when it was accepted, on its loop's clock
+
 	// Of the loop alone.
 	running bool // its task has been started and has not ended
 	waiting bool // it has yet to say what comes first: it counts as a handshake
@@ -166,7 +170,7 @@ func (c *conn) announce() {
 func (c *conn) heard() {
 	if c.waiting {
 		c.waiting = false
-		c.srv.handshakeEnded()
+		c.srv.endHandshake(c)
 	}
 }
 

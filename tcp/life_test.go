@@ -283,6 +283,53 @@ func TestMaxHandshakes(t *testing.T) {
 	require.Equal(t, tcp.ErrMaxHandshakes, receive(t, refused))
 }
 
+// Clients that do not shake hands, be they silent or stuck in their hello, do not keep
+// honest ones out: the oldest make way, though not before a quarter of their time is over.
+func TestSilentHandshakesMakeWay(t *testing.T) {
+	for _, overload := range []tcp.Overload{tcp.OverloadQueue, tcp.OverloadRefuse} {
+		for _, hello := range []string{"", "\x16\x03\x01\x02\x00half of it"} {
+			clock := new(ioloop.ManualClock)
+			closed := make(chan error, 10)
+			srv := &tcp.Server{Handler: lines, TLS: testTLS().server, MaxHandshakes: 3, Overload: overload,
+				Group: newGroup(t, 2, ioloop.Config{Clock: clock}),
+				Stream: iostream.Config{HandshakeTimeout: time.Minute,
+					OnClosed: func(_ *iostream.Stream, err error) { closed <- err }},
+			}
+			addr, _ := local(t, srv)
+			var silent []*client
+			for i := range 3 {
+				silent = append(silent, dial(t, addr))
+				silent[i].send(hello)
+				eventually(t, func() bool { return srv.Stats().Handshakes == i+1 })
+				clock.Advance(time.Second)
+			}
+			if overload == tcp.OverloadRefuse {
+				dial(t, addr).expectEnd()
+				require.EqualValues(t, 1, srv.Stats().Refused)
+				clock.Advance(12 * time.Second)
+				overTLS(t, addr, testTLS().client).echo("hello\n")
+			} else {
+				waiting := overTLS(t, addr, testTLS().client)
+				echoed := make(chan struct{})
+				go func() {
+					defer close(echoed)
+					waiting.echo("hello\n")
+				}()
+				time.Sleep(10 * time.Millisecond)
+				require.Equal(t, 3, srv.Stats().Conns)
+				clock.Advance(12 * time.Second)
+				receive(t, echoed)
+			}
+			require.ErrorIs(t, receive(t, closed), tcp.ErrMaxHandshakes)
+			silent[0].expectEnd() // the oldest
+			require.Equal(t, 3, srv.Stats().Conns)
+			require.Equal(t, 2, srv.Stats().Handshakes)
+			require.EqualValues(t, 1, srv.Stats().HandshakeErrors)
+			require.Empty(t, closed)
+		}
+	}
+}
+
 // What a handler has written arrives, although it returns an error; the reason is
 // in both hooks.
 func TestHandlerErrorReplyArrives(t *testing.T) {

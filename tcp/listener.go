@@ -89,6 +89,9 @@ func (l *listener) acceptSome() bool {
 		case err == ErrMaxConns || err == ErrMaxHandshakes || err == errQueueFull || err == ErrServerClosed:
 			l.full = true
 			l.listenFor(0)
+			if err == ErrMaxHandshakes {
+				l.retryHandshakes()
+			}
 			return false
 		case socket.WouldBlock(err):
 			l.lost = 0

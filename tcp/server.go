@@ -53,8 +53,8 @@ var (
 	// Server.MaxConns.
 	ErrMaxConns = errors.New("tcp: too many connections")
 
-	// ErrMaxHandshakes is the reason of a connection that was refused because of
-	// Server.MaxHandshakes.
+	// ErrMaxHandshakes is the reason of a connection that was refused, or whose
+	// handshake had to make way for another, because of Server.MaxHandshakes.
 	ErrMaxHandshakes = errors.New("tcp: too many handshakes")
 
 	// ErrInvalid is fs.ErrInvalid too.
@@ -132,7 +132,9 @@ type Server struct {
 
 	// MaxHandshakes is how many connections at once may have to say something
 	// before they are served: a PROXY header, or a TLS handshake, also with
-	// Stream.HandshakeOffLoop. 0 is DefaultMaxHandshakes.
+	// Stream.HandshakeOffLoop. 0 is DefaultMaxHandshakes. When there are as many, the
+	// oldest is aborted for the sake of the next, with ErrMaxHandshakes, if it has taken a
+	// quarter of Stream.HandshakeTimeout; else Overload says what becomes of the next.
 	MaxHandshakes int
 
 	// Overload is what becomes of connections for which there is no room, be it
@@ -167,6 +169,7 @@ type Server struct {
 	workers   []*worker   // there once Serve runs
 	listeners []*listener // that are open
 	open      int         // connections that are not over
+	shaking   []*conn     // those that have yet to say something first, the oldest in front
 	wanting   bool        // a listener had no room
 	stats     Stats
 	drain     DrainCounts
@@ -204,6 +207,7 @@ func (srv *Server) Stats() Stats {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
 	stats := srv.stats
+	stats.Handshakes = len(srv.shaking)
 	stats.Conns = srv.open
 	for _, w := range srv.workers {
 		stats.Handlers += int(w.handling.Load())
