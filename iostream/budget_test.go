@@ -3,6 +3,7 @@
 package iostream_test
 
 import (
+	"bytes"
 	"context"
 	"strings"
 	"testing"
@@ -111,21 +112,21 @@ func TestBudgetHoardersGoFirst(t *testing.T) {
 	streams, wires := make([]*iostream.Stream, hoarders), make([]*iostreamtest.Wire, hoarders)
 	for i := range streams {
 		streams[i], wires[i] = open()
-		wires[i].Arrive(strings.Repeat("x", 40<<10))
+		wires[i].Arrive(bytes.Repeat([]byte("x"), 40<<10))
 	}
 	require.NoError(t, world.Settle())
 	require.EqualValues(t, hoarders*64<<10, config.Budget.Used())
 	upload, wire := open()
 	for range 40 {
 		world.Clock.Advance(time.Second)
-		wire.Arrive(strings.Repeat("u", 8<<10))
+		wire.Arrive(bytes.Repeat([]byte("u"), 8<<10))
 		for _, w := range wires { // a byte now and then is no progress
-			w.Arrive("x")
+			w.Arrive([]byte("x"))
 		}
 		require.NoError(t, world.Settle())
 	}
 	another, wire := open() // fills the rest at once
-	wire.Arrive(strings.Repeat("a", 100<<10))
+	wire.Arrive(bytes.Repeat([]byte("a"), 100<<10))
 	require.NoError(t, world.Settle())
 	require.NoError(t, upload.Err())
 	require.NoError(t, another.Err())
