@@ -3,7 +3,6 @@
 package iostream_test
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"net"
@@ -140,31 +139,4 @@ func TestProducingTaskLeavesTheLoop(t *testing.T) {
 		done <- nil
 	}))
 	require.NoError(t, receive(t, done))
-}
-
-// A pipelining client's lines are dealt over turns, whatever style reads them.
-func TestPipelinedLinesLeaveTheLoop(t *testing.T) {
-	l := startLoop(t, ioloop.Config{})
-	s, peer := pair(t, l, "tcp", nil)
-	go func() { _, _ = peer.Write(bytes.Repeat([]byte("x\n"), 1<<16)) }()
-	ticks := 0
-	timer, err := l.Every(time.Millisecond, func() { ticks++ })
-	require.NoError(t, err)
-	defer timer.Stop()
-	done := make(chan error, 1)
-	require.NoError(t, l.Go(func(task *ioloop.Task) {
-		for range 1 << 16 {
-			if _, err := s.Read(task, iostream.Until("\n")); err != nil {
-				done <- err
-				return
-			}
-			for began := l.Now(); l.Now()-began < 2*time.Microsecond; {
-			}
-		}
-		done <- nil
-	}))
-	require.NoError(t, receive(t, done))
-	ticked := make(chan int, 1)
-	require.NoError(t, l.Post(func() { ticked <- ticks }))
-	require.Greater(t, receive(t, ticked), 10, "in 130 ms of work")
 }
