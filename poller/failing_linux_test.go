@@ -8,8 +8,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-	"unsafe"
 
+	"github.com/eddyloop/eddy/internal/sandbox"
 	"github.com/eddyloop/eddy/internal/selfexec"
 	"github.com/eddyloop/eddy/internal/testtime"
 	"github.com/stretchr/testify/require"
@@ -177,7 +177,7 @@ func TestWithoutPwait2(t *testing.T) {
 }
 
 func testWithoutPwait2(t *testing.T, answer unix.Errno) {
-	if err := forbid(unix.SYS_EPOLL_PWAIT2, answer); err != nil {
+	if err := sandbox.Forbid(unix.SYS_EPOLL_PWAIT2, answer); err != nil {
 		t.Skip("no seccomp here: ", err)
 	}
 	_, _, errno := unix.Syscall6(unix.SYS_EPOLL_PWAIT2, 0, 0, 0, 0, 0, 0)
@@ -199,26 +199,4 @@ func testWithoutPwait2(t *testing.T, answer unix.Errno) {
 		require.NoError(t, err)
 		require.Equal(t, 1, n)
 	}
-}
-
-// forbid has a system call fail, on all threads of this process and for good.
-func forbid(number uint32, answer unix.Errno) error {
-	filter := []unix.SockFilter{
-		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS}, // the number comes first
-		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: number, Jf: 1},
-		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | uint32(answer)},
-		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
-	}
-	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-		return err
-	}
-	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER,
-		unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(&program)))
-	if errno != 0 {
-		return errno
-	}
-	return nil
 }
