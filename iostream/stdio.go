@@ -3,6 +3,7 @@
 package iostream
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -12,9 +13,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// NewStdio makes one stream, on l, that reads standard input and writes
-// standard output, be they pipes, terminals, sockets or /dev/null. A regular
-// file is refused with poller.ErrNotPollable, and what is closed with EBADF.
+// NewStdio makes one stream, on l, that reads standard input and writes standard output,
+// whatever the shell has made of them: pipes, terminals, sockets, files, devices. What is
+// closed is refused with EBADF, and a directory with EISDIR.
+//
+// A regular file is always ready and may be slow, so it is read and written on other
+// goroutines, 64 KiB at a time; so is everything else without readiness. Flush, and
+// Close, wait until what was written is in the file, not until it is on the disk.
 //
 // Whatever shares them, such as the shell that started the program, does not
 // notice: O_NONBLOCK is not set, so that nothing has to be put back when the
@@ -37,7 +42,8 @@ func newStdio(l *ioloop.Loop, in, out int, open func(fd, access int) (int, error
 	if l == nil {
 		return nil, opError("new stdio", ErrInvalid)
 	}
-	t := new(stdioTransport)
+	both := new(fileStdio)
+	t := &both.stdioTransport
 	err := t.in.open(in, unix.O_RDONLY, open)
 	if err == nil {
 		err = t.out.open(out, unix.O_WRONLY, open)
@@ -48,7 +54,11 @@ func newStdio(l *ioloop.Loop, in, out int, open func(fd, access int) (int, error
 	}
 	s := new(Stream)
 	s.set(noLinger)
-	if err := s.open(l, t, config); err != nil {
+	transport := Transport(t)
+	if t.out.file != nil {
+		transport = both
+	}
+	if err := s.open(l, transport, config); err != nil {
 		t.release()
 		return nil, err
 	}
@@ -62,8 +72,10 @@ type stdioTransport struct{ in, out stdioEnd }
 // being made non-blocking.
 type stdioEnd struct {
 	fd           int
-	own          bool // opened by the stream, non-blocking
-	null         bool // it is /dev/null, written to
+	own          bool     // opened by the stream, non-blocking
+	null         bool     // it is /dev/null, written to
+	file         *fileEnd // it has no readiness; fd is what the loop knows the stream by
+	other        int      // the other end of a pipe, of which fd is one, 0: none
 	interest     poller.Interest
 	registration ioloop.Registration
 }
@@ -80,13 +92,47 @@ func (e *stdioEnd) open(fd, access int, open func(fd, access int) (int, error)) 
 	if isNull(fd) {
 		return e.openNull(access)
 	}
-	if err := pollable(fd); err != nil {
+	err = pollable(fd)
+	if errors.Is(err, poller.ErrNotPollable) {
+		err = e.openFile(access)
+		if err == nil {
+			return nil
+		}
+	}
+	if err != nil {
 		return fmt.Errorf("descriptor %d: %w", fd, err)
 	}
 	if fd, err := open(fd, access); err == nil {
 		e.fd, e.own = fd, true
 	}
 	return nil
+}
+
+// openFile sets up for what has no readiness. A pipe stands in its place on the loop.
+func (e *stdioEnd) openFile(access int) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(e.fd, &st); err != nil {
+		return os.NewSyscallError("fstat", err)
+	}
+	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
+		return unix.EISDIR
+	}
+	e.file = &fileEnd{fd: e.fd}
+	if access == unix.O_WRONLY {
+		return nil
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	defer w.Close()
+	if e.fd, err = socket.Duplicate(int(r.Fd())); err != nil {
+		return os.NewSyscallError("fcntl", err)
+	}
+	e.own = true
+	e.other, err = socket.Duplicate(int(w.Fd()))
+	return os.NewSyscallError("fcntl", err)
 }
 
 func isNull(fd int) bool {
@@ -114,14 +160,24 @@ func (e *stdioEnd) openNull(access int) error {
 }
 
 func (e *stdioEnd) attach(l *ioloop.Loop, h ioloop.Handler, interest poller.Interest) (err error) {
-	if !e.null {
+	switch {
+	case e.file != nil && e.own:
+		e.registration, err = l.Handle(e.fd, 0, h)
+	case e.file == nil && !e.null:
 		e.interest = interest
 		e.registration, err = l.Handle(e.fd, interest, h)
+	}
+	if e.file != nil && err == nil {
+		e.file.arm(l, h, interest)
 	}
 	return err
 }
 
 func (e *stdioEnd) arm(l *ioloop.Loop, interest poller.Interest) error {
+	if e.file != nil {
+		e.file.arm(l, e.file.handler, interest)
+		return nil
+	}
 	if e.interest == interest {
 		return nil
 	}
@@ -133,6 +189,12 @@ func (e *stdioEnd) arm(l *ioloop.Loop, interest poller.Interest) error {
 func (e *stdioEnd) release() {
 	if e.own {
 		_ = socket.Close(e.fd)
+	}
+	if e.other > 0 {
+		_ = socket.Close(e.other)
+	}
+	if e.file != nil {
+		e.file.close()
 	}
 }
 
@@ -161,7 +223,10 @@ func (t *stdioTransport) Arm(l *ioloop.Loop, interest poller.Interest) error {
 }
 
 func (t *stdioTransport) Read(p []byte) (int, error) {
-	if t.in.own {
+	switch {
+	case t.in.file != nil:
+		return t.in.file.read(p)
+	case t.in.own:
 		return readOutcome(socket.ReadPipe(t.in.fd, p))
 	}
 	return readOutcome(socket.ReadShared(t.in.fd, p))
@@ -169,6 +234,8 @@ func (t *stdioTransport) Read(p []byte) (int, error) {
 
 func (t *stdioTransport) Write(bufs [][]byte) (int, error) {
 	switch {
+	case t.out.file != nil:
+		return t.out.file.write(bufs)
 	case t.out.null:
 		n := 0
 		for _, b := range bufs {
@@ -183,7 +250,12 @@ func (t *stdioTransport) Write(bufs [][]byte) (int, error) {
 	return writeOutcome(n, n, err)
 }
 
-func (t *stdioTransport) Probe() error { return peekOutcome(socket.PeekPipe(t.in.fd)) }
+func (t *stdioTransport) Probe() error {
+	if t.in.file != nil {
+		return t.in.file.end()
+	}
+	return peekOutcome(socket.PeekPipe(t.in.fd))
+}
 
 // CloseWrite has nothing to do: the end of the output is the program's.
 func (t *stdioTransport) CloseWrite() error { return nil }

@@ -11,7 +11,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -19,7 +18,6 @@ import (
 	"github.com/eddyloop/eddy/internal/selfexec"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
-	"github.com/eddyloop/eddy/poller"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
@@ -227,22 +225,21 @@ func TestStdioRefusals(t *testing.T) {
 	l := startLoop(t, ioloop.Config{})
 	r, w := makePipe(t)
 	in, out := int(r.Fd()), int(w.Fd())
-	f, err := os.Create(filepath.Join(t.TempDir(), "file"))
+	f, err := os.Open(t.TempDir())
 	require.NoError(t, err)
 	defer f.Close()
-	file := int(f.Fd())
+	dir := int(f.Fd())
 	for name, c := range map[string]struct {
 		in, out int
 		config  *iostream.Config
 		err     error
 	}{
-		"input from a regular file": {file, out, nil, poller.ErrNotPollable},
-		"output to a regular file":  {in, file, nil, poller.ErrNotPollable},
-		"no input":                  {-1, out, nil, syscall.EBADF},
-		"no output":                 {in, 1 << 20, nil, syscall.EBADF},
-		"input that is output":      {out, out, nil, syscall.EBADF},
-		"output that is input":      {in, in, nil, syscall.EBADF},
-		"limits":                    {in, out, &iostream.Config{WriteLimit: -1}, iostream.ErrInvalid},
+		"input from a directory": {dir, out, nil, syscall.EISDIR},
+		"no input":               {-1, out, nil, syscall.EBADF},
+		"no output":              {in, 1 << 20, nil, syscall.EBADF},
+		"input that is output":   {out, out, nil, syscall.EBADF},
+		"output that is input":   {in, in, nil, syscall.EBADF},
+		"limits":                 {in, out, &iostream.Config{WriteLimit: -1}, iostream.ErrInvalid},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := iostream.NewStdioOf(l, c.in, c.out, false, c.config)
@@ -263,8 +260,16 @@ func runStdioChild() {
 		panic(err)
 	}
 	s, err := iostream.NewStdio(l, nil)
+	if err != nil && os.Getenv(stdioChild) == "filter" {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(3)
+	}
 	if err != nil {
 		panic(err)
+	}
+	if os.Getenv(stdioChild) == "filter" {
+		runFilter(l, s)
+		return
 	}
 	_ = l.Go(func(t *ioloop.Task) {
 		defer l.Stop()
