@@ -62,7 +62,7 @@ func ioloopRun(l *ioloop.Loop, work func(t *ioloop.Task) error, s *iostream.Stre
 // TestStdioInEveryShellLine: a filter works whatever the shell connects it to.
 func TestStdioInEveryShellLine(t *testing.T) {
 	var input strings.Builder
-	for i := range 20_000 {
+	for i := range 5_000 {
 		fmt.Fprintf(&input, "line %d\n", i)
 	}
 	text := input.String()
@@ -134,7 +134,7 @@ func absolute(t *testing.T, path string) string {
 func TestStdioOfFiles(t *testing.T) {
 	for _, face := range faces {
 		t.Run(face.name, func(t *testing.T) {
-			text := strings.Repeat("0123456789abcde\n", 20_000)
+			text := strings.Repeat("0123456789abcde\n", 5_000)
 			in, out := tempFile(t, text), tempFile(t, "")
 			l := startLoop(t, ioloop.Config{})
 			s, err := iostream.NewStdioOf(l, int(in.Fd()), int(out.Fd()), false, nil)
@@ -150,7 +150,7 @@ func TestStdioOfFiles(t *testing.T) {
 				}
 				require.Equal(t, 1, n)
 			})
-			for range 20_000 {
+			for range 5_000 {
 				line := receive(t, face.read(t, s, until("\n", 0)))
 				require.NoError(t, line.err)
 				write(t, s, line.data)
