@@ -51,8 +51,8 @@ func Until(delim string) Frame { return Frame{kind: readUntil, delim: delim} }
 //   - an expression that must look behind the end of its match, such as
 //     `(?s)/\*.*\*/|\n`, costs each message as much as is buffered: with 512 KiB
 //     behind it some 20 ms;
-//   - an expression of very many states, such as `(a|b)*a(a|b){12}c`, costs some
-//     3 microseconds for each byte, in turn for all loops that use it.
+//   - an expression of very many states, such as `(a|b)*a(a|b){12}c`, costs half
+//     a microsecond for each byte, as in package regexp, and no loop waits for another.
 //
 // Neither comes from a peer without the expression allowing it: bound what an
 // untrusted peer may send by Config.ReadLimit.

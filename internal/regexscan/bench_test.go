@@ -104,3 +104,28 @@ func BenchmarkCompile(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkThrash is an automaton that does not fit, on several goroutines that use it
+// at once, in arrivals of 1 KiB.
+func BenchmarkThrash(b *testing.B) {
+	re := regexp.MustCompile(exponential)
+	p := For(re)
+	buf := benchText("", benchSize)
+	b.Run("scan", func(b *testing.B) {
+		b.SetBytes(benchSize)
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				sc := p.NewScanner()
+				for n := 1024; n <= len(buf); n += 1024 {
+					sc.Scan(buf[:n])
+				}
+			}
+		})
+	})
+	b.Run("regexp", func(b *testing.B) {
+		b.SetBytes(benchSize)
+		for b.Loop() {
+			re.FindIndex(buf)
+		}
+	})
+}

@@ -15,8 +15,12 @@ import (
 // Known transitions are followed without locking. New ones are made under mu.
 type dfa struct {
 	classes
+	prog     *syntax.Prog
 	start    *state // never flushed
 	anchored bool   // all matches begin where the text does
+
+	flushed     atomic.Bool // it has had more states than fit
+	simulations sync.Pool   // of *walk, for when it thrashes
 
 	mu     sync.Mutex
 	sim    simulation
@@ -27,7 +31,8 @@ type dfa struct {
 }
 
 // A state is what a dfa knows about the runes so far. Apart from next and
-// live it is immutable, so it stays usable after a flush.
+// live it is immutable, so it stays usable after a flush. One without next is not part
+// of the automaton, or final.
 type state struct {
 	set          []uint32 // sorted leaves, see simulation
 	before       rune     // stands for the rune before, if the set asks for it
@@ -37,7 +42,6 @@ type state struct {
 }
 
 // The states of every dfa once no further text can make a difference.
-// They have no next.
 var (
 	accepted = &state{acceptsAtEnd: true}
 	rejected = &state{}
@@ -46,6 +50,7 @@ var (
 func newDFA(prog *syntax.Prog, budget int) *dfa {
 	d := &dfa{
 		classes:  newClasses(prog),
+		prog:     prog,
 		anchored: prog.StartCond()&syntax.EmptyBeginText != 0,
 		states:   make(map[string]*state),
 		budget:   budget,
@@ -61,10 +66,18 @@ func newDFA(prog *syntax.Prog, budget int) *dfa {
 // next returns the state that follows st, which must not be final,
 // when a rune of the class comes.
 func (d *dfa) next(st *state, class int32) *state {
-	if n := st.next[class].Load(); n != nil {
+	if n := st.follow(class); n != nil {
 		return n
 	}
 	return d.build(st, class)
+}
+
+// follow returns the state that follows st if that is known, else nil.
+func (st *state) follow(class int32) *state {
+	if st.next == nil {
+		return nil
+	}
+	return st.next[class].Load()
 }
 
 // build makes the transition from st.
@@ -84,7 +97,7 @@ func (d *dfa) build(st *state, class int32) *state {
 }
 
 // final reports whether st is accepted or rejected.
-func (st *state) final() bool { return st.next == nil }
+func (st *state) final() bool { return st == accepted || st == rejected }
 
 // intern returns the state with the given parts. It keeps neither argument.
 func (d *dfa) intern(set []uint32, before rune) *state {
@@ -130,6 +143,7 @@ func (st *state) size() int {
 // flush forgets all states. Scanners may still be in some of them,
 // so it also takes the graph apart.
 func (d *dfa) flush() {
+	d.flushed.Store(true)
 	for _, st := range d.states {
 		st.live = false
 		st.unlink()

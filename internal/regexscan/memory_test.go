@@ -49,10 +49,10 @@ func TestMemoryIsBounded(t *testing.T) {
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
-	sc := p.NewScanner()
 	flushes, last := 0, 0
-	for n := 0; n <= len(buf); n += 64 {
-		require.Equal(t, -1, sc.Scan(buf[:n]))
+	for n := 64; n <= len(buf); n += 64 {
+		sc := p.NewScanner() // it gives the automaton up soon
+		require.Equal(t, -1, sc.Scan(buf[n-64:n]))
 		require.LessOrEqual(t, d.size, d.budget)
 		if len(d.states) < last {
 			flushes++
@@ -174,4 +174,54 @@ func TestLinear(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestThrashing: an automaton that does not fit is given up, with the same results, and
+// taken up again where it fits.
+func TestThrashing(t *testing.T) {
+	for _, expr := range []string{exponential, `(?m)[ab]*a[ab]{16}$`, `^[ab]*a[ab]{14}\b[^x]`} {
+		re := regexp.MustCompile(expr)
+		p := newProgram(re, expr, 64<<10)
+		d := p.variants[0]
+		buf := randomAB(32 << 10)
+		first := p.NewScanner()
+		first.Scan(buf[:16<<10])
+		require.True(t, d.flushed.Load(), expr)
+		sc := p.NewScanner()
+		for n := 0; n <= len(buf); n += 1111 {
+			require.Equal(t, end(re, buf[:n]), sc.Scan(buf[:n]), expr)
+		}
+		require.Less(t, sc.cursors[0].built, len(buf)/bytesPerBuild/10, expr)
+		for _, tail := range []string{"aaaaaaaaaaaaaaaaax", "é", "\xe2", " y"} {
+			done := append(bytes.Clone(buf), tail...)
+			rest := sc
+			for n := len(buf); n <= len(done); n++ {
+				require.Equal(t, end(re, done[:n]), rest.Scan(done[:n]), "%s %q", expr, tail)
+			}
+		}
+		calm := append(bytes.Clone(buf), bytes.Repeat([]byte("b"), 100<<10)...)
+		before := sc.cursors[0].built
+		sc.Scan(calm)
+		require.Less(t, sc.cursors[0].built, before+100, "it follows known transitions: %s", expr)
+	}
+}
+
+// TestThrashingAllocates as much as each arrival and not as much as its bytes.
+func TestThrashingAllocates(t *testing.T) {
+	p := newProgram(regexp.MustCompile(exponential), exponential, 64<<10)
+	buf := randomAB(64 << 10)
+	sc := p.NewScanner()
+	sc.Scan(buf[:32<<10])
+	least := testing.AllocsPerRun(5, func() {
+		again := sc
+		again.Scan(buf[:33<<10])
+	})
+	require.Less(t, least, float64(50))
+}
+
+func end(re *regexp.Regexp, buf []byte) int {
+	if loc := re.FindIndex(buf); loc != nil {
+		return loc[1]
+	}
+	return -1
 }

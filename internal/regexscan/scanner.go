@@ -64,8 +64,10 @@ func (p *Program) findEnd(buf []byte) int {
 
 // A cursor is how far one search has come. Its zero value is the beginning.
 type cursor struct {
-	state *state
-	pos   int
+	state     *state
+	pos       int
+	built     int // transitions that it had made
+	simulated int // bytes that it has gone over without the automaton
 }
 
 // find looks for a literal, leaving out the places where it cannot start
@@ -92,7 +94,16 @@ func (c *cursor) advance(d *dfa, buf []byte) bool {
 			}
 			class, size = d.decode(buf[pos:])
 		}
-		st = d.next(st, class)
+		n := st.follow(class)
+		if n == nil {
+			if c.thrashes(d, pos) {
+				c.state, c.pos = st, pos
+				return c.simulate(d, buf)
+			}
+			c.built++
+			n = d.build(st, class)
+		}
+		st = n
 		pos += size
 	}
 	c.state, c.pos = st, pos

@@ -74,6 +74,10 @@ func (s *simulation) acceptsAtEnd(st *state) bool {
 // settle sets s.now to the leaves of st with all assertions followed, now
 // that the rune after them is known, and reports whether this gives a match.
 func (s *simulation) settle(st *state, after rune) (accept bool) {
+	if s.ops == 0 { // all of them wait for a rune
+		s.now.pcs = append(s.now.pcs[:0], st.set...)
+		return false
+	}
 	s.now.reset()
 	holds := syntax.EmptyOpContext(st.before, after)
 	for _, pc := range st.set {
