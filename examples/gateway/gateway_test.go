@@ -25,6 +25,8 @@ import (
 	"github.com/eddyloop/eddy/examples/internal/trial"
 )
 
+func TestMain(m *testing.M) { trial.Main(m, main) }
+
 // client is a session of a client: it comes back when its connection ends, as page.html does.
 type client struct {
 	t       *testing.T
@@ -127,7 +129,7 @@ type process struct {
 }
 
 func (p *process) start() {
-	p.Cmd = exec.Command(p.program, p.args...)
+	p.Cmd = trial.Command(context.Background(), p.program, p.args...)
 	p.Stderr = os.Stderr
 	require.NoError(p.t, p.Start())
 }
@@ -140,7 +142,7 @@ func (p *process) end(signal os.Signal) error {
 
 // start starts a NATS server, three gateways that use it, and haproxy in front of them.
 func start(t *testing.T) (front string, gateways [3]*process) {
-	haproxy, program := trial.Program(t, "haproxy"), trial.Build(t)
+	haproxy, program := trial.Program(t, "haproxy"), trial.Self(t)
 	nats := trial.Free(t)
 	trial.Background(t, program, "-listen", "", "-nats-listen", nats)
 	front = trial.Free(t)
@@ -221,7 +223,7 @@ func TestThreeGateways(t *testing.T) {
 // One command is enough to try it: NATS is in the process. The page comes back by itself
 // when the gateway was restarted, and says what was not heard.
 func TestAlone(t *testing.T) {
-	program, address, store := trial.Build(t), trial.Free(t), t.TempDir()
+	program, address, store := trial.Self(t), trial.Free(t), t.TempDir()
 	p := &process{t: t, program: program, args: []string{"-listen", address, "-nats-store", store}}
 	p.start()
 	defer func() { require.NoError(t, p.end(syscall.SIGTERM)) }()

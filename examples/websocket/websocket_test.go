@@ -26,6 +26,8 @@ import (
 	"github.com/eddyloop/eddy/examples/websocket/wsconn"
 )
 
+func TestMain(m *testing.M) { trial.Main(m, main) }
+
 func open(t *testing.T) string {
 	address := trial.Free(t)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -151,7 +153,7 @@ func TestQuietConnections(t *testing.T) {
 		t.Skipf("a process may have no more than %d descriptors", limit.Cur)
 	}
 	address := trial.Free(t)
-	server := trial.Background(t, trial.Build(t), "-listen", address)
+	server := trial.Background(t, trial.Self(t), "-listen", address)
 	handshake(t, trial.Dial(t, address))
 	before := resident(t, server.Process.Pid)
 	quiet := make([]net.Conn, conns)

@@ -76,7 +76,7 @@ func Ask(t testing.TB, input, name string, args ...string) string {
 // Background runs a program until the test ends, and shows what it printed if it fails.
 func Background(t testing.TB, name string, args ...string) *exec.Cmd {
 	ctx, cancel := context.WithCancel(context.Background())
-	cmd := exec.CommandContext(ctx, Program(t, name), args...)
+	cmd := Command(ctx, Program(t, name), args...)
 	var out strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &out
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // also ends what it has started
@@ -94,12 +94,31 @@ func Background(t testing.TB, name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// Build builds the program of the test's own folder.
-func Build(t testing.TB) string {
-	path := filepath.Join(t.TempDir(), "program")
-	out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput()
-	require.NoError(t, err, "%s", out)
+// asProgram is set in the environment of a test binary that is to be the program it tests.
+const asProgram = "EXAMPLE_AS_PROGRAM"
+
+// Main is for a TestMain whose tests start the program that they test with Command or
+// Background: the test binary is both, so that nothing is built once more.
+func Main(m *testing.M, program func()) {
+	if os.Getenv(asProgram) != "" {
+		program()
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// Self is the program that is tested. See Main.
+func Self(t testing.TB) string {
+	path, err := os.Executable()
+	require.NoError(t, err)
 	return path
+}
+
+// Command is a program, or Self, that has yet to be started.
+func Command(ctx context.Context, name string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Env = append(os.Environ(), asProgram+"=1")
+	return cmd
 }
 
 // Free returns an address that nobody listens on.
