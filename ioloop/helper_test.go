@@ -72,6 +72,9 @@ func leftOver(goroutines, files int) error {
 
 // openFiles counts the descriptors of the process, where the system tells.
 func openFiles() int {
+	if runtime.GOOS == "windows" { // wine shows the host's, of its own use too
+		return 0
+	}
 	entries, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
 		return 0
