@@ -14,7 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/eddyloop/eddy/internal/wine"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
 	"github.com/eddyloop/eddy/tcp"
@@ -59,7 +58,6 @@ func TestSocat(t *testing.T) {
 
 // nginx stands in front of our server and tells it who the clients are.
 func TestNginxProxiesStreams(t *testing.T) {
-	wine.SkipPrograms(t)
 	const module = "/usr/lib/nginx/modules/ngx_stream_module.so"
 	if _, err := os.Stat(module); err != nil {
 		t.Skip("no nginx with streams here (on Debian: apt-get install nginx-light libnginx-mod-stream)")

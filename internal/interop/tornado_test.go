@@ -6,6 +6,7 @@ import (
 	"context"
 	_ "embed"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/eddyloop/eddy/internal/leaktest"
 	"github.com/eddyloop/eddy/internal/testtime"
+	"github.com/eddyloop/eddy/internal/wine"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
 	"github.com/eddyloop/eddy/tcp"
@@ -31,7 +33,13 @@ var (
 	serverScript string
 )
 
-func TestMain(m *testing.M) { leaktest.Main(m) }
+func TestMain(m *testing.M) {
+	if wine.Here() {
+		fmt.Println("the programs to talk to are not those of Windows")
+		return
+	}
+	leaktest.Main(m)
+}
 
 // python returns the command that runs a script, which may use Tornado.
 func python(t *testing.T, script string, args ...string) *exec.Cmd {

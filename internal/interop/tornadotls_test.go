@@ -11,7 +11,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/eddyloop/eddy/internal/wine"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
 	"github.com/eddyloop/eddy/tcp"
@@ -28,7 +27,6 @@ var (
 // A Tornado client talks to our server over TLS, from the first on and after an
 // upgrade.
 func TestTornadoTLSClient(t *testing.T) {
-	wine.SkipPrograms(t)
 	id := newIdentity(t)
 	for mode, srv := range map[string]*tcp.Server{
 		"tls": {TLS: id.server(), Callback: callbackLines},
@@ -61,7 +59,6 @@ func TestTornadoTLSClient(t *testing.T) {
 
 // Our client talks to a Tornado server, which ends without close_notify.
 func TestTornadoTLSServer(t *testing.T) {
-	wine.SkipPrograms(t)
 	for _, mode := range []string{"tls", "starttls"} {
 		t.Run(mode, func(t *testing.T) {
 			id := newIdentity(t)

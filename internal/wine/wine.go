@@ -9,7 +9,7 @@ import "testing"
 // ended; on Windows recv says WSAECONNRESET.
 func SkipResets(t testing.TB) {
 	t.Helper()
-	if here() {
+	if Here() {
 		t.Skip("wine tells of a reset as of an end")
 	}
 }
@@ -18,7 +18,7 @@ func SkipResets(t testing.TB) {
 // among those of Windows.
 func SkipPrograms(t testing.TB) {
 	t.Helper()
-	if here() {
+	if Here() {
 		t.Skip("wine does not run the host's programs")
 	}
 }

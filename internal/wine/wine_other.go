@@ -2,4 +2,5 @@
 
 package wine
 
-func here() bool { return false }
+// Here reports whether the program runs under wine.
+func Here() bool { return false }
