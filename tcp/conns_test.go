@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/eddyloop/eddy/internal/wine"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
 	"github.com/eddyloop/eddy/tcp"
@@ -96,6 +97,7 @@ func TestResetBeforeAccept(t *testing.T) {
 
 // Many clients come and go, most of them rudely.
 func TestChurn(t *testing.T) {
+	wine.SkipResets(t)
 	for name, srv := range map[string]*tcp.Server{
 		"task":     {Handler: lines, Loops: 2},
 		"callback": {Callback: lineCallback, Loops: 2, MaxConns: 8},

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/eddyloop/eddy/internal/leaktest"
+	"github.com/eddyloop/eddy/internal/wine"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
 	"github.com/eddyloop/eddy/tcp"
@@ -254,6 +255,7 @@ func TestShutdownOfSilentClients(t *testing.T) {
 
 // Connections beyond MaxHandshakes wait for one to be over.
 func TestMaxHandshakes(t *testing.T) {
+	wine.SkipResets(t)
 	srv := &tcp.Server{Handler: lines, TLS: testTLS().server, MaxHandshakes: 2}
 	addr, _ := local(t, srv)
 	silent := []*client{dial(t, addr), dial(t, addr)}
