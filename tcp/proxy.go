@@ -32,8 +32,9 @@ var ErrProxyHeader = errors.New("tcp: bad PROXY header")
 //
 // A header of version 1 has up to 107 bytes, as its description has it, and one
 // of version 2 up to 16 and 4,096, more than any proxy sends. A connection that a
-// proxy makes for itself (LOCAL), or whose client it does not name, is served with
-// the proxy's own address.
+// proxy makes for itself (LOCAL), or whose client it does not name (UNKNOWN, UNSPEC, and
+// the families of datagrams), is served with the proxy's own address. Other versions,
+// commands and families are no good headers.
 //
 // Any client can write such a header, so peers that are not proxies must not be
 // trusted.
@@ -231,13 +232,23 @@ func readProxy2(ctx context.Context, s *iostream.Stream, buf []byte) (*ProxyHead
 
 // Values of the command and family bytes of version 2.
 const (
-	proxyLocal   = 0x20
-	proxyProxied = 0x21
-	proxyUnspec  = 0x00
-	proxyTCP4    = 0x11
-	proxyTCP6    = 0x21
-	proxyUnix    = 0x31
+	proxyLocal    = 0x20
+	proxyProxied  = 0x21
+	proxyUnspec   = 0x00
+	proxyTCP4     = 0x11
+	proxyTCP6     = 0x21
+	proxyUnix     = 0x31
+	proxyUDP4     = 0x12
+	proxyUDP6     = 0x22
+	proxyUnixgram = 0x32
 )
+
+// namesNoClient reports whether a block of that family says nothing of a client: it is
+// unspecified, or datagrams', which fall back to that as the description has it ("for
+// the valid combinations above that it does not support").
+func namesNoClient(family byte) bool {
+	return family&0xf0 == proxyUnspec || family == proxyUDP4 || family == proxyUDP6 || family == proxyUnixgram
+}
 
 func parseProxy2(header []byte) (*ProxyHeader, error) {
 	command, family := header[12], header[13]
@@ -246,7 +257,7 @@ func parseProxy2(header []byte) (*ProxyHeader, error) {
 		return nil, fmt.Errorf("%w: version and command %#02x", ErrProxyHeader, command)
 	}
 	source, destination, rest, ok := proxyAddrs(family, header[16:])
-	if h.Local || family&0xf0 == proxyUnspec { // the block names no client, whatever it holds
+	if h.Local || namesNoClient(family) { // whatever the block holds
 		if ok {
 			h.Fields, _ = proxyFields(header, rest)
 		}
@@ -265,7 +276,7 @@ func parseProxy2(header []byte) (*ProxyHeader, error) {
 
 // proxyAddrs takes the addresses off b and returns what is behind them.
 func proxyAddrs(family byte, b []byte) (source, destination net.Addr, rest []byte, ok bool) {
-	size := map[byte]int{proxyUnspec: 0, proxyTCP4: 12, proxyTCP6: 36, proxyUnix: 216}
+	size := map[byte]int{proxyUnspec: 0, proxyTCP4: 12, proxyUDP4: 12, proxyTCP6: 36, proxyUDP6: 36, proxyUnix: 216, proxyUnixgram: 216}
 	n, known := size[family]
 	if !known || len(b) < n {
 		return nil, nil, nil, false

@@ -83,14 +83,13 @@ func requireProxied(t *testing.T, h *tcp.ProxyHeader, b []byte) {
 	require.Equal(t, 2, h.Version)
 	require.True(t, bytes.HasPrefix(b, []byte(signature)))
 	require.Equal(t, 16+int(binary.BigEndian.Uint16(b[14:])), len(b))
-	addresses := map[byte]int{0x00: 0, 0x11: 12, 0x21: 36, 0x31: 216}[b[13]]
-	if opaque := h.Local || b[13]>>4 == 0; opaque && h.Fields == nil {
-		require.Nil(t, h.Source)
-		require.Nil(t, h.Destination)
+	addresses := map[byte]int{0x00: 0, 0x11: 12, 0x12: 12, 0x21: 36, 0x22: 36, 0x31: 216, 0x32: 216}[b[13]]
+	opaque := h.Local || b[13]>>4 == 0 || b[13]&0x0f == 2
+	require.Equal(t, !opaque, h.Source != nil)
+	require.Equal(t, !opaque, h.Destination != nil)
+	if opaque && h.Fields == nil {
 		return
 	}
-	require.Equal(t, !h.Local && addresses > 0, h.Source != nil)
-	require.Equal(t, !h.Local && addresses > 0, h.Destination != nil)
 	if source, ok := h.Source.(*net.TCPAddr); ok {
 		half := (addresses - 4) / 2
 		require.Equal(t, b[16:16+half], []byte(source.IP))
