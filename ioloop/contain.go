@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+
+	"github.com/eddyloop/eddy/internal/ratelog"
 )
 
 // ErrGoexit is what a [Failer] is told when user code ended its callback with
@@ -69,13 +71,20 @@ func (l *Loop) failure(value any) error {
 	fault(value)
 	l.counters.failures.Add(1)
 	if value == nil {
-		l.report(slog.LevelError, "callback called runtime.Goexit")
+		l.reportLater(slog.LevelError, "callback called runtime.Goexit")
 		return ErrGoexit
 	}
 	err := &PanicError{Value: value, Stack: debug.Stack()}
-	l.report(slog.LevelError, "callback panicked",
+	l.reportLater(slog.LevelError, "callback panicked",
 		slog.Any("panic", value), slog.String("stack", string(err.Stack)))
 	return err
+}
+
+// reportLater has what anybody may cause who talks to the program logged on another
+// goroutine, with a bound on its rate: the loop does not wait for where it goes to.
+func (l *Loop) reportLater(level slog.Level, message string, attrs ...slog.Attr) {
+	l.boundOnce.Do(func() { l.bounded = ratelog.New(l.log.Handler()) })
+	l.bounded.LogAttrs(context.Background(), level, message, attrs...)
 }
 
 // report logs. A logger may panic as well: that of a test does when the test is

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/eddyloop/eddy/internal/testtime"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/stretchr/testify/require"
 )
@@ -124,12 +125,40 @@ func TestPanicIsLogged(t *testing.T) {
 	require.NoError(t, l.Post(func() { panic("some trouble") }))
 	require.NoError(t, l.Post(runtime.Goexit))
 	steps(t, l)
+	require.Eventually(t, func() bool { return len(log.all()) == 2 }, testtime.Patience(20*time.Second), time.Millisecond)
 	records := log.all()
-	require.Len(t, records, 2)
 	require.Contains(t, records[0], "ERROR callback panicked")
 	require.Contains(t, records[0], "some trouble")
 	require.Contains(t, records[0], "TestPanicIsLogged")
 	require.Contains(t, records[1], "runtime.Goexit")
+}
+
+// stuckLogger takes nothing until it is released.
+type stuckLogger struct {
+	slog.Handler
+	released chan struct{}
+}
+
+func (s stuckLogger) Handle(context.Context, slog.Record) error { <-s.released; return nil }
+
+// TestLoopWaitsForNoLog: whoever makes callbacks panic does not hold the loop up, wherever
+// the log goes to.
+func TestLoopWaitsForNoLog(t *testing.T) {
+	log := stuckLogger{new(recorder), make(chan struct{})}
+	l := newLoop(t, ioloop.Config{Logger: slog.New(log)})
+	defer close(log.released)
+	called := 0
+	for range 2000 {
+		require.NoError(t, l.Post(func() { called++; panic("some trouble") }))
+	}
+	done := make(chan struct{})
+	go func() {
+		for called < 2000 {
+			_, _ = l.RunOnce()
+		}
+		close(done)
+	}()
+	receive(t, done)
 }
 
 // failingFail cannot even fail.

@@ -35,7 +35,9 @@ var (
 
 // Config sets up a Loop. The zero value is a good one.
 type Config struct {
-	// Logger hears of contained panics and of callbacks that hold the loop.
+	// Logger hears of contained panics and of callbacks that hold the loop. It is written
+	// to on other goroutines; of panics it hears at most 10 a second, with "left_out"
+	// counting the others.
 	// Nil is slog.Default().
 	Logger *slog.Logger
 
@@ -64,6 +66,8 @@ type Loop struct {
 	poller      poller.Poller
 	clock       Clock
 	log         *slog.Logger
+	bounded     *slog.Logger // see reportLater
+	boundOnce   sync.Once
 	done        chan struct{} // closed when everything is released
 	forgetClock func()
 	watchdog    watchdog

@@ -131,19 +131,42 @@ func (w *writer) enqueue(e entry) {
 }
 
 func (w *writer) write() {
+	ended := false
+	defer func() {
+		if !ended {
+			go w.write() // the handler has called runtime.Goexit
+		}
+	}()
+	for {
+		e, ok := w.next()
+		if !ok {
+			ended = true
+			return
+		}
+		e.write()
+	}
+}
+
+// next takes the next record, if there is one.
+func (w *writer) next() (e entry, ok bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for len(w.queue) > 0 {
-		batch := w.queue
-		w.queue = nil
-		w.mu.Unlock()
-		for _, e := range batch {
-			_ = e.handler.Handle(context.Background(), e.record)
-		}
-		w.mu.Lock()
+	if len(w.queue) == 0 {
+		close(w.idle)
+		w.idle = nil
+		return entry{}, false
 	}
-	close(w.idle)
-	w.idle = nil
+	e = w.queue[0]
+	w.queue[0] = entry{}
+	w.queue = w.queue[1:]
+	return e, true
+}
+
+// write contains a panic: a handler's, which may be that of a test that is over, must not
+// end the program.
+func (e entry) write() {
+	defer func() { _ = recover() }()
+	_ = e.handler.Handle(context.Background(), e.record)
 }
 
 // tellLeftOut writes how many were left out of each kind that has had no record
