@@ -138,7 +138,9 @@ func (l *NetListener) remove(c *conn, s *iostream.Stream) {
 // Accept waits for a connection and returns what iostream.Stream.NetConn does. With
 // Server.TLS and neither Handler nor Callback it is a *tls.Conn over that, whose
 // handshake is over, so that net/http serves HTTP/2 if the client has agreed on it (give
-// TLS.NextProtos "h2" and "http/1.1"). It fails with net.ErrClosed once the listener is
+// TLS.NextProtos "h2" and "http/1.1"). Serve that by http.Serve: http.ServeTLS and
+// tls.NewListener would do TLS within TLS, which nobody can tell before a client comes;
+// each is then told that it has sent an HTTP request to an HTTPS server. Accept fails with net.ErrClosed once the listener is
 // closed or the server has ended and no connection waits, and with
 // os.ErrDeadlineExceeded when the deadline has passed.
 func (l *NetListener) Accept() (net.Conn, error) {
