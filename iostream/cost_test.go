@@ -30,6 +30,32 @@ func loopStyles(t *testing.T, test func(t *testing.T, start func(testing.TB, *io
 			t.Run(echo.name, func(t *testing.T) { test(t, echo.start) })
 		}
 	}
+	t.Run("message", func(t *testing.T) { test(t, startMessageEcho) })
+}
+
+func startMessageEcho(t testing.TB, s *iostream.Stream) {
+	require.NoError(t, s.HandleTask(iostream.Until("\n"), func(_ *ioloop.Task, s *iostream.Stream, line []byte) error {
+		_, err := s.Write(line)
+		return err
+	}))
+}
+
+// TestMessageAllocations: one for each burst of messages, its Task.
+func TestMessageAllocations(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates on its own")
+	}
+	client := echoPair(t, startMessageEcho)
+	for _, lines := range []int{1, 16} {
+		message := []byte(strings.Repeat("message\n", lines))
+		answer := make([]byte, len(message))
+		average := testing.AllocsPerRun(20, func() {
+			for range countedMessages {
+				roundTrip(client, message, answer)
+			}
+		})
+		require.InDelta(t, 1, average/countedMessages, 0.02, "allocations for each burst of %d", lines)
+	}
 }
 
 // TestTransportCallsForEachMessage: one Read that takes it, one Write that sends
