@@ -184,15 +184,14 @@ func (s *Stream) callEach(data []byte) {
 			op.running = false
 			break
 		}
-		n := -1
+		ok := false
 		if left > 1 && s.in.len() > 0 && !op.stopped && !s.holdsBack() && !s.loop.Kit().TurnUsedUp() {
-			n, _ = s.match(op)
+			data, ok = s.next(op)
 		}
-		if n < 0 {
+		if !ok {
 			op.running = false
 			break
 		}
-		data = s.takeMessage(op, n)
 	}
 	s.in.pinned = false
 	s.unset(takenOver)

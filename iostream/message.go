@@ -120,7 +120,8 @@ func (m *messages) RunTask(t *ioloop.Task) {
 	fn, msg := s.op.task(), []byte(nil)
 	ok := fn != nil && !s.op.cut // nobody else reads, but Close may have come first
 	if ok {
-		msg = s.takeForTask(int(s.op.scanned))
+		msg = s.takeMessage(&s.op, int(s.op.scanned))
+		s.lendToTask(msg)
 	}
 	var err error
 	for left := eachBatch - 1; ok; left-- {
@@ -144,15 +145,13 @@ func (m *messages) Fail(err error) {
 	s.endHandling(err)
 }
 
-// takeForTask takes the message of n bytes, which stays as it is until the
+// lendToTask sees to it that a message that was taken stays as it is until the
 // function returns.
-func (s *Stream) takeForTask(n int) []byte {
+func (s *Stream) lendToTask(msg []byte) {
 	s.op.running = true
-	msg := s.takeMessage(&s.op, n)
 	s.op.nextMessage(msg)
 	s.in.kept = true
 	s.unset(inMessage)
-	return msg
 }
 
 // nextForTask takes the next message, if it is there and may be handled at once.
@@ -170,11 +169,10 @@ func (s *Stream) nextForTask(err error, more bool) (fn taskFunc, msg []byte, ok 
 	if !more || s.in.len() == 0 || op.cut || op.stopped || s.holdsBack() || s.loop.Kit().TurnUsedUp() {
 		return nil, nil, false
 	}
-	n, err := s.match(op)
-	if err != nil || n < 0 {
-		return nil, nil, false
+	if msg, ok = s.next(op); ok {
+		s.lendToTask(msg)
 	}
-	return fn, s.takeForTask(n), true
+	return fn, msg, ok
 }
 
 // endTask is what follows when the function has returned an error, or no longer has

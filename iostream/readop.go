@@ -282,6 +282,22 @@ func (s *Stream) match(op *readOp) (int, error) {
 	return op.match(s.in.bytes())
 }
 
+// next takes the next message of a repeating read, if it is there.
+func (s *Stream) next(op *readOp) (message []byte, ok bool) {
+	if op.kind == readUntil { // nearly always
+		n, _ := op.matchDelimiter(s.in.bytes())
+		if n < 0 {
+			return nil, false
+		}
+		return s.in.take(n), true
+	}
+	n, _ := s.match(op)
+	if n < 0 {
+		return nil, false
+	}
+	return s.takeMessage(op, n), true
+}
+
 // takeMessage takes the n bytes that op has matched, and returns the message in them.
 func (s *Stream) takeMessage(op *readOp, n int) []byte {
 	switch op.kind {
