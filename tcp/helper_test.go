@@ -28,9 +28,12 @@ import (
 // patience is how long a test waits for what has to happen.
 var patience = testtime.Patience(30 * time.Second)
 
+// children are what this program does as another process, by EDDY_TCP_CHILD.
+var children = map[string]func(){"inherit": inheritChild}
+
 func TestMain(m *testing.M) {
-	if os.Getenv("EDDY_TCP_CHILD") == "inherit" {
-		inheritChild()
+	if child := children[os.Getenv("EDDY_TCP_CHILD")]; child != nil {
+		child()
 		return
 	}
 	leaktest.Main(m)
