@@ -1,0 +1,208 @@
+package iostream
+
+import (
+	"cmp"
+	"context"
+
+	"github.com/eddyloop/eddy/ioloop"
+)
+
+// Mark returns the write index: the number of bytes that Write has taken so
+// far.
+func (s *Stream) Mark() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.accepted
+}
+
+// Backlog returns how many bytes wait to be sent.
+func (s *Stream) Backlog() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.backlog()
+}
+
+// WaitSent waits until all bytes up to mark, a value of Mark, are with the
+// kernel. It returns nil exactly if they got there, also when the stream has
+// closed since; else why they did not, or the context's error, or
+// os.ErrDeadlineExceeded past the write deadline. Many may wait at once.
+func (s *Stream) WaitSent(ctx context.Context, mark int64) error {
+	return s.waitSent(ctx, "wait sent", mark)
+}
+
+// Flush waits until everything that was written is with the kernel: WaitSent of
+// Mark.
+func (s *Stream) Flush(ctx context.Context) error { return s.waitSent(ctx, "flush", s.Mark()) }
+
+// Room waits until at most Config.HighWaterMark bytes wait to be sent; if there
+// are more, until half of that is left. It is what a producer waits for in
+// order not to outrun the peer.
+func (s *Stream) Room(ctx context.Context) error {
+	for {
+		s.mu.Lock()
+		if s.backlog() <= s.config.highWaterMark() && !s.any(finWanted|outputEnded|closed) {
+			s.mu.Unlock()
+			return opError("room", giveWay(ctx)) // nearly always
+		}
+		err := s.writeEnd()
+		index := s.roomIndex()
+		s.mu.Unlock()
+		if err != nil {
+			return opError("room", err)
+		}
+		if err := s.waitSent(ctx, "room", index); err != nil || index == 0 {
+			return err
+		}
+	}
+}
+
+// giveWay is for what need not wait: it has a task that does so on and on let others
+// have their turn.
+func giveWay(ctx context.Context) error {
+	if task, ok := ctx.(*ioloop.Task); ok && task != nil && task.Loop().Kit().TurnUsedUp() {
+		return task.Yield()
+	}
+	return checkContext(ctx)
+}
+
+// roomIndex returns what has to be out for there to be room, 0 if there is.
+func (s *Stream) roomIndex() int64 {
+	if s.backlog() <= s.config.highWaterMark() {
+		return 0
+	}
+	return s.accepted - int64(s.config.lowWaterMark())
+}
+
+func (s *Stream) waitSent(ctx context.Context, name string, index int64) error {
+	if err := checkContext(ctx); err != nil {
+		return opError(name, err)
+	}
+	s.mu.Lock()
+	if done, err := s.trySent(name, index); done {
+		s.mu.Unlock()
+		return err
+	}
+	w := waitOps.Get().(*waitOp)
+	if err := w.Begin(ctx); err != nil {
+		s.mu.Unlock()
+		return opError(name, err)
+	}
+	s.output().wait(sentWaiter{index: index, op: name, wait: w})
+	s.mu.Unlock()
+	err := s.await(name, w)
+	w.release()
+	return err
+}
+
+// trySent reports whether the outcome of waiting for index is known already,
+// having sent what it can.
+func (s *Stream) trySent(name string, index int64) (bool, error) {
+	if index < 0 || index > s.accepted {
+		return true, opError(name, ErrInvalid)
+	}
+	if index > s.sent() && !s.any(blocked) {
+		s.flush()
+		s.afterFlush()
+	}
+	if index <= s.sent() {
+		return true, nil
+	}
+	err := s.waitEnd()
+	return err != nil, opError(name, err)
+}
+
+// await waits for w to be completed. If the context comes first, w is
+// withdrawn; when both come at once, completion wins. That is deferred because a
+// task whose loop stops may be unwound from inside of Wait.
+func (s *Stream) await(name string, w *waitOp) (err error) {
+	completed := false
+	defer func() {
+		if !completed {
+			err = s.giveUp(w, err)
+		}
+	}()
+	if err = opError(name, w.Wait()); err == nil {
+		completed = true // what was stored before Wake is there to see
+		err = w.err
+	}
+	return err
+}
+
+// giveUp withdraws w, unless it is completed after all.
+func (s *Stream) giveUp(w *waitOp, err error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if w.Woken() {
+		return w.err
+	}
+	s.withdraw(w)
+	return err
+}
+
+func (s *Stream) withdraw(w *waitOp) {
+	if s.op.wait() == w {
+		s.op = readOp{}
+	}
+	if s.out != nil {
+		s.out.withdraw(w)
+	}
+	if s.details != nil {
+		s.details.closes.withdraw(w)
+		s.details.readCloses.withdraw(w)
+	}
+}
+
+// WaitSentFunc has fn called on the loop with what WaitSent would return for mark.
+// It returns ErrInvalid, and does nothing, if fn is nil or mark is no value of
+// Mark, and ioloop.ErrClosed once the loop is closed.
+func (s *Stream) WaitSentFunc(mark int64, fn func(error)) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if fn == nil || mark < 0 || mark > s.accepted {
+		return opError("wait sent", ErrInvalid)
+	}
+	if err := s.scheduleOrClosed(); err != nil {
+		return opError("wait sent", err)
+	}
+	s.output().wait(sentWaiter{index: mark, op: "wait sent", fn: fn})
+	return nil
+}
+
+// FlushFunc has fn called on the loop with what Flush would return: WaitSentFunc of
+// Mark.
+func (s *Stream) FlushFunc(fn func(error)) error { return s.WaitSentFunc(s.Mark(), fn) }
+
+// RoomFunc has fn called on the loop when Room would return nil, or with the
+// error that it would return. It returns ErrInvalid if fn is nil, and
+// ioloop.ErrClosed once the loop is closed.
+func (s *Stream) RoomFunc(fn func(error)) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if fn == nil {
+		return opError("room func", ErrInvalid)
+	}
+	if err := s.scheduleOrClosed(); err != nil {
+		return opError("room func", err)
+	}
+	index := s.roomIndex()
+	if s.writeEnd() != nil {
+		index = 0 // it is told at once
+	}
+	s.output().wait(sentWaiter{index: index, op: "room func", fn: func(err error) {
+		if room, end := s.room(); err != nil || end != nil {
+			fn(cmp.Or(err, opError("room func", end)))
+		} else if room {
+			fn(nil)
+		} else {
+			_ = s.RoomFunc(fn) // more was written meanwhile
+		}
+	}})
+	return nil
+}
+
+// room reports whether there is room, and why there never will be again.
+func (s *Stream) room() (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.roomIndex() == 0, s.writeEnd()
+}
