@@ -105,7 +105,7 @@ func (c *conn) begin(t *ioloop.Task) error {
 func (c *conn) open() bool {
 	srv := c.srv
 	if c.stream == nil { // else it is simulated
-		srv.Socket.setAccepted(int(c.fd))
+		srv.Socket.setAccepted(int(c.fd), &c.peer)
 		stream, err := c.newStream()
 		if err != nil {
 			c.drop(err)

@@ -101,9 +101,9 @@ func (o *SocketOptions) options() *socket.Options {
 
 // setAccepted sets what a socket does not have of its listener already.
 // On Linux that is at most the buffers of a Unix socket.
-func (o *SocketOptions) setAccepted(fd int) {
+func (o *SocketOptions) setAccepted(fd int, peer *socket.Address) {
 	if !socket.Inherits || o.ReadBuffer > 0 || o.WriteBuffer > 0 {
-		_ = o.set(fd, socket.LocalAddr(fd)) // the peer may have gone
+		_ = o.options().Set(fd, peer.IsIP()) // the peer may have gone
 	}
 }
 

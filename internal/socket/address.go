@@ -75,6 +75,9 @@ func (a *Address) Addr() net.Addr {
 	return nil
 }
 
+// IsIP reports whether the address is one of TCP.
+func (a *Address) IsIP() bool { return a.family == familyIP }
+
 // ShortAddress is an Address in the space that IPv4 needs. The zero value is none.
 type ShortAddress [7]byte
 
