@@ -1,4 +1,4 @@
-//go:build unix && (!linux || race || eddy_plain)
+//go:build windows || (unix && (!linux || race || eddy_plain))
 
 package socket
 

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"runtime"
+	"strconv"
 )
 
 // Address is what the kernel calls a side of a connection, as accept and connect
@@ -102,4 +103,25 @@ func (a ShortAddress) Addr() net.Addr {
 		long = ip4Address([4]byte(a[1:5]), int(binary.BigEndian.Uint16(a[5:])))
 	}
 	return long.Addr()
+}
+
+func zoneName(id uint32) string {
+	if id == 0 {
+		return ""
+	}
+	if ifi, err := net.InterfaceByIndex(int(id)); err == nil {
+		return ifi.Name
+	}
+	return ""
+}
+
+func zoneID(name string) uint32 {
+	if name == "" {
+		return 0
+	}
+	if ifi, err := net.InterfaceByName(name); err == nil {
+		return uint32(ifi.Index)
+	}
+	id, _ := strconv.ParseUint(name, 10, 32)
+	return uint32(id)
 }

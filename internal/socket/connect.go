@@ -1,11 +1,11 @@
-//go:build unix
+//go:build unix || windows
 
 package socket
 
 import (
+	"errors"
 	"net"
-
-	"golang.org/x/sys/unix"
+	"syscall"
 )
 
 // New returns a socket that fits addr, to be bound or connected.
@@ -17,8 +17,8 @@ func New(addr net.Addr) (int, error) {
 	return Stream(domain)
 }
 
-// Bind gives a socket that will connect its own address. A port of 0 is left to
-// Connect, which can share one between connections to different peers.
+// Bind gives a socket that will connect its own address. On Linux a port of 0 is left
+// to Connect, which can share one between connections to different peers.
 func Bind(fd int, local net.Addr) error {
 	sa, _, err := Sockaddr(local)
 	if err != nil {
@@ -27,7 +27,7 @@ func Bind(fd int, local net.Addr) error {
 	if a, ok := local.(*net.TCPAddr); ok && a.Port == 0 {
 		bindWithoutPort(fd)
 	}
-	return unix.Bind(fd, sa)
+	return fault(syscall.Bind(handle(fd), sa))
 }
 
 // Connect starts to connect a socket. If done is false, the socket becomes
@@ -37,14 +37,22 @@ func Connect(fd int, addr net.Addr) (done bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	switch err = unix.Connect(fd, sa); err {
-	case nil, unix.EISCONN:
-		return true, Connected(fd)
-	case unix.EINPROGRESS, unix.EALREADY, unix.EINTR: // an interrupted connect goes on by itself
+	if a, ok := addr.(*net.TCPAddr); ok && a.IP.IsLoopback() {
+		refuseSoon(fd)
+	}
+	switch err = connect(fd, sa); {
+	case InProgress(err), errors.Is(err, syscall.EALREADY), errors.Is(err, syscall.EINTR): // an interrupted connect goes on by itself
 		return false, nil
+	case err == nil, errors.Is(err, syscall.EISCONN):
+		return true, Connected(fd)
 	}
 	return false, err
 }
+
+var errInProgress = fault(syscall.EINPROGRESS)
+
+// InProgress reports whether err is Connected's for "no outcome yet".
+func InProgress(err error) bool { return err == errInProgress }
 
 // Connected returns the outcome of a connect whose socket has become writable,
 // or EINPROGRESS if there is none yet: the event may have been spurious.
@@ -52,19 +60,19 @@ func Connected(fd int) error {
 	if err := TakeError(fd); err != nil {
 		return err
 	}
-	peer, err := unix.Getpeername(fd)
-	switch {
-	case err == unix.ENOTCONN:
-		return unix.EINPROGRESS
+	peer, err := syscall.Getpeername(handle(fd))
+	switch err = fault(err); {
+	case errors.Is(err, syscall.ENOTCONN):
+		return errInProgress
 	case err == nil && isSelf(fd, peer):
-		return unix.ECONNREFUSED
+		return fault(syscall.ECONNREFUSED)
 	}
 	return err
 }
 
 // isSelf reports whether a TCP socket has connected to itself: the port that
 // nobody listens on happened to be the one that it was given.
-func isSelf(fd int, peer unix.Sockaddr) bool {
-	self, err := unix.Getsockname(fd)
+func isSelf(fd int, peer syscall.Sockaddr) bool {
+	self, err := syscall.Getsockname(handle(fd))
 	return err == nil && address(peer).family == familyIP && address(self) == address(peer)
 }

@@ -32,7 +32,7 @@ func Stream(domain int) (int, error) {
 // listener blocking. Whether the connection inherits the listener's flags
 // differs, so all are set.
 func accept(fd int) (int, Address, error) {
-	conn, peer, err := unix.Accept(fd)
+	conn, peer, err := syscall.Accept(fd)
 	if err != nil {
 		return -1, Address{}, err
 	}

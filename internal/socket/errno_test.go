@@ -42,19 +42,17 @@ func broken(t *testing.T) int {
 	t.Cleanup(func() { Close(fd) })
 	_, err = Connect(fd, LocalAddr(listener))
 	require.NoError(t, err)
-	await := func(fd int, events pollBits) {
-		limit := int(testtime.Patience(10 * time.Second).Milliseconds())
-		_, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: events}}, limit)
-		require.NoError(t, err)
+	await := func(fd int, write bool) {
+		require.NoError(t, AwaitReady(fd, write, testtime.Patience(10*time.Second)))
 	}
-	await(fd, unix.POLLOUT)
+	await(fd, true)
 	require.NoError(t, Connected(fd))
-	await(listener, unix.POLLIN)
+	await(listener, false)
 	peer, _, err := Accept(listener)
 	require.NoError(t, err)
-	require.NoError(t, unix.SetsockoptLinger(peer, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}))
+	require.NoError(t, SetLinger(peer, 0))
 	require.NoError(t, Close(peer))
-	await(fd, unix.POLLIN)
+	await(fd, false)
 	return fd
 }
 

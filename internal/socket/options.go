@@ -1,12 +1,12 @@
-//go:build unix
+//go:build unix || windows
 
 package socket
 
 import (
 	"os"
+	"runtime"
+	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // Set sets the options of a socket that is not connected yet: buffers bear on
@@ -14,12 +14,12 @@ import (
 // only TCP has is not set on others.
 func (o *Options) Set(fd int, isTCP bool) error {
 	if o.ReadBuffer > 0 {
-		if err := set(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, o.ReadBuffer); err != nil {
+		if err := set(fd, syscall.SOL_SOCKET, syscall.SO_RCVBUF, o.ReadBuffer); err != nil {
 			return err
 		}
 	}
 	if o.WriteBuffer > 0 {
-		if err := set(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, o.WriteBuffer); err != nil {
+		if err := set(fd, syscall.SOL_SOCKET, syscall.SO_SNDBUF, o.WriteBuffer); err != nil {
 			return err
 		}
 	}
@@ -35,9 +35,10 @@ func (o *Options) Set(fd int, isTCP bool) error {
 // NetBSD starts the timer whatever state the socket is in, and ends one that is not
 // connected when it fires (change_keepalive and tcp_timer_keep in its
 // sys/netinet/tcp_usrreq.c and tcp_timer.c, 7.0 and 7.99.34). Times that the kernel
-// refuses are an error here all the same.
+// refuses are an error here all the same. On Windows it is Set: the times do no harm
+// there, and a socket without an address does not say of which kind it is.
 func (o *Options) SetListening(fd int, isTCP bool) error {
-	return o.setListening(fd, isTCP, Inherits)
+	return o.setListening(fd, isTCP, Inherits || runtime.GOOS == "windows")
 }
 
 func (o *Options) setListening(fd int, isTCP, inherits bool) error {
@@ -49,7 +50,7 @@ func (o *Options) setListening(fd int, isTCP, inherits bool) error {
 		return os.NewSyscallError("socket", err)
 	}
 	err = o.SetTCP(trial)
-	_ = unix.Close(trial)
+	_ = Close(trial)
 	if err != nil {
 		return err
 	}
@@ -71,14 +72,26 @@ func (o *Options) SetTCP(fd int) error {
 	if !o.KeepAlive {
 		return nil
 	}
-	if err := set(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1); err != nil {
+	if err := set(fd, syscall.SOL_SOCKET, syscall.SO_KEEPALIVE, 1); err != nil {
 		return err
 	}
 	return o.setKeepAlive(fd)
 }
 
 func set(fd, level, option, value int) error {
-	return os.NewSyscallError("setsockopt", unix.SetsockoptInt(fd, level, option, value))
+	return os.NewSyscallError("setsockopt", setInt(fd, level, option, value))
+}
+
+// setTimes sets those of the keep-alive times that are above 0, by options of TCP that
+// take whole seconds.
+func (o *Options) setTimes(fd, idle, interval, count int) error {
+	if err := setPositive(fd, idle, seconds(o.Idle)); err != nil {
+		return err
+	}
+	if err := setPositive(fd, interval, seconds(o.Interval)); err != nil {
+		return err
+	}
+	return setPositive(fd, count, o.Count)
 }
 
 // setPositive sets an option unless its value is one that stands for the
@@ -87,7 +100,7 @@ func setPositive(fd, option, value int) error {
 	if value <= 0 {
 		return nil
 	}
-	return set(fd, unix.IPPROTO_TCP, option, value)
+	return set(fd, syscall.IPPROTO_TCP, option, value)
 }
 
 // seconds rounds up, so that no duration becomes 0.

@@ -1,4 +1,4 @@
-//go:build unix && !linux
+//go:build (unix || windows) && !linux
 
 package socket
 
@@ -6,8 +6,6 @@ import (
 	"errors"
 	"os"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // Inherits: what an accepted socket has of its listener differs, so options are
@@ -21,9 +19,3 @@ func setUserTimeout(int, time.Duration) error {
 func bindWithoutPort(int) {}
 
 func ignoreRights(int) {}
-
-func replace(fd, number int) error {
-	err := unix.Dup2(fd, number)
-	unix.CloseOnExec(number)
-	return err
-}

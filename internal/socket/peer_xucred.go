@@ -2,7 +2,11 @@
 
 package socket
 
-import "golang.org/x/sys/unix"
+import (
+	"runtime"
+
+	"golang.org/x/sys/unix"
+)
 
 // Peer returns the user that the other side of a Unix socket had when it
 // connected, and on macOS its process.
@@ -14,5 +18,9 @@ func Peer(fd int) (pid, uid, gid int, err error) {
 	if c.Ngroups > 0 {
 		gid = int(c.Groups[0])
 	}
-	return peerProcess(fd), int(c.Uid), gid, nil
+	if runtime.GOOS == "darwin" {
+		const localPeerPID = 2 // LOCAL_PEERPID, which FreeBSD has not
+		pid, _ = unix.GetsockoptInt(fd, 0, localPeerPID)
+	}
+	return pid, int(c.Uid), gid, nil
 }

@@ -8,6 +8,9 @@ import "golang.org/x/sys/unix"
 // sockets may: the flag O_NONBLOCK belongs to all who share the open file, and
 // one of them may have cleared it.
 
+// Is reports whether fd is a socket, of whatever kind.
+func Is(fd int) bool { return IsStream(fd) != unix.ENOTSOCK }
+
 // ReadPipe reads up to len(p) and at most maxReceived bytes; 0 is the end of the
 // stream. A terminal whose other side has gone is at its end too: Linux says
 // EIO there, other systems 0.
@@ -52,21 +55,25 @@ func PeekPipe(fd int) (int, error) {
 // ReaderGone returns EPIPE if fd is the writing end of a pipe that nobody reads
 // any more.
 func ReaderGone(fd int) error {
-	if pollNow(fd, unix.POLLOUT)&(unix.POLLERR|unix.POLLHUP) != 0 {
+	if pollNow(fd, true)&(unix.POLLERR|unix.POLLHUP) != 0 {
 		return unix.EPIPE
 	}
 	return nil
 }
 
-func hungUp(fd int) bool { return pollNow(fd, unix.POLLIN)&unix.POLLHUP != 0 }
+func hungUp(fd int) bool { return pollNow(fd, false)&unix.POLLHUP != 0 }
 
-// pollNow returns which of events, and of what is told unasked, hold.
-func pollNow(fd int, events pollBits) pollBits {
-	list := [1]unix.PollFd{{Fd: int32(fd), Events: events}}
+// pollNow returns what poll(2) tells of a descriptor, asked whether it is readable or
+// writable. The type of its bits differs between systems.
+func pollNow(fd int, write bool) int {
+	list := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	if write {
+		list[0].Events = unix.POLLOUT
+	}
 	for {
 		_, err := unix.Poll(list[:], 0)
 		if err != unix.EINTR {
-			return list[0].Revents
+			return int(list[0].Revents)
 		}
 	}
 }
@@ -78,7 +85,7 @@ const atomicWrite = 512
 // ReadShared is ReadPipe for a descriptor, of a socket too, whose flag
 // O_NONBLOCK is left as it is: it looks first whether a read would block.
 func ReadShared(fd int, p []byte) (int, error) {
-	if pollNow(fd, unix.POLLIN) == 0 {
+	if pollNow(fd, false) == 0 {
 		return 0, errAgain
 	}
 	return ReadPipe(fd, p)
@@ -87,7 +94,7 @@ func ReadShared(fd int, p []byte) (int, error) {
 // WriteShared is WritePipe for such a descriptor. It is short also where more
 // may be taken.
 func WriteShared(fd int, bufs [][]byte) (int, error) {
-	if pollNow(fd, unix.POLLOUT) == 0 {
+	if pollNow(fd, true) == 0 {
 		return 0, errAgain
 	}
 	p := first(bufs)

@@ -1,169 +1,35 @@
-//go:build unix
+//go:build unix || windows
 
 // Package socket is the one place that knows how each system makes, uses and
 // names stream sockets, and how it uses pipes and terminals: every descriptor
-// that it returns is non-blocking and closed on exec. Errors are bare errnos,
-// except those of Adopt and Listen.
+// that it returns is non-blocking and not inherited by children. Errors are bare
+// errnos, except those of Adopt and Listen.
+//
+// The files for Unix and Windows use package syscall, which has one name for each
+// address, option and errno on both; handle, fault and getInt take up what differs.
 package socket
 
-import (
-	"os"
-	"syscall"
-
-	"golang.org/x/sys/unix"
-)
-
-// Peek looks at the next byte of a socket without taking it: 1 if there is one,
-// 0 at the end of the stream, or an error.
-func Peek(fd int) (int, error) {
-	var b [1]byte
-	for {
-		n, _, err := unix.Recvfrom(fd, b[:], unix.MSG_PEEK)
-		if err != unix.EINTR {
-			return n, err
-		}
-	}
-}
-
-// clip cuts bufs to what one call moves.
-func clip(bufs [][]byte) [][]byte {
-	left := MaxBytes
-	for i, b := range bufs[:min(len(bufs), maxVector)] {
-		if len(b) >= left {
-			clipped := append([][]byte(nil), bufs[:i+1]...)
-			clipped[i] = b[:left]
-			return clipped
-		}
-		left -= len(b)
-	}
-	return bufs[:min(len(bufs), maxVector)]
-}
-
-var errAgain error = unix.EAGAIN
+import "syscall"
 
 // CloseWrite sends a FIN behind what was written.
-func CloseWrite(fd int) error { return unix.Shutdown(fd, unix.SHUT_WR) }
+func CloseWrite(fd int) error { return fault(syscall.Shutdown(handle(fd), syscall.SHUT_WR)) }
 
-// Close closes fd. It is not tried again on EINTR: the descriptor is gone
-// either way.
-func Close(fd int) error { return unix.Close(fd) }
-
-// TakeError returns and clears the socket's pending error (SO_ERROR).
+// TakeError returns and clears the socket's pending error (SO_ERROR). Windows does not
+// clear it.
 func TakeError(fd int) error {
-	code, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
-	if err != nil {
+	code, err := getInt(fd, syscall.SOL_SOCKET, soError)
+	if err != nil || code == 0 {
 		return err
 	}
-	if code != 0 {
-		return unix.Errno(code)
-	}
-	return nil
+	return fault(syscall.Errno(code))
 }
-
-// Adopt makes a stream socket of somebody else's non-blocking and closed on
-// exec. It returns an *os.SyscallError: of ENOTSOCK, or of ESOCKTNOSUPPORT for a
-// socket that is not a byte stream.
-func Adopt(fd int) error {
-	if err := IsStream(fd); err != nil {
-		return os.NewSyscallError("getsockopt", err)
-	}
-	unix.CloseOnExec(fd)
-	return os.NewSyscallError("fcntl", prepare(fd))
-}
-
-// prepare makes a socket what Stream could not make it at once.
-func prepare(fd int) error {
-	if err := unix.SetNonblock(fd, true); err != nil {
-		return err
-	}
-	return noSigpipe(fd)
-}
-
-// Is reports whether fd is a socket, of whatever kind.
-func Is(fd int) bool { return IsStream(fd) != unix.ENOTSOCK }
 
 // IsStream returns ENOTSOCK, or ESOCKTNOSUPPORT for a socket that is not a byte
 // stream.
 func IsStream(fd int) error {
-	kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
-	if err == nil && kind != unix.SOCK_STREAM {
-		err = unix.ESOCKTNOSUPPORT
+	kind, err := getInt(fd, syscall.SOL_SOCKET, soType)
+	if err == nil && kind != syscall.SOCK_STREAM {
+		err = fault(syscall.ESOCKTNOSUPPORT)
 	}
 	return err
-}
-
-// SetNoDelay switches Nagle's algorithm off or on. On sockets that are not TCP
-// it does nothing.
-func SetNoDelay(fd int, on bool) error {
-	value := 0
-	if on {
-		value = 1
-	}
-	switch err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, value); err {
-	case unix.ENOPROTOOPT, unix.EOPNOTSUPP, unix.EINVAL: // a Unix socket; macOS: the peer has gone
-		return nil
-	default:
-		return err
-	}
-}
-
-// InProgress reports whether err is Connected's for "no outcome yet".
-func InProgress(err error) bool { return err == unix.EINPROGRESS }
-
-// sendError gives an errno of sending to fd on the system goos the meaning that the
-// callers know.
-func sendError(goos string, fd int, err error) error {
-	switch {
-	case err == unix.EPIPE:
-		// Linux says why, if the connection has broken. The BSDs look whether
-		// anything can be sent (CANTSENDMORE) before the reason (so_error), and leave
-		// that pending.
-		if reason := TakeError(fd); reason != nil {
-			return reason
-		}
-	case goos == "darwin" && err == unix.ENOBUFS: // the interface's queue is full, which passes
-		return unix.EAGAIN
-	case goos == "darwin" && err == unix.EPROTOTYPE: // the socket is just being torn down
-		return unix.ECONNRESET
-	}
-	return err
-}
-
-// WouldBlock reports whether err means that there is nothing to do yet.
-func WouldBlock(err error) bool { return err == unix.EAGAIN || err == unix.EWOULDBLOCK }
-
-// ConnectionLost reports whether accept failed for a reason of that one
-// connection, which ended before it was accepted. On Linux accept also passes
-// on pending network errors of the new socket.
-func ConnectionLost(err error) bool {
-	switch err {
-	case unix.ECONNABORTED, unix.EPROTO, unix.EINTR, unix.ENETDOWN, unix.ENOPROTOOPT, unix.EHOSTDOWN,
-		unix.EHOSTUNREACH, unix.EOPNOTSUPP, unix.ENETUNREACH, unix.EPERM:
-		return true
-	}
-	return false
-}
-
-// Duplicate returns another descriptor of the same open file, closed on exec.
-func Duplicate(fd int) (int, error) {
-	syscall.ForkLock.RLock() // AIX has no F_DUPFD_CLOEXEC
-	defer syscall.ForkLock.RUnlock()
-	d, err := unix.Dup(fd)
-	if err == nil {
-		unix.CloseOnExec(d)
-	}
-	return d, err
-}
-
-// Vacate closes what fd stands for and keeps the number, which from then on is
-// an unconnected socket's, for whoever may still use it.
-func Vacate(fd int) error {
-	syscall.ForkLock.RLock()
-	defer syscall.ForkLock.RUnlock()
-	other, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM, 0)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(other)
-	return replace(other, fd)
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -211,7 +212,7 @@ func TestAddresses(t *testing.T) {
 	}
 	sa, _, err := socket.Sockaddr(&net.TCPAddr{IP: net.ParseIP("fe80::1"), Zone: "7"})
 	require.NoError(t, err)
-	require.Equal(t, uint32(7), sa.(*unix.SockaddrInet6).ZoneId)
+	require.Equal(t, uint32(7), sa.(*syscall.SockaddrInet6).ZoneId)
 }
 
 // Of two who find a stale socket at once, one gets its name, and can be reached.

@@ -1,16 +1,21 @@
-// Package socket is the one place that knows how each system makes, uses and
-// names stream sockets: every descriptor that it returns is non-blocking and not
-// inherited by children.
 package socket
 
 import (
 	"errors"
 	"os"
+	"syscall"
+	"time"
+	"unsafe"
 
 	"golang.org/x/sys/windows"
 )
 
-var errAgain = winsockErrors[windows.WSAEWOULDBLOCK]
+type handle = syscall.Handle
+
+// reuseAddress is not what Windows means by SO_REUSEADDR.
+const reuseAddress = false
+
+var errAgain = fault(windows.WSAEWOULDBLOCK)
 
 // Stream returns a new stream socket of domain.
 func Stream(domain int) (int, error) {
@@ -64,11 +69,6 @@ func SendVector(fd int, bufs [][]byte) (int, error) {
 	return int(n), nil
 }
 
-// CloseWrite sends a FIN behind what was written.
-func CloseWrite(fd int) error {
-	return fault(windows.Shutdown(windows.Handle(fd), windows.SHUT_WR))
-}
-
 // Close closes fd, which may be the handle of a pipe that there is to be no stream of.
 func Close(fd int) error {
 	err := fault(windows.Closesocket(windows.Handle(fd)))
@@ -80,15 +80,6 @@ func Close(fd int) error {
 
 // ClosePromptly is Close.
 func ClosePromptly(fd int) error { return Close(fd) }
-
-// TakeError returns the socket's pending error (SO_ERROR).
-func TakeError(fd int) error {
-	code, err := getInt(fd, windows.SOL_SOCKET, soError)
-	if err != nil || code == 0 {
-		return err
-	}
-	return fault(windows.Errno(code))
-}
 
 // Adopt makes a stream socket of somebody else's non-blocking and keeps children
 // from inheriting it. It returns an *os.SyscallError: of ENOTSOCK, or of
@@ -103,37 +94,6 @@ func Adopt(fd int) error {
 	return os.NewSyscallError("ioctlsocket", setNonblock(fd))
 }
 
-// IsStream returns ENOTSOCK, or ESOCKTNOSUPPORT for a socket that is not a byte
-// stream.
-func IsStream(fd int) error {
-	if err := startWinsock(); err != nil {
-		return err
-	}
-	kind, err := getInt(fd, windows.SOL_SOCKET, soType)
-	if err == nil && kind != windows.SOCK_STREAM {
-		err = winsockErrors[windows.WSAESOCKTNOSUPPORT]
-	}
-	return err
-}
-
-// SetNoDelay switches Nagle's algorithm off or on. On sockets that are not TCP
-// it does nothing.
-func SetNoDelay(fd int, on bool) error {
-	value := 0
-	if on {
-		value = 1
-	}
-	switch err := setInt(fd, windows.IPPROTO_TCP, windows.TCP_NODELAY, value); {
-	case is(err, windows.WSAENOPROTOOPT), is(err, windows.WSAEOPNOTSUPP), is(err, windows.WSAEINVAL): // a Unix socket
-		return nil
-	default:
-		return err
-	}
-}
-
-// InProgress reports whether err is Connected's for "no outcome yet".
-func InProgress(err error) bool { return is(err, windows.WSAEINPROGRESS) }
-
 // WouldBlock reports whether err means that there is nothing to do yet.
 func WouldBlock(err error) bool { return err == errAgain }
 
@@ -141,6 +101,71 @@ func WouldBlock(err error) bool { return err == errAgain }
 // connection, which ended before it was accepted.
 func ConnectionLost(err error) bool {
 	return is(err, windows.WSAECONNRESET) || is(err, windows.WSAECONNABORTED)
+}
+
+// accept takes the next connection of a listener.
+func accept(fd int) (int, Address, error) {
+	var raw syscall.RawSockaddrAny
+	size := int32(unsafe.Sizeof(raw))
+	conn, _, errno := syscall.SyscallN(procAccept.Addr(), uintptr(fd), uintptr(unsafe.Pointer(&raw)), uintptr(unsafe.Pointer(&size)))
+	if conn == failed {
+		return -1, Address{}, fault(errno)
+	}
+	// Whoever starts a process must name what it inherits (package os does), or
+	// it has to hold the fork lock.
+	_ = windows.SetHandleInformation(windows.Handle(conn), windows.HANDLE_FLAG_INHERIT, 0)
+	if err := setNonblock(int(conn)); err != nil {
+		_ = Close(int(conn))
+		return -1, Address{}, err
+	}
+	var peer Address
+	if sa, err := raw.Sockaddr(); err == nil {
+		peer = address(sa)
+	}
+	return int(conn), peer, nil
+}
+
+// connect starts to connect a socket. Winsock says that it would block where others
+// say that it is in progress.
+func connect(fd int, sa syscall.Sockaddr) error {
+	err := syscall.Connect(handle(fd), sa)
+	if err == windows.WSAEWOULDBLOCK {
+		return errInProgress
+	}
+	return fault(err)
+}
+
+// refuseSoon keeps the system from knocking again for two seconds where nobody
+// listens, as package net does for this machine's own addresses.
+func refuseSoon(fd int) {
+	const sioTCPInitialRTO = 0x98000011
+	parameters := struct {
+		rtt     uint16
+		retries uint8
+	}{0xffff, 1}
+	var n uint32
+	_ = windows.WSAIoctl(windows.Handle(fd), sioTCPInitialRTO, (*byte)(unsafe.Pointer(&parameters)),
+		uint32(unsafe.Sizeof(parameters)), nil, 0, &n, nil, 0)
+}
+
+// setKeepAlive sets the times one by one, which Windows 10 can from 1709 on, or
+// both with a control, which does not know a count.
+func (o *Options) setKeepAlive(fd int) error {
+	err := o.setTimes(fd, windows.TCP_KEEPIDLE, windows.TCP_KEEPINTVL, windows.TCP_KEEPCNT)
+	if !errors.Is(err, windows.WSAENOPROTOOPT) {
+		return err
+	}
+	times := windows.TCPKeepalive{OnOff: 1, Time: 2 * 3600 * 1000, Interval: 1000} // the system's own
+	if o.Idle > 0 {
+		times.Time = uint32(o.Idle / time.Millisecond)
+	}
+	if o.Interval > 0 {
+		times.Interval = uint32(o.Interval / time.Millisecond)
+	}
+	var n uint32
+	err = windows.WSAIoctl(windows.Handle(fd), windows.SIO_KEEPALIVE_VALS, (*byte)(unsafe.Pointer(&times)),
+		uint32(unsafe.Sizeof(times)), nil, 0, &n, nil, 0)
+	return os.NewSyscallError("SIO_KEEPALIVE_VALS", fault(err))
 }
 
 // Duplicate returns another handle of the same socket, or of what else it is, which
@@ -190,5 +215,5 @@ func Vacate(fd int) error {
 	return errors.ErrUnsupported // somebody else was quicker
 }
 
-// Peer is not there yet on this system.
-func Peer(int) (pid, uid, gid int, err error) { return 0, 0, 0, errors.ErrUnsupported }
+// AwaitReady is not there yet on this system.
+func AwaitReady(int, bool, time.Duration) error { return errors.ErrUnsupported }

@@ -115,3 +115,11 @@ func TestVacateOnWindows(t *testing.T) {
 	_, err = net.Dial("tcp", addr.String())
 	require.ErrorIs(t, err, windows.WSAECONNREFUSED)
 }
+
+// A listener's options are set before it has an address.
+func TestListeningOptionsOnWindows(t *testing.T) {
+	options := &Options{KeepAlive: true, Idle: time.Minute, Interval: time.Second, Count: 3}
+	l, err := Listen(&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}, 1, func(fd int) error { return options.SetListening(fd, true) })
+	require.NoError(t, err)
+	require.NoError(t, Close(l))
+}

@@ -6,14 +6,13 @@ import (
 	"errors"
 	"net"
 	"os"
+	"time"
 )
 
 // Where there is no backend, nothing makes a socket: these report that, and the
 // others are never reached.
 
 func Listen(net.Addr, int, func(int) error) (int, error) { return -1, errors.ErrUnsupported }
-
-func Peer(int) (pid, uid, gid int, err error) { return 0, 0, 0, errors.ErrUnsupported }
 
 func Adopt(int) error                              { return errors.ErrUnsupported }
 func Vacate(int) error                             { return errors.ErrUnsupported }
@@ -26,7 +25,6 @@ func Send(int, []byte) (int, error)                { return 0, errors.ErrUnsuppo
 func SendVector(int, [][]byte) (int, error)        { return 0, errors.ErrUnsupported }
 func Peek(int) (int, error)                        { return 0, errors.ErrUnsupported }
 func ResetOnClose(int)                             {}
-func Queued(int) int                               { return 0 }
 func CloseWrite(int) error                         { return errors.ErrUnsupported }
 func TakeError(int) error                          { return errors.ErrUnsupported }
 func SetNoDelay(int, bool) error                   { return errors.ErrUnsupported }
@@ -42,7 +40,6 @@ func RemoveFile(net.Addr, os.FileInfo)             {}
 func New(net.Addr) (int, error)                    { return -1, errors.ErrUnsupported }
 func Bind(int, net.Addr) error                     { return errors.ErrUnsupported }
 func Connect(int, net.Addr) (done bool, err error) { return false, errors.ErrUnsupported }
-func ReusePort(int) error                          { return errors.ErrUnsupported }
 func IsStream(int) error                           { return errors.ErrUnsupported }
 func Listening(int) bool                           { return false }
 
@@ -52,3 +49,11 @@ func (o *Options) Set(int, bool) error { return errors.ErrUnsupported }
 func (o *Options) SetTCP(int) error    { return errors.ErrUnsupported }
 
 func (o *Options) SetListening(int, bool) error { return errors.ErrUnsupported }
+
+func SetReadBuffer(int, int) error                                   { return errors.ErrUnsupported }
+func SetWriteBuffer(int, int) error                                  { return errors.ErrUnsupported }
+func SetLinger(int, int) error                                       { return errors.ErrUnsupported }
+func SetKeepAlive(int, bool) error                                   { return errors.ErrUnsupported }
+func SetKeepAliveTimes(int, time.Duration, time.Duration, int) error { return errors.ErrUnsupported }
+func CloseRead(int) error                                            { return errors.ErrUnsupported }
+func AwaitReady(int, bool, time.Duration) error                      { return errors.ErrUnsupported }

@@ -77,15 +77,17 @@ var meanings = map[syscall.Errno][]syscall.Errno{
 	windows.WSAEWOULDBLOCK:     {syscall.EAGAIN, syscall.EWOULDBLOCK},
 }
 
+// winsockErrors has each error under its code and its first meaning.
 var winsockErrors = func() map[syscall.Errno]error {
 	all := map[syscall.Errno]error{}
 	for code, meaning := range meanings {
-		all[code] = &winsockError{code, meaning}
+		err := &winsockError{code, meaning}
+		all[code], all[meaning[0]] = err, err
 	}
 	return all
 }()
 
-// fault gives an error of Winsock its meaning.
+// fault gives an error of Winsock its meaning, and a meaning its error.
 func fault(err error) error {
 	code, ok := err.(syscall.Errno)
 	if !ok {
@@ -138,7 +140,11 @@ func setNonblock(fd int) error {
 	return nil
 }
 
+// getInt may be the program's first call of Winsock: on a socket of somebody else's.
 func getInt(fd, level, option int) (int, error) {
+	if err := startWinsock(); err != nil {
+		return 0, err
+	}
 	n, err := windows.GetsockoptInt(windows.Handle(fd), level, option)
 	return n, fault(err)
 }

@@ -10,23 +10,15 @@ import (
 // has to be set on each.
 const Inherits = true
 
+const fionread = unix.TIOCINQ
+
 func (o *Options) setKeepAlive(fd int) error {
-	if err := setPositive(fd, unix.TCP_KEEPIDLE, seconds(o.Idle)); err != nil {
-		return err
-	}
-	if err := setPositive(fd, unix.TCP_KEEPINTVL, seconds(o.Interval)); err != nil {
-		return err
-	}
-	return setPositive(fd, unix.TCP_KEEPCNT, o.Count)
+	return o.setTimes(fd, unix.TCP_KEEPIDLE, unix.TCP_KEEPINTVL, unix.TCP_KEEPCNT)
 }
 
 func setUserTimeout(fd int, d time.Duration) error {
 	return setPositive(fd, unix.TCP_USER_TIMEOUT, int((d+time.Millisecond-1)/time.Millisecond))
 }
-
-// ReusePort lets several sockets listen on one address, each of which gets its
-// share of the connections.
-func ReusePort(fd int) error { return set(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1) }
 
 func bindWithoutPort(fd int) {
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1)
@@ -39,3 +31,24 @@ func ignoreRights(fd int) {
 }
 
 func replace(fd, number int) error { return unix.Dup3(fd, number, unix.O_CLOEXEC) }
+
+// Peer returns the process and user that the other side of a Unix socket had
+// when it connected.
+func Peer(fd int) (pid, uid, gid int, err error) {
+	c, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
+	if err != nil {
+		return 0, 0, 0, err
+	}
+	return int(c.Pid), int(c.Uid), int(c.Gid), nil
+}
+
+// Queued returns how many bytes that were sent have not reached the peer: for TCP
+// what is not acknowledged, for a Unix socket what the peer has not read. 0 if the
+// system does not tell.
+func Queued(fd int) int {
+	n, err := unix.IoctlGetInt(fd, unix.TIOCOUTQ) // SIOCOUTQ, tcp(7)
+	if err != nil {
+		return 0
+	}
+	return n
+}

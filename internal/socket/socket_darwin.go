@@ -14,3 +14,17 @@ func noSigpipe(fd int) error {
 	}
 	return err
 }
+
+func (o *Options) setKeepAlive(fd int) error {
+	return o.setTimes(fd, unix.TCP_KEEPALIVE, unix.TCP_KEEPINTVL, unix.TCP_KEEPCNT)
+}
+
+// Queued returns how many bytes that were sent have not reached the peer; 0 if the
+// system does not tell.
+func Queued(fd int) int {
+	n, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_NWRITE)
+	if err != nil {
+		return 0
+	}
+	return n
+}

@@ -1,17 +1,17 @@
-//go:build unix
+//go:build unix || windows
 
 package socket
 
 import (
 	"net"
 	"net/netip"
-
-	"golang.org/x/sys/unix"
+	"runtime"
+	"syscall"
 )
 
 // LocalAddr returns the socket's address as package net does, nil if there is none.
 func LocalAddr(fd int) net.Addr {
-	sa, err := unix.Getsockname(fd)
+	sa, err := syscall.Getsockname(handle(fd))
 	if err != nil {
 		return nil
 	}
@@ -19,23 +19,23 @@ func LocalAddr(fd int) net.Addr {
 	return local.Addr()
 }
 
-// PeerAddress returns the address of the other side, none if the kernel has none, or has
+// PeerAddress returns the address of the other side, none if the system has none, or has
 // forgotten it since the connection broke.
 func PeerAddress(fd int) Address {
-	sa, err := unix.Getpeername(fd)
+	sa, err := syscall.Getpeername(handle(fd))
 	if err != nil {
 		return Address{}
 	}
 	return address(sa)
 }
 
-func address(sa unix.Sockaddr) Address {
+func address(sa syscall.Sockaddr) Address {
 	switch sa := sa.(type) {
-	case *unix.SockaddrInet4:
+	case *syscall.SockaddrInet4:
 		return ip4Address(sa.Addr, sa.Port)
-	case *unix.SockaddrInet6:
+	case *syscall.SockaddrInet6:
 		return ipAddress(sa.Addr, sa.Port, sa.ZoneId)
-	case *unix.SockaddrUnix:
+	case *syscall.SockaddrUnix:
 		return unixAddress(sa.Name)
 	}
 	return Address{}
@@ -43,7 +43,7 @@ func address(sa unix.Sockaddr) Address {
 
 // Sockaddr turns a *net.TCPAddr or *net.UnixAddr into a socket address and its
 // domain. A TCP address without IP is the IPv6 wildcard.
-func Sockaddr(addr net.Addr) (unix.Sockaddr, int, error) {
+func Sockaddr(addr net.Addr) (syscall.Sockaddr, int, error) {
 	switch a := addr.(type) {
 	case *net.TCPAddr:
 		ip, ok := netip.AddrFromSlice(a.IP)
@@ -52,16 +52,16 @@ func Sockaddr(addr net.Addr) (unix.Sockaddr, int, error) {
 		}
 		switch ip = ip.Unmap(); {
 		case !ok:
-			return nil, 0, unix.EINVAL
+			return nil, 0, fault(syscall.EINVAL)
 		case ip.Is4():
-			return &unix.SockaddrInet4{Port: a.Port, Addr: ip.As4()}, unix.AF_INET, nil
+			return &syscall.SockaddrInet4{Port: a.Port, Addr: ip.As4()}, syscall.AF_INET, nil
 		}
-		return &unix.SockaddrInet6{Port: a.Port, Addr: ip.As16(), ZoneId: zoneID(a.Zone)}, unix.AF_INET6, nil
+		return &syscall.SockaddrInet6{Port: a.Port, Addr: ip.As16(), ZoneId: zoneID(a.Zone)}, syscall.AF_INET6, nil
 	case *net.UnixAddr:
-		if a.Name == "" {
-			return nil, 0, unix.EINVAL
+		if a.Name == "" || runtime.GOOS == "windows" && a.Name[0] == '@' { // an abstract name, Linux's alone
+			return nil, 0, fault(syscall.EINVAL)
 		}
-		return &unix.SockaddrUnix{Name: a.Name}, unix.AF_UNIX, nil
+		return &syscall.SockaddrUnix{Name: a.Name}, syscall.AF_UNIX, nil
 	}
-	return nil, 0, unix.EAFNOSUPPORT
+	return nil, 0, fault(syscall.EAFNOSUPPORT)
 }

@@ -1,4 +1,0 @@
-package socket
-
-// pollBits is the type of the events of poll(2).
-type pollBits = uint16
