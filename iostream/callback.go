@@ -65,7 +65,7 @@ func (s *Stream) SetFrame(f Frame) error {
 // Resume, and nothing is received. A function that runs is not interrupted. If
 // the stream is closed, or the read deadline passes, the function is told; the
 // peer's end of stream it is told after Resume. Without a repeating read, Pause
-// does nothing; the pause ends with the read.
+// does nothing; the pause ends with the read, and with Close.
 func (s *Stream) Pause() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

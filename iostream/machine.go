@@ -166,8 +166,8 @@ func (s *Stream) paused() bool {
 	switch {
 	case !s.op.repeats() || s.any(closed):
 		return false
-	case s.op.stopped:
-		return !s.any(closing)
+	case s.op.stopped && !s.any(closing):
+		return true
 	}
 	return s.holdsBack()
 }

@@ -75,6 +75,7 @@ func (d deadline) passed(now time.Duration) bool { return d.set && now >= d.at }
 
 // call is an operation in progress.
 type call struct {
+	stopped  bool // it is a repeating read that Pause has paused
 	name     string
 	kind     kind
 	style    style
@@ -327,7 +328,7 @@ func (m *model) quiet() bool {
 // waits reports whether a read waits for the first byte of its input.
 func (m *model) waits() bool {
 	c := m.pending()
-	if c == nil {
+	if c == nil || m.stopped(c) { // who has paused may have something in hand
 		return false
 	}
 	n, _ := m.satisfied(c, "")

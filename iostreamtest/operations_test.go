@@ -42,6 +42,8 @@ func init() { // operations refer to steps, which refer to operations
 		{"arrive", 22, (*player).arrive},
 		{"read", 34, (*player).read},
 		{"handle", 8, (*player).handle},
+		{"pause", 3, (*player).pause},
+		{"resume", 4, (*player).resume},
 		{"write", 16, (*player).write},
 		{"sent", 10, (*player).sent},
 		{"room", 4, (*player).room},
@@ -278,6 +280,21 @@ func (p *player) abort(*step) {
 	}
 	p.model.abort(errOwn)
 	p.stream.Abort(errOwn)
+}
+
+// pause is of the repeating read, if there is one.
+func (p *player) pause(*step) {
+	if c := p.model.pending(); c != nil && c.repeats() {
+		c.stopped = true
+	}
+	p.stream.Pause()
+}
+
+func (p *player) resume(*step) {
+	if c := p.model.pending(); c != nil {
+		c.stopped = false
+	}
+	p.stream.Resume()
 }
 
 func (p *player) hold(*step) {

@@ -177,6 +177,9 @@ func (p *player) handle(s *step) {
 		if p.observe(); err == nil && !p.stream.Closed() && p.model.backlog() > p.model.config.HighWaterMark {
 			p.fail("%s goes on with %d bytes to send", c.name, p.model.backlog())
 		}
+		if err == nil && p.model.stopped(c) {
+			p.fail("%s is called while it is paused", c.name)
+		}
 		crashes := s.then != nil && s.then.name == "crash"
 		p.finish(c, outcome{data: data, err: err, last: !more || err != nil || crashes})
 		if err == nil {

@@ -34,9 +34,13 @@ func (m *model) due(c *call) bool {
 	return n >= 0 || tooLong || c.expired || m.past(c) || m.frozen != endless || m.wire.ReadErr != nil
 }
 
+// stopped reports whether Pause has paused a repeating read: once the stream is closed
+// there is no pause.
+func (m *model) stopped(c *call) bool { return c.stopped && m.frozen == endless && !m.sealed }
+
 // paused: a repeating read may hold back.
 func (m *model) paused(c *call) bool {
-	return c.repeats() && m.backlog() > m.config.HighWaterMark/2
+	return m.stopped(c) || c.repeats() && m.backlog() > m.config.HighWaterMark/2
 }
 
 // stream is what the model looks at of the stream itself.
