@@ -28,6 +28,10 @@ func TestAdminPageInBrowser(t *testing.T) {
 	require.NoError(t, load.Start())
 	defer func() { _ = load.Process.Kill(); _ = load.Wait() }()
 
+	eventually(t, func() bool {
+		_, stats := get(t, "http://"+admin+"/stats")
+		return !strings.Contains(stats, `"backlog":0,`) && !strings.Contains(stats, `"messages":0,`)
+	})
 	var page string
 	eventually(t, func() bool { page = look(t, browser, "http://"+admin+"/"); return strings.Contains(page, "ready") })
 	for _, id := range []string{"connections", "messages", "received", "sent", "use", "longest", "backlog", "budget"} {
