@@ -11,7 +11,10 @@ import (
 	"go/parser"
 	"go/token"
 	"go/types"
+	"io"
+	"maps"
 	"os"
+	"os/exec"
 	"regexp"
 	"slices"
 	"strings"
@@ -102,16 +105,30 @@ func imports(code string) string {
 	return list.String()
 }
 
-// Checker type-checks snippets. It reads the packages that they import once.
+// Checker type-checks snippets.
 type Checker struct {
 	fset     *token.FileSet
 	importer types.Importer
 }
 
-// NewChecker returns a Checker for code within the module in the present folder.
-func NewChecker() *Checker {
+// NewChecker returns a Checker for code within the module in the present folder. What
+// snippets import is compiled first, or found in the cache.
+func NewChecker() (*Checker, error) {
+	args := []string{"list", "-export", "-deps", "-f", "{{.ImportPath}}\t{{.Export}}"}
+	list := exec.Command("go", append(args, slices.Sorted(maps.Values(packages))...)...)
+	list.Stderr = os.Stderr
+	out, err := list.Output()
+	if err != nil {
+		return nil, err
+	}
+	exports := map[string]string{}
+	for line := range strings.Lines(string(out)) {
+		path, file, _ := strings.Cut(strings.TrimSpace(line), "\t")
+		exports[path] = file
+	}
+	lookup := func(path string) (io.ReadCloser, error) { return os.Open(exports[path]) }
 	fset := token.NewFileSet()
-	return &Checker{fset: fset, importer: importer.ForCompiler(fset, "source", nil)}
+	return &Checker{fset: fset, importer: importer.ForCompiler(fset, "gc", lookup)}, nil
 }
 
 // Check returns what is wrong with a snippet. That it does not use what it declares is not:

@@ -16,7 +16,8 @@ func TestSnippetsCompile(t *testing.T) {
 	require.NoError(t, err)
 	guides, err := filepath.Glob("docs/guides/*.md")
 	require.NoError(t, err)
-	checker := NewChecker()
+	checker, err := NewChecker()
+	require.NoError(t, err)
 	found := 0
 	for _, file := range slices.Concat(docs, guides, []string{"README.md"}) {
 		snippets, err := Read(file)
@@ -31,7 +32,8 @@ func TestSnippetsCompile(t *testing.T) {
 
 func TestCheck(t *testing.T) {
 	t.Chdir("../..")
-	checker := NewChecker()
+	checker, err := NewChecker()
+	require.NoError(t, err)
 	for code, ok := range map[string]bool{
 		"s.Close()":                                 true,
 		"n, err := s.Write(request)":                true, // n is for the prose
