@@ -117,3 +117,16 @@ func TestResetIsForReadsToo(t *testing.T) {
 		require.Contains(t, []string{"", "one\ntwo\nthr"}, string(data))
 	}
 }
+
+// No idle timeout is never, and not at once.
+func TestNoIdleTimeout(t *testing.T) {
+	clock := new(ioloop.ManualClock)
+	l := startLoop(t, ioloop.Config{Clock: clock})
+	s, _ := pair(t, l, "tcp", nil)
+	require.NoError(t, s.SetIdleTimeout(time.Minute))
+	require.NoError(t, s.SetIdleTimeout(0))
+	clock.Advance(time.Hour)
+	quiet(t, l)
+	quiet(t, l)
+	require.False(t, s.Closed())
+}
