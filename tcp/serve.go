@@ -26,8 +26,8 @@ var errNilContext = fmt.Errorf("%w: nil context", ErrInvalid)
 
 // Serve accepts connections on all addresses given to Listen until the server
 // is ended, and returns why: ErrServerClosed after Shutdown or Close,
-// context.Cause(ctx) once ctx is done, which closes everything at once, or what
-// failed. It never returns nil. A Server serves once; a second call returns
+// context.Cause(ctx) once ctx is done, which closes everything at once or within
+// DrainTimeout, or what failed. It never returns nil. A Server serves once; a second call returns
 // ErrInvalid and changes nothing. A task is suspended meanwhile.
 //
 // When it returns, nobody listens any more and all connections are over, unless
@@ -77,7 +77,7 @@ func (srv *Server) serve(ctx context.Context) error {
 	if err := srv.start(group); err != nil {
 		return err
 	}
-	cancel := context.AfterFunc(ctx, func() { srv.end(context.Cause(ctx)) })
+	cancel := context.AfterFunc(ctx, func() { srv.endWith(ctx) })
 	defer cancel()
 	if srv.Group == nil {
 		srv.run(group)
@@ -85,6 +85,17 @@ func (srv *Server) serve(ctx context.Context) error {
 		srv.await(nil)
 	}
 	return nil
+}
+
+// endWith ends the server because the context of Serve is done.
+func (srv *Server) endWith(ctx context.Context) {
+	if srv.DrainTimeout == 0 {
+		srv.end(context.Cause(ctx))
+		return
+	}
+	limit, cancel := context.WithTimeout(context.Background(), srv.DrainTimeout)
+	defer cancel()
+	_ = srv.finish(limit, context.Cause(ctx))
 }
 
 func (srv *Server) begin() error {

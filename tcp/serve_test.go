@@ -118,6 +118,7 @@ func TestServeInvalid(t *testing.T) {
 		{Handler: lines, Loops: -1},
 		{Handler: lines, MaxConns: -1},
 		{Handler: lines, IdleTimeout: -1},
+		{Handler: lines, DrainTimeout: -1},
 		{Handler: lines, Stream: iostream.Config{CloseTimeout: -1}},
 		{Handler: lines, Stream: iostream.Config{ReadLimit: -1}},
 	} {

@@ -145,6 +145,11 @@ type Server struct {
 	// never.
 	IdleTimeout time.Duration
 
+	// DrainTimeout is for how long the server drains when the context of Serve is done:
+	// as Shutdown does, until what is under way has finished, and what is left after
+	// so long is closed by force. 0 closes everything at once. Close cuts it short.
+	DrainTimeout time.Duration
+
 	// ProfileLabel, if set, is what profiles and traces know the handlers by: their
 	// tasks carry it as the pprof label "server" and are trace regions of that
 	// name. Callbacks are not marked.
@@ -225,8 +230,8 @@ func (srv *Server) check() error {
 		return fmt.Errorf("%w: Frame says no message within Stream.ReadLimit, which Message needs", ErrInvalid)
 	case srv.Message == nil && streamhook.CheckFrame(&srv.Stream, &srv.Frame) == nil:
 		return fmt.Errorf("%w: Frame is for Message, which is not set", ErrInvalid)
-	case srv.Loops < 0 || srv.MaxConns < 0 || srv.MaxHandshakes < 0 || srv.IdleTimeout < 0:
-		return fmt.Errorf("%w: negative Loops, MaxConns, MaxHandshakes or IdleTimeout", ErrInvalid)
+	case srv.Loops < 0 || srv.MaxConns < 0 || srv.MaxHandshakes < 0 || srv.IdleTimeout < 0 || srv.DrainTimeout < 0:
+		return fmt.Errorf("%w: negative Loops, MaxConns, MaxHandshakes, IdleTimeout or DrainTimeout", ErrInvalid)
 	case srv.Backlog < 0:
 		return fmt.Errorf("%w: negative Backlog", ErrInvalid)
 	case srv.Overload != OverloadQueue && srv.Overload != OverloadRefuse:

@@ -26,7 +26,8 @@ type DrainCounts struct {
 // Handler has returned. If ctx is done first, it closes the rest at once and
 // returns the context's error; so it does, with ErrLoopsStopped, after a second in which
 // none of the loops has run that still have something to close. Either way Serve then
-// returns. Every call returns the same numbers, those of connections that would not end
+// returns. With DrainTimeout, the end of Serve's context has the same effect. Every call,
+// also later, returns the same numbers, those of connections that would not end
 // (see Serve) aside.
 //
 // A connection that NetListener has handed out, or will, is never idle: it is
@@ -49,7 +50,20 @@ func (srv *Server) Shutdown(ctx context.Context) (DrainCounts, error) {
 	if err := ioloop.MayBlock(); err != nil {
 		return DrainCounts{}, err
 	}
-	srv.stop(ErrServerClosed, true)
+	err := srv.finish(ctx, ErrServerClosed)
+	srv.await(nil)
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	if err == ErrLoopsStopped && srv.drain.Forced == 0 {
+		err = nil // there was nothing for the loops to do
+	}
+	return srv.drain, err
+}
+
+// finish has the server end in good order, and by force if ctx is done first; it returns
+// why that was.
+func (srv *Server) finish(ctx context.Context, cause error) error {
+	srv.stop(cause, true)
 	srv.each(srv.drainStream)
 	err := srv.awaitDrained(ctx)
 	if err != nil {
@@ -58,13 +72,7 @@ func (srv *Server) Shutdown(ctx context.Context) (DrainCounts, error) {
 	if err == ErrLoopsStopped {
 		srv.abandon()
 	}
-	srv.await(nil)
-	srv.mu.Lock()
-	defer srv.mu.Unlock()
-	if err == ErrLoopsStopped && srv.drain.Forced == 0 {
-		err = nil // there was nothing for the loops to do
-	}
-	return srv.drain, err
+	return err
 }
 
 // awaitDrained waits until nothing is open any more, or somebody has ended the server

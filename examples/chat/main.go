@@ -48,9 +48,10 @@ var nameOf iostream.Value[string]
 
 func (r *room) server() *tcp.Server {
 	return &tcp.Server{
-		Callback:    r.enter,
-		IdleTimeout: r.idleTimeout,
-		Stream:      iostream.Config{OnClosed: r.left, SendTimeout: -1},
+		Callback:     r.enter,
+		IdleTimeout:  r.idleTimeout,
+		DrainTimeout: 10 * time.Second,
+		Stream:       iostream.Config{OnClosed: r.left, SendTimeout: -1},
 	}
 }
 

@@ -48,9 +48,10 @@ type poll struct {
 
 func (p *poll) server() *tcp.Server {
 	return &tcp.Server{
-		Frame:       iostream.LengthPrefix(1, nil).Limit(maxName),
-		Message:     p.vote,
-		IdleTimeout: idleTimeout,
+		Frame:        iostream.LengthPrefix(1, nil).Limit(maxName),
+		Message:      p.vote,
+		IdleTimeout:  idleTimeout,
+		DrainTimeout: 10 * time.Second,
 	}
 }
 

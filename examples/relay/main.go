@@ -40,8 +40,9 @@ func main() {
 func newServer(cert tls.Certificate, backend string) *tcp.Server {
 	dialer := &tcp.Dialer{Timeout: 5 * time.Second}
 	return &tcp.Server{
-		TLS:         &tls.Config{Certificates: []tls.Certificate{cert}},
-		IdleTimeout: 10 * time.Minute,
+		TLS:          &tls.Config{Certificates: []tls.Certificate{cert}},
+		IdleTimeout:  10 * time.Minute,
+		DrainTimeout: 10 * time.Second,
 		Handler: func(t *ioloop.Task, client *iostream.Stream) error {
 			server, err := dialer.Dial(t, client.Loop(), "tcp", backend)
 			if err != nil {

@@ -14,6 +14,7 @@ import (
 	"log"
 	"os"
 	"os/signal"
+	"time"
 
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
@@ -31,9 +32,10 @@ func main() {
 func newServer() *tcp.Server {
 	db := make(store)
 	return &tcp.Server{
-		Loops:  1,
-		Frame:  iostream.Split(splitCommand).Limit(16 << 20),
-		Stream: iostream.Config{ReadLimit: 16 << 20},
+		Loops:        1,
+		DrainTimeout: 10 * time.Second,
+		Frame:        iostream.Split(splitCommand).Limit(16 << 20),
+		Stream:       iostream.Config{ReadLimit: 16 << 20},
 		Message: func(t *ioloop.Task, s *iostream.Stream, msg []byte) error {
 			if len(msg) == 0 {
 				_, _ = s.WriteString("-ERR Protocol error\r\n")

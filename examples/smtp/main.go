@@ -42,5 +42,10 @@ func main() {
 }
 
 func newServer(r *receiver) *tcp.Server {
-	return &tcp.Server{Handler: r.converse, IdleTimeout: 5 * time.Minute, MaxConns: 10_000}
+	return &tcp.Server{
+		Handler:      r.converse,
+		IdleTimeout:  5 * time.Minute,
+		DrainTimeout: 30 * time.Second, // mail that is on its way still arrives
+		MaxConns:     10_000,
+	}
 }

@@ -9,7 +9,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -45,7 +44,8 @@ func main() {
 
 func newServer() *tcp.Server {
 	return &tcp.Server{
-		Frame: iostream.Until(ending),
+		DrainTimeout: 10 * time.Second,
+		Frame:        iostream.Until(ending),
 		Message: func(t *ioloop.Task, s *iostream.Stream, msg []byte) error {
 			if string(msg) == ending {
 				return s.Close() // once everything is sent
@@ -58,14 +58,8 @@ func newServer() *tcp.Server {
 
 // serve serves until ctx is done, and then lets the conversations under way end.
 func serve(ctx context.Context, address string) error {
-	srv := newServer()
-	context.AfterFunc(ctx, func() {
-		grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
-		_, _ = srv.Shutdown(grace)
-	})
-	err := srv.ListenAndServe(context.Background(), "tcp", address)
-	if errors.Is(err, tcp.ErrServerClosed) {
+	err := newServer().ListenAndServe(ctx, "tcp", address)
+	if ctx.Err() != nil {
 		return nil
 	}
 	return err

@@ -58,11 +58,12 @@ func newServer(group *ioloop.Group) *tcp.Server {
 		},
 	}
 	return &tcp.Server{
-		Group:       group,
-		Frame:       wsconn.Request,
-		Message:     gateway.Request,
-		IdleTimeout: time.Minute, // pings are answered
-		Stream:      iostream.Config{ReadLimit: wsconn.MaxMessage + ws.MaxHeaderSize},
+		Group:        group,
+		Frame:        wsconn.Request,
+		Message:      gateway.Request,
+		IdleTimeout:  time.Minute, // pings are answered
+		DrainTimeout: 10 * time.Second,
+		Stream:       iostream.Config{ReadLimit: wsconn.MaxMessage + ws.MaxHeaderSize},
 	}
 }
 
