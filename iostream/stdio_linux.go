@@ -17,8 +17,19 @@ func reopen(fd, access int) (int, error) {
 	if st.Mode&unix.S_IFMT != unix.S_IFIFO && !isTerminal(fd) {
 		return -1, unix.ENOTTY // opening a device could do anything
 	}
-	return unix.Open(fmt.Sprintf("/proc/self/fd/%d", fd),
+	again, err := unix.Open(fmt.Sprintf("/proc/self/fd/%d", fd),
 		access|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	if err == nil && access == unix.O_RDONLY && hungUp(fd) {
+		_ = unix.Close(again)
+		return -1, unix.EPIPE
+	}
+	return again, err
+}
+
+func hungUp(fd int) bool {
+	polled := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	_, err := unix.Poll(polled, 0)
+	return err == nil && polled[0].Revents&unix.POLLHUP != 0
 }
 
 // isTerminal leaves out the master of a pseudo-terminal: opening that makes a
