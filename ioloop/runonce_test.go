@@ -78,7 +78,7 @@ func TestRunOnceSeesEvents(t *testing.T) {
 	require.Equal(t, "ready", string(got[:5]))
 }
 
-// TestRunOnceKeepsTasks: a task waits from one Step to a later one, and Close
+// TestRunOnceKeepsTasks: a task waits from one RunOnce to a later one, and Close
 // tells it.
 func TestRunOnceKeepsTasks(t *testing.T) {
 	l, clock := newStepped(t)

@@ -8,7 +8,7 @@ package iostream
 // reads into that.
 type input struct {
 	data     []byte // unread from head on
-	head     int32  // Config.Check keeps limits below 2 GiB
+	head     int32  // Config.check keeps limits below 2 GiB
 	borrowed bool
 	lent     bool // the last waiting read's caller may hold bytes of data
 	pinned   bool // a callback in progress may

@@ -42,7 +42,7 @@ func closedWith(t *testing.T, s *iostream.Stream) error {
 	return s.Err()
 }
 
-// read returns n bytes of the peer's.
+// readText returns the next n bytes of the peer's.
 func readText(t *testing.T, peer net.Conn, n int) string {
 	t.Helper()
 	require.NoError(t, peer.SetReadDeadline(time.Now().Add(patience)))

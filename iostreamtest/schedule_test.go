@@ -70,7 +70,7 @@ func randomSchedule(seed uint64) schedule {
 	return s
 }
 
-// texts are what streams receive and send: bytes that show where they belong.
+// inbound and outbound are what streams receive and send: bytes that show where they belong.
 var inbound, outbound = text(1, "aab\nc", 4<<20), text(2, "abcdefgh", 16<<20)
 
 func text(seed uint64, alphabet string, n int) string {
@@ -237,7 +237,7 @@ func (p *player) conclude(told *int) {
 	case len(left) > 0:
 		p.fail("%s has not ended", left[0].name)
 	case *told != 1:
-		p.fail("Config.Closed was called %d times", *told)
+		p.fail("OnClosed was called %d times", *told)
 	case !strings.HasPrefix(outbound, sent):
 		p.fail("sent %s", brief(sent))
 	}

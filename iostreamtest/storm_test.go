@@ -35,7 +35,7 @@ type storm struct {
 	waits   []error // for the marks
 	written atomic.Int64
 	told    atomic.Int32 // calls of OnClosed
-	gone    chan error   // from Config.Closed
+	gone    chan error   // from OnClosed
 }
 
 // TestClosesFromEverywhere has every kind of close race with every kind of

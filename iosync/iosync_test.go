@@ -248,7 +248,9 @@ func TestFuture(t *testing.T) {
 		}
 		return nil
 	})
+	require.False(t, f.Resolved())
 	require.True(t, f.Resolve(7, nil))
+	require.True(t, f.Resolved())
 	require.False(t, f.Resolve(8, errors.New("late")))
 	join()
 	l := startLoop(t)
@@ -285,6 +287,18 @@ func TestGroup(t *testing.T) {
 	require.ErrorIs(t, errs[1], context.Canceled)
 	require.ErrorIs(t, g.Go(nil, nil), iosync.ErrInvalid)
 	require.ErrorIs(t, g.GoBlocking(nil), iosync.ErrInvalid)
+}
+
+// Cancel ends those that run and those that are started later.
+func TestGroupCancel(t *testing.T) {
+	l := startLoop(t)
+	var g iosync.Group
+	sleep := func(task *ioloop.Task) error { return task.Sleep(time.Hour) }
+	require.NoError(t, g.Go(l, sleep))
+	require.NoError(t, g.GoBlocking(func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }))
+	g.Cancel()
+	require.NoError(t, g.Go(l, sleep))
+	require.ErrorIs(t, g.Wait(context.Background()), context.Canceled)
 }
 
 // As tornado.test.queues_test has it: bounded, in order, and what is in it outlives Close.

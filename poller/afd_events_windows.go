@@ -1,6 +1,6 @@
 package poller
 
-// mask is what to poll for.
+// afdMask is what to poll for.
 func (s *slot) afdMask() (m uint32) {
 	const broken = afdAbort | afdConnectFail
 	if s.state&fired != 0 {

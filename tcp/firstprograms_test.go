@@ -19,9 +19,9 @@ import (
 )
 
 // These are the programs that people write before they read the fine print. Each must do
-// what it seems to, every time: go test -run TestFirstPrograms -count=200 ./tcp
+// what it seems to, every time: go test -run FirstPrograms -count=200 ./tcp
 
-// firstReply answers a line with reply, as a first program does it, and ends.
+// reply is what a first program answers a line with.
 const reply = "this is all\n"
 
 // firstStyles answer one line with reply, some time later if wait is above 0, and close.

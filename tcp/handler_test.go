@@ -202,7 +202,7 @@ func TestLoopClosedBeforeStream(t *testing.T) {
 	}
 }
 
-// Config.Closed of the user's is told of every connection once, with Err.
+// OnClosed of the user's is told of every connection once, with Err.
 func TestClosedIsTold(t *testing.T) {
 	type ending struct {
 		s   *iostream.Stream

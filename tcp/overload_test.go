@@ -44,7 +44,7 @@ func TestRefuse(t *testing.T) {
 	require.Len(t, accepted, 1)
 }
 
-// hoarder serves what it is sent but "full\n": the rest of that stream stays in
+// hoarding serves what it is sent but "full\n": the rest of that stream stays in
 // its buffer, half a message.
 func hoarding(t *testing.T, budget int64, srv *tcp.Server) (net.Addr, *iostream.Budget, chan error) {
 	b, err := iostream.NewBudget(budget)

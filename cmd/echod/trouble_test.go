@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// ending is what ends a message in each mode.
+// endings are what ends a message in each mode.
 var endings = map[string]string{"delim": "that is all!", "line": "\n", "raw": ""}
 
 func eachMode(t *testing.T, fn func(t *testing.T, d *daemon, end string), args ...string) {

@@ -242,7 +242,7 @@ func (h *harness) resetClose(fd int) {
 	h.close(fd)
 }
 
-// errno of the socket, which is thereby taken.
+// socketError returns the pending error of a socket, and clears it.
 func socketError(fd int) error {
 	n, err := posix.GetsockoptInt(fd, posix.SOL_SOCKET, posix.SO_ERROR)
 	if err != nil || n == 0 {
