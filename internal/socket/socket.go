@@ -3,7 +3,7 @@
 // Package socket is the one place that knows how each system makes, uses and
 // names stream sockets, and how it uses pipes and terminals: every descriptor
 // that it returns is non-blocking and not inherited by children. Errors are bare
-// errnos, except those of Adopt and Listen.
+// errnos, except those of Adopt, Listen and what sets options: *os.SyscallError.
 //
 // The files for Unix and Windows use package syscall, which has one name for each
 // address, option and errno on both; handle, fault and getInt take up what differs.
