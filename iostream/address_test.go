@@ -1,0 +1,73 @@
+//go:build unix || windows
+
+package iostream_test
+
+import (
+	"net"
+	"runtime"
+	"testing"
+
+	"github.com/eddyloop/eddy/internal/socket"
+	"github.com/eddyloop/eddy/ioloop"
+	"github.com/eddyloop/eddy/iostream"
+	"github.com/stretchr/testify/require"
+)
+
+func TestAddresses(t *testing.T) {
+	s, peer := pair(t, startLoop(t, ioloop.Config{}), "tcp", nil)
+	require.Equal(t, peer.LocalAddr().String(), s.RemoteAddr().String())
+	require.Equal(t, peer.RemoteAddr().String(), s.LocalAddr().String())
+	require.NoError(t, s.SetNoDelay(false))
+	require.NoError(t, s.SetNoDelay(true))
+	require.Contains(t, s.String(), "open")
+	s.Abort(nil)
+	require.NoError(t, s.WaitClosed(patient(t)))
+	require.NoError(t, s.SetNoDelay(true), "a closed stream ignores it")
+	require.NotNil(t, s.RemoteAddr(), "it was asked for before")
+	require.Nil(t, s.LocalAddr())
+	require.Contains(t, s.String(), "closed")
+}
+
+// The address of a peer is known though it is gone and nobody has asked before.
+func TestAddressOfAPeerThatIsGone(t *testing.T) {
+	eachNetwork(t, func(t *testing.T, network string) {
+		s, peer := pair(t, startLoop(t, ioloop.Config{}), network, nil)
+		want := peer.LocalAddr()
+		if network == "unix" {
+			require.NoError(t, peer.Close())
+		} else {
+			reset(t, peer)
+		}
+		_, err := s.Read(patient(t), iostream.Some(0))
+		require.Error(t, err)
+		require.NoError(t, s.Close())
+		require.NoError(t, s.WaitClosed(patient(t)))
+		require.Equal(t, want.String(), s.RemoteAddr().String())
+		require.Equal(t, want, s.NetConn().RemoteAddr())
+		_, err = s.NetConn().Read(make([]byte, 1))
+		require.Contains(t, err.Error(), want.String())
+
+		s.SetRemoteAddr(&net.UnixAddr{Name: "other", Net: "unix"})
+		require.Equal(t, "other", s.RemoteAddr().String())
+		s.SetRemoteAddr(nil)
+		require.Equal(t, want, s.RemoteAddr())
+	})
+}
+
+// Nobody knows the address of a peer that was gone before there was a stream.
+func TestUnknownAddress(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("the system remembers it")
+	}
+	fd, peer := rawPair(t, "tcp")
+	reset(t, peer)
+	eventually(t, func() bool {
+		addr := socket.PeerAddress(fd)
+		return addr.Addr() == nil
+	})
+	s, err := iostream.NewSocket(startLoop(t, ioloop.Config{}), fd, nil)
+	require.NoError(t, err)
+	require.Equal(t, "unknown", s.RemoteAddr().String())
+	require.Equal(t, "unknown", s.RemoteAddr().Network())
+	require.NoError(t, s.Close())
+}
