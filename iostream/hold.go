@@ -109,6 +109,14 @@ func (s *Stream) serve() {
 	s.set(served)
 }
 
+// unserve takes the stream back, and reports whether nobody has closed it.
+func (s *Stream) unserve() (open bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unset(served)
+	return !s.any(closing | closed | aborted)
+}
+
 // closeFor is Close for a reason.
 func (s *Stream) closeFor(reason error) {
 	s.mu.Lock()

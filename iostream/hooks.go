@@ -16,6 +16,7 @@ func init() {
 	}
 	streamhook.HasConfig = func(s, config any) bool { return s.(*Stream).config == config.(*Config) }
 	streamhook.Serve = func(s any) { s.(*Stream).serve() }
+	streamhook.Unserve = func(s any) bool { return s.(*Stream).unserve() }
 	streamhook.OnTasks = func(config any, t *streamhook.Tasks) { config.(*Config).tasks = t }
 	streamhook.CheckFrame = func(config, frame any) error {
 		f := frame.(*Frame)

@@ -20,8 +20,8 @@ import (
 //	opened       it has a stream, and hooks have been told     open, announce
 //	introduced   its PROXY header has been read, if any        introduce
 //	secured      TLS has been agreed on, if any                secure, secured
-//	served       it is with Callback, Message, Handler or
-//	             Accept                                        serve, handle, offer
+//	served       it is with Callback, Open and Message,
+//	             Handler or Accept                             serve, handle, offer
 //	over         its stream has closed and its Handler has     streamClosed, taskEnded
 //	             returned: it is counted out
 //
@@ -46,6 +46,7 @@ type conn struct {
 	silent  bool // of that not one byte has come
 	closed  bool // its stream has closed
 	failed  bool // its Handler has returned an error
+	served  bool // it is with Callback, Message, Handler or Accept
 
 	delivered bool // it is with a NetListener, though its Handler has returned
 }
@@ -69,8 +70,11 @@ func (c *conn) start() {
 // do not need one, unless something has to be read before it is called, and the wait
 // for a TLS handshake is cheaper without.
 func (c *conn) needsTask() bool {
-	return c.srv.ProxyProtocol != nil || c.srv.Handler != nil && c.srv.TLS == nil
+	return c.srv.ProxyProtocol != nil || c.srv.attends() && c.srv.TLS == nil
 }
+
+// attends reports whether connections are served by a task from their beginning.
+func (srv *Server) attends() bool { return srv.Handler != nil || srv.Open != nil }
 
 // Run begins with a connection that needs no task.
 func (c *conn) Run() { _ = c.begin(nil) }
@@ -117,7 +121,7 @@ func (c *conn) open() bool {
 	if srv.IdleTimeout > 0 {
 		_ = stream.SetIdleTimeout(srv.IdleTimeout)
 	}
-	if srv.Handler != nil || srv.net != nil || srv.handshakes() {
+	if srv.attends() || srv.net != nil || srv.handshakes() {
 		c.worker.conns[stream] = c
 	}
 	return true
@@ -237,10 +241,11 @@ func (c *conn) secured(err error) {
 	streamhook.Close(c.stream, err) // the alert shall arrive
 }
 
-// serve leaves the connection to Callback, Handler or Accept. Without a task it
-// returns an error if no task can be started for a Handler.
+// serve leaves the connection to Callback, Message, Handler or Accept. Without a task
+// it returns an error if no task can be started for a Handler.
 func (c *conn) serve(t *ioloop.Task) error {
 	c.heard()
+	c.served = true
 	switch {
 	case c.srv.net != nil:
 		c.srv.net.offer(c, c.stream.NetConn())
@@ -249,7 +254,7 @@ func (c *conn) serve(t *ioloop.Task) error {
 			delete(c.worker.conns, c.stream)
 		}
 		c.srv.Callback(c.stream)
-	case c.srv.Message != nil:
+	case c.srv.Message != nil && c.srv.Open == nil:
 		if !c.running {
 			delete(c.worker.conns, c.stream)
 		}
@@ -269,16 +274,28 @@ func (c *conn) serve(t *ioloop.Task) error {
 	return nil
 }
 
-// handle runs Handler.
+// handle runs Handler, or Open.
 func (c *conn) handle(t *ioloop.Task) error {
 	c.srv.countHandler(1)
 	defer c.srv.countHandler(-1)
 	streamhook.Serve(c.stream)
+	if c.srv.Open != nil {
+		return c.openMessages(t)
+	}
 	err := c.srv.Handler(t, c.stream)
 	if err == nil && !c.delivered {
 		_ = c.stream.Close()
 	}
 	return err
+}
+
+// openMessages runs Open, and has Message called from then on.
+func (c *conn) openMessages(t *ioloop.Task) error {
+	err := c.srv.Open(t, c.stream)
+	if open := streamhook.Unserve(c.stream); err != nil || !open {
+		return err
+	}
+	return c.stream.HandleTask(c.srv.Frame, c.srv.Message)
 }
 
 // attend runs what a task does for the connection, which ends it: after an error
@@ -326,7 +343,7 @@ func (c *conn) taskEnded() {
 	switch {
 	case c.closed:
 		c.over()
-	case !c.failed && c.srv.net == nil && c.srv.TLS == nil:
+	case c.served && !c.failed && c.srv.net == nil:
 		delete(c.worker.conns, c.stream) // nothing but a stream
 	}
 }

@@ -12,3 +12,7 @@ func FailAccept(err error) (restore func()) {
 
 // Waiting returns how many connections wait for Accept.
 func (l *NetListener) Waiting() int { return l.waiting() }
+
+// MoreThanStreams returns how many connections of a server with one loop, which calls
+// it, are more than a stream.
+func MoreThanStreams(srv *Server) int { return len(srv.workers[0].conns) }

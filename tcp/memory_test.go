@@ -56,6 +56,9 @@ func BenchmarkQuietConnection(b *testing.B) {
 			_, err := s.Write(line)
 			return err
 		}},
+		"open": {Frame: iostream.Until("\n"), Message: lineMessage, Open: func(*ioloop.Task, *iostream.Stream) error {
+			return nil
+		}},
 		"task": {Handler: func(t *ioloop.Task, s *iostream.Stream) error {
 			for {
 				line, err := s.Read(t, iostream.Until("\n"))

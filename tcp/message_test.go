@@ -72,12 +72,13 @@ func TestMessageBehindProxyHeader(t *testing.T) {
 
 func TestMessageIsChecked(t *testing.T) {
 	for name, srv := range map[string]*tcp.Server{
-		"no frame":        {Message: lineMessage},
-		"endless frame":   {Message: lineMessage, Frame: iostream.Bytes(0)},
-		"too long":        {Message: lineMessage, Frame: iostream.Bytes(2 << 20)},
-		"no message":      {Handler: lines, Frame: line},
-		"beside Handler":  {Message: lineMessage, Frame: line, Handler: lines},
-		"beside Callback": {Message: lineMessage, Frame: line, Callback: lineCallback},
+		"no frame":         {Message: lineMessage},
+		"endless frame":    {Message: lineMessage, Frame: iostream.Bytes(0)},
+		"too long":         {Message: lineMessage, Frame: iostream.Bytes(2 << 20)},
+		"no message":       {Handler: lines, Frame: line},
+		"opens no message": {Handler: lines, Open: lines},
+		"beside Handler":   {Message: lineMessage, Frame: line, Handler: lines},
+		"beside Callback":  {Message: lineMessage, Frame: line, Callback: lineCallback},
 	} {
 		t.Run(name, func(t *testing.T) {
 			require.ErrorIs(t, srv.Serve(context.Background()), tcp.ErrInvalid)

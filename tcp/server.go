@@ -45,7 +45,7 @@ var (
 	// Server.Group run no more, or never did.
 	ErrLoopsStopped = errors.New("tcp: the server's loops do not run")
 
-	// ErrHandler is the reason of a stream whose Handler panicked or called
+	// ErrHandler is the reason of a stream whose Handler or Open panicked or called
 	// runtime.Goexit.
 	ErrHandler = errors.New("tcp: handler failed")
 
@@ -75,6 +75,14 @@ type Server struct {
 
 	// Frame is what a message is. It is set if Message is, and only then.
 	Frame iostream.Frame
+
+	// Open, if set, is run as a task for each connection before its first message, behind
+	// a PROXY header and the TLS handshake: for protocols in which the server speaks
+	// first. It may read, and leaves the messages that have come to Message. An error
+	// closes the connection as one of Message does, a panic or a Goexit aborts it with
+	// ErrHandler; it counts as a Handler while it runs. Later the connection costs no
+	// more than without. Open goes only with Message.
+	Open func(t *ioloop.Task, s *iostream.Stream) error
 
 	// Handler, if set, is run as a task for each connection. When it returns
 	// or an error, the stream is closed once everything written is out (see
@@ -198,7 +206,7 @@ type worker struct {
 // Stats are the numbers of a Server.
 type Stats struct {
 	Conns        int    // open now, or with a Handler that has not returned
-	Handlers     int    // Handlers, or tasks that run Message, at work now
+	Handlers     int    // Handlers, or tasks that run Open or Message, at work now
 	Handshakes   int    // connections that have yet to send a PROXY header or agree on TLS
 	Accepted     uint64 // ever
 	Refused      uint64 // closed unserved: no room (see Overload) or a bad PROXY header
@@ -230,6 +238,8 @@ func (srv *Server) check() error {
 		return fmt.Errorf("%w: Frame says no message within Stream.ReadLimit, which Message needs", ErrInvalid)
 	case srv.Message == nil && streamhook.CheckFrame(&srv.Stream, &srv.Frame) == nil:
 		return fmt.Errorf("%w: Frame is for Message, which is not set", ErrInvalid)
+	case srv.Message == nil && srv.Open != nil:
+		return fmt.Errorf("%w: Open comes before Message, which is not set; a Handler begins with what it says first", ErrInvalid)
 	case srv.Loops < 0 || srv.MaxConns < 0 || srv.MaxHandshakes < 0 || srv.IdleTimeout < 0 || srv.DrainTimeout < 0:
 		return fmt.Errorf("%w: negative Loops, MaxConns, MaxHandshakes, IdleTimeout or DrainTimeout", ErrInvalid)
 	case srv.Backlog < 0:

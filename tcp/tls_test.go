@@ -61,6 +61,11 @@ func overTLS(t *testing.T, addr net.Addr, config *tls.Config) *client {
 	return &client{tls.Client(c.Conn, config), t}
 }
 
+// secure goes on with TLS.
+func secure(t *testing.T, c *client) *client {
+	return &client{tls.Client(c.Conn, testTLS().client), t}
+}
+
 var tlsServers = map[string]func() *tcp.Server{
 	"handler":  func() *tcp.Server { return &tcp.Server{TLS: testTLS().server, Handler: lines} },
 	"callback": func() *tcp.Server { return &tcp.Server{TLS: testTLS().server, Callback: lineCallback} },

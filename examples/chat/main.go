@@ -48,22 +48,24 @@ var nameOf iostream.Value[string]
 
 func (r *room) server() *tcp.Server {
 	return &tcp.Server{
-		Callback:     r.enter,
+		Open:         r.enter,
+		Frame:        iostream.Until("\n").Limit(1024),
+		Message:      r.line,
 		IdleTimeout:  r.idleTimeout,
 		DrainTimeout: 10 * time.Second,
 		Stream:       iostream.Config{OnClosed: r.left, SendTimeout: -1},
 	}
 }
 
-// enter asks for a name. The lines that follow are each handled as a message.
-func (r *room) enter(s *iostream.Stream) {
-	fmt.Fprint(s, "* your name?\n")
+// enter asks for a name. The lines that follow are each a message.
+func (r *room) enter(_ *ioloop.Task, s *iostream.Stream) error {
 	s.Loop().AfterFunc(r.nameTimeout, func() {
 		if *nameOf.Of(s) == "" {
 			drop(s, "you have not said your name")
 		}
 	})
-	_ = s.HandleTask(iostream.Until("\n").Limit(1024), r.line)
+	_, err := fmt.Fprint(s, "* your name?\n")
+	return err
 }
 
 func (r *room) line(_ *ioloop.Task, s *iostream.Stream, msg []byte) error {

@@ -35,6 +35,10 @@ var (
 	// not read.
 	Serve func(stream any)
 
+	// Unserve ends that before. It reports whether Close and Abort were not called,
+	// and the stream has not ended otherwise.
+	Unserve func(stream any) (open bool)
+
 	// OnTasks has t told of the tasks that handle messages of a config's streams.
 	OnTasks func(config any, t *Tasks)
 
