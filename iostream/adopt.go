@@ -11,11 +11,11 @@ import (
 	"github.com/eddyloop/eddy/ioloop"
 )
 
-// Adopt makes a stream of a net.Conn that is a TCP or Unix stream socket. The
-// connection goes on; conn itself is closed, with whoever still uses it, unless
-// an error is returned: ErrInvalid if conn has no socket of its own, as a
-// *tls.Conn, or what NewSocket returns. Deadlines of conn do not carry over, nor
-// do bytes that a bufio.Reader in front of it has taken.
+// Adopt makes a stream on l of conn, a net.Conn that is a TCP or Unix stream
+// socket. The stream takes the connection over and closes conn. After an error,
+// conn is as it was. The error is ErrInvalid if conn has no socket of its own,
+// such as a *tls.Conn, or an error of NewSocket. Deadlines of conn are not
+// taken over, nor are bytes that a bufio.Reader has read from it.
 func Adopt(l *ioloop.Loop, conn net.Conn, config *Config) (*Stream, error) {
 	if l == nil || conn == nil {
 		return nil, opError("adopt", ErrInvalid)
@@ -52,12 +52,13 @@ func duplicate(conn net.Conn) (fd int, err error) {
 }
 
 // Detach ends the stream and returns its connection as one of package net, with
-// the bytes that had been received and not read, which are the caller's. The
-// connection goes on; the stream is closed with net.ErrClosed.
+// a copy of the bytes that had been received and not read. The connection stays
+// open; the stream is closed with net.ErrClosed.
 //
-// It fails, and changes nothing, with ErrReadPending, with ErrInvalid if bytes
-// wait to be sent (see Flush) or the stream is not a plain socket, or with why
-// the stream is closed.
+// Detach returns ErrReadPending while a read is pending (except in the function
+// of a Handle, which it ends), ErrInvalid if bytes wait to be sent (see Flush)
+// or the stream is not a plain socket, or why the stream is closed. Then
+// nothing has changed.
 func (s *Stream) Detach() (net.Conn, []byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -10,24 +10,26 @@ import (
 	"github.com/eddyloop/eddy/ioloop"
 )
 
-// Budget is how much memory the streams that share it, by Config.Budget, may
-// hold in buffers: of bytes that were received and not read, of messages that a
-// task or a waiting call has and that are not done with, and of bytes that wait to be sent,
-// TLS's own buffers and handshakes included.
+// Budget limits the memory that the streams which share it (Config.Budget) hold
+// in buffers: bytes received and not read, messages that a task or a waiting
+// call still uses, and bytes that wait to be sent, with TLS's own buffers and
+// handshakes.
 //
-// When they hold that much, streams are aborted with ErrBudget until the others hold less
-// than seven eighths of it. Those go first of which the product is greatest of what they
-// hold and of how long they have not got on, counted from a second to a minute: who sits on
-// little for long goes before who is in the middle of much. A stream gets on when a sixteenth
-// of what it holds has come, been read or been sent. So no Budget, be it of one byte, keeps
-// everybody out: messages that are read and answered in one turn are never held.
+// When they hold that much, streams are aborted with ErrBudget until the others
+// hold less than seven eighths of the limit. The first to go are those with the
+// greatest product of bytes held and time without progress, which counts as at
+// least one second and at most one minute. Progress is that bytes come, are
+// read or are sent, together a sixteenth of what the stream holds. A message
+// that is read and answered in one turn of the loop is never counted, so even a
+// Budget of one byte lets such streams work.
 //
-// Growth is noticed at the end of a stream's turn, so that a stream can be beyond its
-// limits by what one turn brings. Buffers that hold no bytes, and the kernel's,
-// do not count, nor does what is made of bytes that were read. A message whose function
-// still works counts also when its stream has closed.
+// A stream is counted at the end of its turn, so it can exceed its limits by
+// what one turn brings. Empty buffers, the kernel's buffers, and what the
+// program makes of the bytes are not counted. A message whose function still
+// works counts also after its stream has closed.
 //
-// A Budget may serve servers and dialers at once. It must not be copied.
+// One Budget may be shared by servers and dialers. Its methods may be called
+// from any goroutine. It must not be copied.
 type Budget struct {
 	limit int64
 	used  atomic.Int64
@@ -52,8 +54,7 @@ type holding struct {
 	moved  int64
 }
 
-// NewBudget returns a Budget of limit bytes. It returns ErrInvalid for a limit
-// below 1.
+// NewBudget returns a Budget of limit bytes, or ErrInvalid if limit is below 1.
 func NewBudget(limit int64) (*Budget, error) {
 	if limit < 1 {
 		return nil, opError("new budget", ErrInvalid)
@@ -61,11 +62,12 @@ func NewBudget(limit int64) (*Budget, error) {
 	return &Budget{limit: limit, held: map[*Stream]*holding{}}, nil
 }
 
-// Used returns how many bytes the streams hold.
+// Used returns how many bytes the streams hold. It must not be called on a nil
+// Budget.
 func (b *Budget) Used() int64 { return b.used.Load() }
 
-// Full reports whether they hold as much as they may, so that it is no time to
-// open further ones. A nil Budget is never full.
+// Full reports whether the streams hold as much as they may, so that no further
+// ones should be opened. A nil Budget is never full.
 func (b *Budget) Full() bool { return b != nil && b.used.Load() >= b.limit }
 
 // holds returns how much the stream's buffers count for.

@@ -2,11 +2,14 @@ package iostream
 
 import "fmt"
 
-// ReadFunc has fn called with the next message, once, on the loop, with what
-// Read would return; the bytes are fn's until it returns. ReadFunc returns an
-// error, and fn is not called, only where the call itself is wrong: ErrInvalid,
-// ErrTooLong or ErrReadPending, or ioloop.ErrClosed once the loop is closed. When
-// fn runs, the next read can begin.
+// ReadFunc has fn called once on the loop, with the next message or an error,
+// as Read would return them. msg is valid until fn returns. fn may begin the
+// next read.
+//
+// ReadFunc returns an error, and fn is not called, only if the read could not
+// begin: ErrInvalid (also for a nil fn), ErrTooLong, ErrReadPending, EBADF on a
+// write-only stream (see NewPipe), or ioloop.ErrClosed once the loop is closed.
+// Every other error goes to fn. See Handle for what then ends the stream.
 func (s *Stream) ReadFunc(f Frame, fn func(msg []byte, err error)) error {
 	if fn == nil {
 		return opError(readNames[f.kind], ErrInvalid)
@@ -14,16 +17,24 @@ func (s *Stream) ReadFunc(f Frame, fn func(msg []byte, err error)) error {
 	return s.submit(&f, &readOp{reader: fn})
 }
 
-// Handle has fn called for one message after another, as ReadFunc does, until it
-// returns false or has been given an error. The read stays pending meanwhile.
-// While more than Config.HighWaterMark bytes wait to be sent, it holds back: a
-// peer that does not read is not read from. A Frame of no bytes, Bytes(0), is
-// ErrInvalid; a second empty message that takes no input is io.ErrNoProgress.
+// Handle has fn called on the loop for one message after another, until fn
+// returns false or was told an error. msg is valid until fn returns. The errors
+// of Handle, and those that fn is told, are those of ReadFunc; and Handle
+// returns ErrInvalid for Bytes(0), which would never end. A second empty
+// message in a row that takes no input is io.ErrNoProgress.
 //
-// Within fn the stream can go on in another way: [Stream.SetFrame] changes what
-// the next message is, and [Stream.Pause] puts it off. Another read of any kind,
-// Handle, Detach, StartTLSServer and StartTLSClient take the stream over: the
-// repeating read is over, and what fn returns does not matter.
+// The read is pending until it ends. While more than Config.HighWaterMark bytes
+// wait to be sent, nothing is read: a peer that does not read is not read from.
+//
+// In fn the stream can go on in another way. [Stream.SetFrame] sets the frame
+// of the next message, and [Stream.Pause] puts the next message off. Any other
+// read, Handle, Detach, RelayFunc, StartTLSServer and StartTLSClient end this one
+// and take over; then the result of fn does not count.
+//
+// When fn has returned false or was told an error, nobody reads any more. Then
+// the stream is closed in good order, unless fn has begun another read, a Hold
+// is in force, or a Handler of tcp.Server runs. The same holds for a ReadFunc
+// that was told an error.
 func (s *Stream) Handle(f Frame, fn func(msg []byte, err error) bool) error {
 	if fn == nil || f.endless() {
 		return opError(readNames[f.kind], ErrInvalid)
@@ -31,16 +42,16 @@ func (s *Stream) Handle(f Frame, fn func(msg []byte, err error) bool) error {
 	return s.submit(&f, &readOp{reader: fn})
 }
 
-// SetFrame sets the frame of the repeating read from the next message on: a
-// header's function sets the frame of the body. It may be called from within the
-// function of Handle, and while the read is paused; a read that waits for a
-// message returns ErrReadPending, and without a repeating read the error is
-// ErrInvalid. After an error the frame is what it was. At the end of the stream,
-// and on one that is closing or closed, what is buffered is read by the new
-// frame, or the function is told the end, as without it.
+// SetFrame sets the frame of the repeating read (Handle, HandleTask) from the
+// next message on. For instance the function that gets a header sets the frame
+// of the body. It may be called in that function, and while the read is paused.
+// If the read waits for a message, SetFrame returns ErrReadPending; without a
+// repeating read it returns ErrInvalid. After an error the frame is unchanged.
+// At the end of the stream, and on a closed one, the new frame reads what is
+// still buffered before the function is told the end.
 //
-// Bytes(0) is one empty message, at once. If its function does not set another
-// frame, it is told io.ErrNoProgress next.
+// Bytes(0) is one empty message, at once. If the function does not set another
+// frame then, it is told io.ErrNoProgress next.
 func (s *Stream) SetFrame(f Frame) error {
 	var next readOp
 	if err := next.setFrame(&f, s.config); err != nil {
@@ -61,11 +72,12 @@ func (s *Stream) SetFrame(f Frame) error {
 	return nil
 }
 
-// Pause pauses the repeating read: its function is called for no message until
-// Resume, and nothing is received. A function that runs is not interrupted. If
-// the stream is closed, or the read deadline passes, the function is told; the
-// peer's end of stream it is told after Resume. Without a repeating read, Pause
-// does nothing; the pause ends with the read, and with Close.
+// Pause pauses the repeating read (Handle, HandleTask): until Resume, its
+// function is called for no message and nothing is received. A call in progress
+// is not interrupted. If the stream is closed or the read deadline passes, the
+// function is told at once; the peer's end of the stream it is told after
+// Resume. The pause ends with the read, and with Close. Without a repeating
+// read, Pause does nothing.
 func (s *Stream) Pause() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -84,7 +96,7 @@ func (s *Stream) Resume() {
 	}
 }
 
-// PeekFunc is Peek with a callback, as ReadFunc.
+// PeekFunc is Peek with a callback. For the rest see ReadFunc.
 func (s *Stream) PeekFunc(n int, fn func([]byte, error)) error {
 	return s.ReadFunc(Frame{kind: readPeek, n: n}, fn)
 }

@@ -6,28 +6,26 @@ import (
 	"os"
 )
 
-// Close ends the stream in good order, as io.Closer is meant: it takes no more
-// reads and writes, what was written is sent, and the end follows in the
-// background. Close returns at once, and may be called from anywhere. Calls
-// after the first change nothing. It always returns nil.
+// Close ends the stream in good order. It returns at once, always nil, and may
+// be called from anywhere. What was written is sent in the background, and the
+// end of the stream after it. Further writes fail with net.ErrClosed, and so
+// does the read in progress; no callback is called for further messages. A read
+// that begins later can still read what was buffered. Calls of Conn.Write and
+// IO.Write that wait, and Room, return at once; the count of a Write says what
+// the kernel has taken. A second call changes nothing.
 //
-// A read in progress is told net.ErrClosed, and no callback is called for
-// further messages. Bytes that were buffered can still be read by a read that
-// begins later. So is a Write of Conn or IO that waits, at once: what the kernel has
-// of it is sent, and it tells how much that is. Room has no more room to wait for.
+// After the end is sent, the stream waits for the peer's end and drops what the
+// peer still sends: if it closed earlier, the kernel could reset the
+// connection, and the peer could lose what was sent last. If the peer has
+// received everything, the stream waits no longer than half a second of
+// silence. A pipe or terminal is closed as soon as all is sent.
 //
-// Behind what was written the peer gets the end of the stream; what it still
-// sends is thrown away until it has ended its side too, for closing earlier
-// could make the kernel reset the connection and the peer lose what was sent
-// last. A peer that has everything and is silent for half a second is not waited for any
-// longer. A pipe or terminal is closed as soon as all is sent: nothing can be lost
-// there. All this goes on while there is progress: when for Config.CloseTimeout
-// the peer has taken nothing, the stream is closed. If bytes are left then, they
-// are dropped, Err is ErrSendTimeout, and the peer does not take what it has for
-// everything: TCP is reset, TLS sends no close_notify. A pipe, a terminal and
-// most Unix sockets have no such sign.
+// If the peer takes nothing for Config.CloseTimeout, the stream is closed. If
+// bytes are left then, they are dropped, and Err is ErrSendTimeout. TCP is
+// reset and TLS sends no close_notify, so that the peer does not take what it
+// has for complete. A pipe, a terminal and most Unix sockets have no such sign.
 //
-// A loop that closes sends what the kernel takes at once, and no more.
+// A loop that closes sends only what the kernel takes at once.
 func (s *Stream) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -35,12 +33,12 @@ func (s *Stream) Close() error {
 	return nil
 }
 
-// Abort ends the stream at once. Operations in progress fail with reason, which
-// Err and later operations return too; nil stands for net.ErrClosed. What was
-// written and has not reached the peer is dropped: if there was any, a TCP
-// connection is reset. TLS sends no close_notify in any case. Bytes that were
-// buffered can still be read by a read that begins later. Abort also cuts a Close
-// short; on a closed stream it does nothing.
+// Abort ends the stream at once. Operations in progress fail with reason, and
+// Err and later operations return it; a nil reason stands for net.ErrClosed.
+// What was written and has not reached the peer is dropped. If there was any, a
+// TCP connection is reset. TLS sends no close_notify in any case. A read that
+// begins later can still read what was buffered. Abort also cuts a Close short.
+// On a closed stream it does nothing.
 func (s *Stream) Abort(reason error) {
 	if reason == nil {
 		reason = net.ErrClosed
@@ -91,9 +89,10 @@ func (s *Stream) cutRead() {
 	s.op.cut = s.op.fn() != nil && s.op.kind != readUntilClose && !s.op.isInto() || s.op.repeats()
 }
 
-// CloseWrite ends the writing direction behind everything written so far: the
-// peer reads io.EOF after it. Reading goes on; a stream that is for writing
-// only is closed by it. Further writes fail with net.ErrClosed.
+// CloseWrite ends the writing direction after everything written so far: the
+// peer then reads io.EOF. It returns at once; reading goes on. Further writes,
+// and a second CloseWrite, fail with net.ErrClosed. A write-only stream is
+// closed. Other streams close when the peer has ended its side too.
 func (s *Stream) CloseWrite() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -306,25 +305,25 @@ func (s *Stream) finish() {
 	}
 }
 
-// Closed reports whether the stream is closed, by either side.
+// Closed reports whether the stream is closed. While Close sends what was
+// written, it is not closed yet.
 func (s *Stream) Closed() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.any(closed)
 }
 
-// ReadClosed reports whether the peer is known to have finished writing, or the
-// stream is closed. Before the bytes that had come are read to their end, reads
-// still succeed.
+// ReadClosed reports whether the peer is known to have ended its side, or the
+// stream is closed. Bytes that came before can still be read.
 func (s *Stream) ReadClosed() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.any(eofSeen)
 }
 
-// Err returns why the stream is closed: io.EOF if the peer ended it in good
-// order, net.ErrClosed if this side closed it, or what failed. It is nil while
-// the stream is open.
+// Err returns why the stream is closed: io.EOF if the peer has ended it in good
+// order, net.ErrClosed if this side has closed it, the reason of Abort, or the
+// cause of a failure. It returns nil while the stream is open.
 func (s *Stream) Err() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

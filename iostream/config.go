@@ -7,63 +7,71 @@ import (
 	"github.com/eddyloop/eddy/internal/streamhook"
 )
 
-// Limits that a zero Config stands for, in bytes.
+// Limits that zero fields of Config stand for, in bytes.
 const (
 	DefaultReadLimit     = 1 << 20
 	DefaultWriteLimit    = 16 << 20
 	DefaultHighWaterMark = 256 << 10
 )
 
-// DefaultCloseTimeout is what a zero Config.CloseTimeout stands for.
+// DefaultCloseTimeout is what a Config.CloseTimeout of 0 stands for.
 const DefaultCloseTimeout = 5 * time.Second
 
-// MaxReadLimit is the largest Config.ReadLimit.
+// MaxReadLimit is the largest Config.ReadLimit, in bytes.
 const MaxReadLimit = 1 << 30
 
 // Config sets up streams. Nil and the zero value stand for the defaults. One
-// Config may serve many streams; it must not be changed once it does.
+// Config may serve many streams; it must not be changed once a stream uses it.
+// New and its like return ErrInvalid for a negative limit, CloseTimeout or
+// HandshakeTimeout. All times go by the loop's clock.
 type Config struct {
-	// ReadLimit is the most bytes that a read may wait for: the limit of every
-	// read that sets none of its own, and the largest that one may set. A
-	// stream holds a buffer of at most this and 64 KiB. At most MaxReadLimit.
+	// ReadLimit is the most bytes that a message may have if its Frame sets no
+	// limit, and the highest limit that a Frame may set. A stream buffers at
+	// most this and 64 KiB. 0 is DefaultReadLimit (1 MiB), the most is
+	// MaxReadLimit.
 	ReadLimit int
 
 	// WriteLimit is the most bytes that may wait to be sent. A Write that would
-	// exceed it takes nothing and returns ErrBufferFull.
+	// exceed it takes nothing and returns ErrBufferFull. 0 is DefaultWriteLimit
+	// (16 MiB).
 	WriteLimit int
 
 	// HighWaterMark is how many bytes may wait to be sent before Room waits and
-	// repeating reads (Handle) pause. Both go on when half of
-	// it is left. At most WriteLimit.
+	// repeating reads (Handle) pause. Both go on when half of it is left. 0 is
+	// DefaultHighWaterMark (256 KiB), or WriteLimit if that is less. It must
+	// not be above WriteLimit.
 	HighWaterMark int
 
-	// CloseTimeout is how long a Close may take without progress: bytes that
-	// the kernel takes or, where it tells, that leave its queue. 0 is
-	// DefaultCloseTimeout. It is measured on the loop's clock, to a quarter.
+	// CloseTimeout is how long a Close may take without progress. Progress is
+	// that the kernel takes bytes or, where it tells, that its queue gets
+	// shorter. 0 is DefaultCloseTimeout (5 s). It may fire up to a quarter
+	// late.
 	CloseTimeout time.Duration
 
-	// MessageTimeout is how long a message may take from its first byte until a read that
-	// waits for it is satisfied. Then the stream is closed with ErrMessageTimeout. A
-	// message of UntilClose is all that comes. 0 or less is never.
+	// MessageTimeout is how long a message that a read waits for may take from
+	// its first byte to its last. Then the stream is closed with
+	// ErrMessageTimeout. To UntilClose the message is the whole input. 0 or
+	// less is never; a tcp.Server has a default of its own.
 	MessageTimeout time.Duration
 
-	// SendTimeout is how long sending may stand still while bytes wait to be sent:
-	// neither does the kernel take any, nor does its own queue get shorter, where it
-	// tells. Then the stream is aborted with ErrSendTimeout. 0 or less is never.
+	// SendTimeout is how long bytes may wait to be sent without progress, as
+	// CloseTimeout has it. Then the stream is aborted with ErrSendTimeout. 0 or
+	// less is never; a tcp.Server has a default of its own.
 	SendTimeout time.Duration
 
-	// HandshakeTimeout is how long a TLS handshake may take, on the loop's
-	// clock. 0 is DefaultHandshakeTimeout.
+	// HandshakeTimeout is how long a TLS handshake may take. 0 is
+	// DefaultHandshakeTimeout (10 s).
 	HandshakeTimeout time.Duration
 
-	// HandshakeOffLoop runs TLS handshakes on goroutines of their own. A
-	// handshake computes for half a millisecond (ECDSA) or more than one (RSA)
-	// during which the loop does nothing else, and the functions of a
-	// tls.Config must not block; with HandshakeOffLoop several processors work
-	// on handshakes, and the functions may block.
+	// HandshakeOffLoop runs each TLS handshake on a goroutine of its own. A
+	// handshake computes for half a millisecond (ECDSA) or more than one (RSA).
+	// On the loop, nothing else runs meanwhile, and the functions of a
+	// tls.Config must not block. Off the loop, several processors work on
+	// handshakes, and the functions may block.
 	HandshakeOffLoop bool
 
-	// Budget, if not nil, bounds what all streams that share it hold in buffers.
+	// Budget, if not nil, bounds what all streams that share it hold in
+	// buffers.
 	Budget *Budget
 
 	// OnClosed, if not nil, is called on the loop when a stream has closed, after

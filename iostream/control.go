@@ -2,11 +2,11 @@ package iostream
 
 import "fmt"
 
-// Control calls fn with the stream's file descriptor, for socket options and the
-// like, and returns nil or what kept it from doing so: ErrInvalid if fn is nil or
-// the stream has no descriptor, or why it is closed. The descriptor stays open
-// until fn returns; fn must not close it, read from it, write to it or make it
-// blocking.
+// Control calls fn with the stream's file descriptor, for instance to set
+// socket options. The descriptor stays open until fn returns. fn must not close
+// it, read from it, write to it or make it blocking. Control returns nil, or
+// the error for which it has not called fn: ErrInvalid if fn is nil or the
+// stream has no descriptor, otherwise why the stream is closed.
 func (s *Stream) Control(fn func(fd uintptr)) error {
 	fd, err := s.hold(fn != nil)
 	if err != nil {

@@ -18,12 +18,10 @@ func (s *Stream) SetDeadline(t time.Time) error {
 // SetReadDeadline has reads fail with os.ErrDeadlineExceeded instead of waiting
 // beyond t: the pending one and later ones, until another deadline is set. What
 // has arrived stays buffered, and a read that it satisfies still succeeds. A t
-// in the past ends the pending read at once; the zero Time is no deadline.
+// in the past ends the pending read at once. The zero Time is no deadline.
 //
-// A deadline costs a message nothing, and setting one for each message little:
-// moving it later sets no timer.
-//
-// On a closed stream it returns why that is closed.
+// It is cheap enough to be called for each message. A closed stream returns why
+// it is closed.
 func (s *Stream) SetReadDeadline(t time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -38,11 +36,10 @@ func (s *Stream) SetReadDeadline(t time.Time) error {
 	return nil
 }
 
-// SetWriteDeadline has Write, and waits for what was written, fail with
+// SetWriteDeadline has writes, and waits for what was written, fail with
 // os.ErrDeadlineExceeded from t on, until another deadline is set. Bytes that
-// Write has taken are still sent. The zero Time is no deadline.
-//
-// On a closed stream it returns why that is closed.
+// Write has taken are still sent. The zero Time is no deadline. A closed stream
+// returns why it is closed.
 func (s *Stream) SetWriteDeadline(t time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

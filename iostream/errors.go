@@ -24,8 +24,8 @@ var (
 	// buffered and the stream usable.
 	ErrTooLong = errors.New("message is longer than the limit")
 
-	// ErrMalformed: a length prefix that counts itself is less than its own size.
-	// The bytes stay buffered.
+	// ErrMalformed: a length prefix that counts itself (Frame.CountsHeader) is
+	// less than its own size. The bytes stay buffered.
 	ErrMalformed = errors.New("malformed length prefix")
 
 	// ErrBufferFull: a write would exceed Config.WriteLimit. None of it was
@@ -40,12 +40,13 @@ var (
 	// it. It is os.ErrDeadlineExceeded too.
 	ErrIdle = fmt.Errorf("stream was idle: %w", os.ErrDeadlineExceeded)
 
-	// ErrMessageTimeout: a message took longer than Config.MessageTimeout from its first
-	// byte to its last. It is os.ErrDeadlineExceeded too.
+	// ErrMessageTimeout: a message took longer than Config.MessageTimeout. It
+	// is os.ErrDeadlineExceeded too.
 	ErrMessageTimeout = fmt.Errorf("message takes too long: %w", os.ErrDeadlineExceeded)
 
-	// ErrSendTimeout: the peer took nothing of what was written for too long (see
-	// Config.CloseTimeout). It is os.ErrDeadlineExceeded too.
+	// ErrSendTimeout: for Config.SendTimeout, or Config.CloseTimeout after
+	// Close, the peer took nothing of what was written. It is
+	// os.ErrDeadlineExceeded too.
 	ErrSendTimeout = fmt.Errorf("peer takes nothing: %w", os.ErrDeadlineExceeded)
 
 	// What reads of one end of a pipe return and writes to the other. Both are
@@ -53,8 +54,8 @@ var (
 	errWriteOnly = fmt.Errorf("stream is for writing only: %w", syscall.EBADF)
 	errReadOnly  = fmt.Errorf("stream is for reading only: %w", syscall.EBADF)
 
-	// ErrBudget: the stream held much when the Budget that it shares was used
-	// up, and was closed to make room.
+	// ErrBudget: the Budget that the stream shares was used up, and the stream
+	// was aborted because it held much.
 	ErrBudget = errors.New("memory budget is used up")
 
 	// ErrWouldBlock is what a [Transport] returns when it must wait.
@@ -62,9 +63,9 @@ var (
 )
 
 // Error is the error of a stream's operation: what was tried, and why it
-// failed. Every error that a Stream's methods return, and every one that they
-// pass to callbacks of an operation, is an *Error, whether the operation failed
-// at once or later.
+// failed. Every error that a method of Stream returns, or passes to the
+// callback of an operation, is an *Error. Only Err, WaitClosedFunc and
+// Config.OnClosed give the cause alone.
 type Error struct {
 	Op  string // "read until", "write", ...
 	Err error  // the cause

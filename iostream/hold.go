@@ -8,11 +8,11 @@ import (
 	"github.com/eddyloop/eddy/poller"
 )
 
-// Hold marks work on the stream that goes on without a read, such as a callback
-// that answers later. Until release is called, the stream is not closed because
-// its reader has ended (see Handle), because it is idle, or because its server
-// shuts down. Each call has a release of its own; calling that again does
-// nothing.
+// Hold keeps the stream open for work that goes on without a read, such as an
+// answer that comes later. Until release is called, the stream is not closed
+// because its reader has ended (see Handle), because it is idle, or because its
+// server shuts down. Each call has a release of its own, which may be called
+// from any goroutine; calling it again does nothing.
 func (s *Stream) Hold() (release func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

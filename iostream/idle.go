@@ -11,11 +11,12 @@ type idleTimeout struct {
 	unsent *stall        // what was on its way to the peer then
 }
 
-// SetIdleTimeout has the stream closed in good order, with ErrIdle, when for d no
-// byte has come from the peer and nothing was under way: no Hold, no Handler at
-// work (one that waits for a message is not), and nothing on its way to the peer
-// that gets on. 0 means never; below 0 is ErrInvalid. It costs a message nothing,
-// and is measured to a quarter where something was under way.
+// SetIdleTimeout has the stream closed in good order, with ErrIdle, when for d
+// no byte has come from the peer and nothing was under way: no Hold, no Handler
+// at work (one that waits for a message is not at work), and no bytes that the
+// peer goes on taking. 0 is never; below 0 is ErrInvalid. A closed stream
+// returns why it is closed. If something was under way, the time may be a
+// quarter longer.
 func (s *Stream) SetIdleTimeout(d time.Duration) error {
 	if d < 0 {
 		return opError("set idle timeout", ErrInvalid)

@@ -6,22 +6,23 @@ import (
 	"io"
 )
 
-// IO returns the stream for what takes an io.Reader or io.Writer, such as
-// encoding/json, bufio or compress/gzip. Its methods wait with ctx: with an
-// *ioloop.Task they suspend the task, with any other context they block the
-// goroutine. In a callback a method that has to wait returns ioloop.ErrOnLoop.
-// Making one costs nothing; any number may be made, but a stream has one read at a
-// time.
+// IO returns the stream as an io.Reader and io.Writer, for packages such as
+// encoding/json, bufio or compress/gzip. Its methods wait with ctx: an
+// *ioloop.Task suspends the task, any other context blocks the goroutine. In a
+// callback a method that has to wait returns ioloop.ErrOnLoop. Any number of
+// IOs may be made, but the stream has one read at a time.
 func (s *Stream) IO(ctx context.Context) *IO { return &IO{s, ctx} }
 
-// IO is a Stream as an io.ReadWriteCloser that waits with a context; see
-// [Stream.IO]. Errors are *[Error], but for io.EOF, which stands alone.
+// IO is a Stream as an io.ReadWriteCloser whose methods wait with a context;
+// see [Stream.IO]. Errors are *Error, except for io.EOF, which is returned as
+// it is.
 type IO struct {
 	stream *Stream
 	ctx    context.Context
 }
 
-// Read reads what there is, and waits for at least a byte unless p is empty.
+// Read reads what has been received. It waits for at least one byte unless p is
+// empty.
 func (c *IO) Read(p []byte) (int, error) {
 	n, err := c.stream.ReadAtLeast(c.ctx, p, min(1, len(p)))
 	if errors.Is(err, io.EOF) {
@@ -30,10 +31,10 @@ func (c *IO) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Write writes p and waits until at most Config.HighWaterMark bytes wait to be
-// sent. Of more than 16 KiB it waits until they are with the kernel, and n tells
-// how many of them are if it fails; if smaller ones do not get there, a later
-// Write or Flush says so.
+// Write writes p. For up to 16 KiB it waits until at most Config.HighWaterMark
+// bytes wait to be sent, and a failure to send them is returned by a later
+// Write or Flush. For more than 16 KiB it waits until all of p is with the
+// kernel; if it fails, n says how many bytes are.
 func (c *IO) Write(p []byte) (int, error) {
 	if len(p) > corkLimit {
 		if err := giveWay(c.ctx); err != nil {
@@ -50,12 +51,12 @@ func (c *IO) Write(p []byte) (int, error) {
 // WriteString is Write of a string's bytes.
 func (c *IO) WriteString(p string) (int, error) { return c.Write([]byte(p)) }
 
-// ReadFrom is Stream.ReadFrom with the context.
+// ReadFrom is Stream.ReadFrom with the context of c.
 func (c *IO) ReadFrom(r io.Reader) (int64, error) { return c.stream.readFrom(c.ctx, r) }
 
-// WriteTo writes to w what the stream receives, up to its end, of which the error
-// is nil. It returns how many bytes w has taken. Bytes that w does not take are
-// lost to the stream.
+// WriteTo writes everything that the stream receives to w, up to the peer's
+// end, and then returns nil. It returns how many bytes w has taken. Bytes that
+// were read and that w did not take are lost.
 func (c *IO) WriteTo(w io.Writer) (int64, error) {
 	if to, ok := w.(*Stream); ok {
 		w = to.IO(c.ctx) // which waits
@@ -82,7 +83,7 @@ func (c *IO) WriteTo(w io.Writer) (int64, error) {
 // CloseWrite is Stream.CloseWrite.
 func (c *IO) CloseWrite() error { return c.stream.CloseWrite() }
 
-// Close is Stream.Close, which does not wait.
+// Close is Stream.Close. It does not wait.
 func (c *IO) Close() error { return c.stream.Close() }
 
 var _ interface {

@@ -9,29 +9,31 @@ import (
 	"github.com/eddyloop/eddy/ioloop"
 )
 
-// HandleTask has fn called for one message after another, each time as a task: fn
-// may wait for anything (t.Sleep, Flush(t), ioloop.Await, another stream) and for
-// more of this stream, such as a body behind a header. A stream that waits for a
-// message has no task and no stack; those that wait in fn do.
+// HandleTask has fn called for one message after another, each time as a task.
+// fn may wait, for instance with t.Sleep, Flush(t), ioloop.Await or a read of
+// another stream, and it may read more of this stream, such as a body after a
+// header. While a stream waits for a message it has no task and no stack.
 //
-// The messages of a stream are handled one after another. Those that have come
-// together share a Task, so t ends with the last of them, and not before fn has
-// returned. msg is fn's until it returns, whatever fn waits for or reads meanwhile.
-// While fn works nothing is read but what fn reads, and while more than
-// Config.HighWaterMark bytes wait to be sent, no further message is handled.
+// The messages of a stream are handled one after another. Messages that have
+// arrived together share a Task, so t may live longer than one call of fn. msg
+// is valid until fn returns, whatever fn waits for or reads. While fn runs,
+// only fn reads. While more than Config.HighWaterMark bytes wait to be sent, no
+// further message is handled.
 //
-// An error of fn closes the stream in good order, once what was written is out, and
-// is what Err and Config.OnClosed tell. If fn panics or calls runtime.Goexit the
-// stream is aborted, with the *ioloop.PanicError or ioloop.ErrGoexit. The end of the
-// stream closes it in good order without fn: Err is io.EOF, or io.ErrUnexpectedEOF
-// within a message. A message that cannot be within its limit, and the read
-// deadline, do so likewise with their errors.
+// When fn returns an error, the stream is closed in good order: what was
+// written is sent first, and Err and Config.OnClosed tell the error. If fn
+// panics or calls runtime.Goexit, the stream is aborted with a
+// *ioloop.PanicError or ioloop.ErrGoexit. At the end of the stream fn is not
+// called; the stream is closed in good order, with io.EOF, or
+// io.ErrUnexpectedEOF within a message. ErrTooLong and an expired read deadline
+// also close it.
 //
-// SetFrame, Pause and Resume are as for Handle. Within fn, StartTLSServer,
-// StartTLSClient and reads that end before fn returns leave the stream to fn, and
-// then to further messages; Handle, Detach, and a read that still waits when fn
-// returns take it over. HandleTask within fn replaces frame and function from the
-// next message on; reads of fn's own are ErrReadPending from there.
+// HandleTask returns the errors of Handle. SetFrame, Pause and Resume work as
+// for Handle. After reads, StartTLSServer and StartTLSClient that end before fn
+// returns, further messages are handled. Handle, Detach, and a read that is
+// still pending when fn returns take the stream over. HandleTask in fn replaces
+// frame and function from the next message on; after it, fn's own reads are
+// ErrReadPending.
 func (s *Stream) HandleTask(f Frame, fn func(t *ioloop.Task, s *Stream, msg []byte) error) error {
 	if fn == nil || f.endless() {
 		return opError(readNames[f.kind], ErrInvalid)

@@ -13,23 +13,24 @@ import (
 )
 
 // NetConn returns the stream as a net.Conn, for packages that take one, like
-// net/http. It holds the stream (see Hold) until it is closed.
+// net/http. Until the Conn is closed, it holds the stream open as Hold does.
 func (s *Stream) NetConn() *Conn {
 	return &Conn{stream: s, release: s.Hold(), local: orNowhere(s.LocalAddr()), remote: orNowhere(s.RemoteAddr())}
 }
 
-// Conn is a Stream as a net.Conn; see [Stream.NetConn]. Its methods block their
-// goroutine as those of a *net.TCPConn do, and return the same errors: io.EOF as it
-// is, and *net.OpError. A second reader, or writer, waits for its turn.
+// Conn is a Stream as a net.Conn; see [Stream.NetConn]. Its methods block the
+// goroutine as those of a *net.TCPConn do, and return the same errors: io.EOF
+// as it is, otherwise *net.OpError. They may be called from any goroutine but
+// the loop's, where the caller would wait for itself. A second reader waits
+// until the first has returned, and so does a second writer.
 //
-// They must not be called on the stream's loop, where the caller would wait for
-// itself. What reads and writes through the stream itself meanwhile may find its
-// deadlines changed.
+// Conn has all methods of a *net.TCPConn but MultipathTCP. Those for sockets
+// work with TLS too, and return ErrInvalid where there is no descriptor. Conn
+// has no ConnectionState, since packages take a connection that has one for
+// TLS: call Stream().ConnectionState().
 //
-// It has all of a *net.TCPConn's methods but MultipathTCP. Those for sockets work
-// with TLS too, and return ErrInvalid where there is no descriptor. It has no
-// ConnectionState, since packages take what has one for TLS: ask
-// Stream().ConnectionState().
+// The deadlines of a Conn are those of its Stream. Code that uses both may find
+// them changed.
 type Conn struct {
 	stream        *Stream
 	release       func()
@@ -168,8 +169,8 @@ func (c *Conn) Close() error {
 	return c.stream.Close()
 }
 
-// CloseWrite ends the writing direction: the peer reads io.EOF behind what was
-// written. A second time it does nothing.
+// CloseWrite ends the writing direction: the peer reads io.EOF after what was
+// written. A second call does nothing.
 func (c *Conn) CloseWrite() error {
 	if c.closed.Load() {
 		return c.fail("close", net.ErrClosed)
@@ -181,7 +182,7 @@ func (c *Conn) CloseWrite() error {
 	return c.fail("close", err)
 }
 
-// Stream returns what lies beneath.
+// Stream returns the stream that Conn uses.
 func (c *Conn) Stream() *Stream { return c.stream }
 
 func (c *Conn) LocalAddr() net.Addr  { return c.local }

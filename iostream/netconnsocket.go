@@ -24,14 +24,15 @@ func (c *Conn) withSocket(op string, set func(fd int) error) error {
 	return c.fail(op, err)
 }
 
-// SetNoDelay switches Nagle's algorithm off or on. Package tcp has switched it off.
+// SetNoDelay turns Nagle's algorithm off (true) or on (false). Package tcp
+// turns it off.
 func (c *Conn) SetNoDelay(on bool) error {
 	return c.withSocket("set", func(fd int) error { return socket.SetNoDelay(fd, on) })
 }
 
-// SetLinger sets SO_LINGER as of a *net.TCPConn: with 0, Close resets the
-// connection and drops what was not sent. Above 0 it is left to the system how long
-// closing the descriptor takes, and the loop waits for that.
+// SetLinger sets SO_LINGER, as a *net.TCPConn does. With 0, Close resets the
+// connection and drops what was not sent. With a value above 0 the system may
+// take that long to close the descriptor, and the loop waits for it.
 func (c *Conn) SetLinger(seconds int) error {
 	err := c.withSocket("set", func(fd int) error { return socket.SetLinger(fd, seconds) })
 	if err == nil {
@@ -40,18 +41,20 @@ func (c *Conn) SetLinger(seconds int) error {
 	return err
 }
 
-// SetKeepAlive switches keep-alive off or on.
+// SetKeepAlive turns keep-alive on or off (SO_KEEPALIVE).
 func (c *Conn) SetKeepAlive(on bool) error {
 	return c.withSocket("set", func(fd int) error { return socket.SetKeepAlive(fd, on) })
 }
 
-// SetKeepAlivePeriod sets after which silence keep-alive begins to probe.
+// SetKeepAlivePeriod sets how long the connection is silent before keep-alive
+// probes begin.
 func (c *Conn) SetKeepAlivePeriod(d time.Duration) error {
 	return c.withSocket("set", func(fd int) error { return socket.SetKeepAliveTimes(fd, d, 0, 0) })
 }
 
-// SetKeepAliveConfig sets all about keep-alive. As in package net, a time or count of 0 is 15
-// s, 15 s or 9, and one below 0 leaves the system's.
+// SetKeepAliveConfig sets all options of keep-alive. As in package net, an Idle
+// or Interval of 0 is 15 s, a Count of 0 is 9, and a value below 0 leaves the
+// system's.
 func (c *Conn) SetKeepAliveConfig(config net.KeepAliveConfig) error {
 	orDefault := func(d time.Duration) time.Duration {
 		if d == 0 {
@@ -71,23 +74,25 @@ func (c *Conn) SetKeepAliveConfig(config net.KeepAliveConfig) error {
 	})
 }
 
-// SetReadBuffer sets the size in bytes of the kernel's buffer for input.
+// SetReadBuffer sets the size in bytes of the kernel's receive buffer
+// (SO_RCVBUF).
 func (c *Conn) SetReadBuffer(bytes int) error {
 	return c.withSocket("set", func(fd int) error { return socket.SetReadBuffer(fd, bytes) })
 }
 
-// SetWriteBuffer sets the size in bytes of the kernel's buffer for output.
+// SetWriteBuffer sets the size in bytes of the kernel's send buffer
+// (SO_SNDBUF).
 func (c *Conn) SetWriteBuffer(bytes int) error {
 	return c.withSocket("set", func(fd int) error { return socket.SetWriteBuffer(fd, bytes) })
 }
 
-// CloseRead has the kernel receive no more: reads return what has come, then
-// io.EOF.
+// CloseRead ends the reading direction: reads return the bytes that have come,
+// then io.EOF.
 func (c *Conn) CloseRead() error { return c.withSocket("close", socket.CloseRead) }
 
-// File returns a copy of the descriptor, which the caller closes. Neither of the two
-// closes the other. File.Fd makes both blocking, and with them the loop: use its
-// SyscallConn.
+// File returns a duplicate of the descriptor, which the caller closes. Closing
+// one does not close the other. Do not call Fd on the file: it makes both
+// blocking, and the loop would block. Use its SyscallConn.
 func (c *Conn) File() (*os.File, error) {
 	var file *os.File
 	err := c.withSocket("file", func(fd int) error {
@@ -101,7 +106,8 @@ func (c *Conn) File() (*os.File, error) {
 	return file, err
 }
 
-// ReadFrom writes what r has, up to its end; io.Copy calls it.
+// ReadFrom writes everything that r returns, up to its io.EOF. io.Copy calls
+// it.
 func (c *Conn) ReadFrom(r io.Reader) (int64, error) {
 	if err := lock(&c.writing); err != nil {
 		return 0, c.fail("readfrom", err)
@@ -118,16 +124,17 @@ func (c *Conn) ReadFrom(r io.Reader) (int64, error) {
 	return n, c.fail("readfrom", err)
 }
 
-// WriteTo writes to w what is received, up to its end; io.Copy calls it.
+// WriteTo writes everything that is received to w, up to io.EOF. io.Copy calls
+// it.
 func (c *Conn) WriteTo(w io.Writer) (int64, error) {
 	return io.Copy(w, struct{ io.Reader }{c})
 }
 
-// SyscallConn gives access to the descriptor. Bytes that the stream has received and
-// that were not read are not seen by a system call: there are none on a connection
-// that only Conn's methods read. A Read or Write whose function returns false waits,
-// with a thread, until it is worth while to call it again; where there is no poll(2)
-// that is errors.ErrUnsupported.
+// SyscallConn gives access to the descriptor. A system call does not see bytes
+// that the stream has received and nobody has read; if only Conn's methods
+// read, there are none. Read and Write of the RawConn block a thread when their
+// function returns false, until it should be called again. Where there is no
+// poll(2) they return errors.ErrUnsupported.
 func (c *Conn) SyscallConn() (syscall.RawConn, error) {
 	if c.closed.Load() {
 		return nil, c.fail("raw-control", net.ErrClosed)

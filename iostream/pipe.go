@@ -12,25 +12,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// NewPipe makes a stream of one end of a pipe, of a FIFO, or of a terminal, on
-// l. The descriptor becomes the stream's, unless an error is returned: one of
-// config.Check, poller.ErrNotPollable for a regular file and others that have
-// no readiness, ErrInvalid for a socket, ioloop.ErrClosed, or an errno.
+// NewPipe makes a stream on l of one end of a pipe, of a FIFO or of a terminal.
+// The descriptor becomes the stream's, unless an error is returned: ErrInvalid
+// for a Config out of range and for a socket, poller.ErrNotPollable for what
+// has no readiness, such as a regular file, ioloop.ErrClosed, or an errno.
 //
-// How fd was opened decides about the directions. On a stream that is for
-// reading only, Write and CloseWrite fail with EBADF; on one that is for
-// writing only, all reads do, and CloseWrite closes it. A writer whose reader
-// goes closes with EPIPE, also while it is idle. A reader ends with io.EOF when
-// the last writer goes, even if a FIFO then gets another; and so does the
-// stream of a terminal when its other side has been closed (or says so:
-// Ctrl-D). A terminal has no end of one direction: CloseWrite only refuses
-// further writes.
+// The mode in which fd was opened decides the directions. If it is read-only,
+// Write and CloseWrite fail with EBADF. If it is write-only, all reads fail
+// with EBADF, and CloseWrite closes the stream.
 //
-// The stream makes fd non-blocking. That flag belongs to the open file, not to
-// the descriptor: a pipe or terminal that was inherited, or that a child has
-// been given, becomes non-blocking for the other process too. For standard
-// input and output there is NewStdio. On macOS a FIFO has no readiness that can
-// be relied on, and is refused as a regular file is.
+// A write-only stream closes with EPIPE when its reader has gone, also while it
+// is idle. A reading stream ends with io.EOF when the last writer has gone,
+// even if a FIFO gets another writer later. The stream of a terminal ends with
+// io.EOF when the other side is closed or sends Ctrl-D. A terminal has no end
+// of one direction: CloseWrite only refuses further writes.
+//
+// The stream makes fd non-blocking. That flag belongs to the open file and not
+// to the descriptor, so another process that shares the pipe or terminal sees
+// it too. For standard input and output use NewStdio. On macOS the readiness of
+// a FIFO is not reliable; it is refused as a regular file is.
 func NewPipe(l *ioloop.Loop, fd int, config *Config) (*Stream, error) {
 	if l == nil {
 		return nil, opError("new pipe", ErrInvalid)

@@ -7,16 +7,17 @@ import (
 	"iter"
 )
 
-// Read waits for a message and returns it.
+// Read waits for a message and returns it. The message is valid until the next
+// read on the stream.
 //
-// What all reads have in common: a Frame or an argument out of range returns
-// ErrInvalid or ErrTooLong and changes nothing. If another read is pending, the
-// error is ErrReadPending. A read that the buffered bytes satisfy succeeds also
-// on a closed stream. At the end of the stream the error is io.EOF, or why it
-// was closed; when ctx is done first, the context's error; past the read
-// deadline, os.ErrDeadlineExceeded. Bytes that were not returned stay buffered.
-//
-// The message is the caller's until the next read on the stream.
+// The errors of all reads: ErrInvalid or ErrTooLong for a Frame or argument out
+// of range, and ErrReadPending if another read is pending; then nothing has
+// changed. io.EOF at the end of the stream, io.ErrUnexpectedEOF if TLS or a
+// simulated transport ended too early, or why the stream was closed. The error
+// of ctx if ctx is done first. os.ErrDeadlineExceeded after the read deadline.
+// ErrTooLong if the message exceeds its limit, and ErrMalformed. Bytes that
+// were not returned stay buffered. A read that the buffered bytes satisfy
+// succeeds also on a closed stream.
 func (s *Stream) Read(ctx context.Context, f Frame) ([]byte, error) {
 	data, w, err := s.tryRead(ctx, &f)
 	if w != nil {
@@ -28,24 +29,26 @@ func (s *Stream) Read(ctx context.Context, f Frame) ([]byte, error) {
 }
 
 // Peek waits until n bytes are buffered and returns them without reading them:
-// the next read begins with them. It returns ErrTooLong if n is above
-// Config.ReadLimit. Peek(ctx, s.Buffered()) does not wait.
+// the next read begins with them. They are valid until that read. Peek returns
+// ErrTooLong if n is above Config.ReadLimit; other errors are those of Read.
+// Peek(ctx, s.Buffered()) does not wait.
 func (s *Stream) Peek(ctx context.Context, n int) ([]byte, error) {
 	return s.Read(ctx, Frame{kind: readPeek, n: n})
 }
 
-// ReadFull fills p and returns len(p), or how many bytes it has placed in p and
-// the error, as io.ReadFull: at the end of the stream io.EOF if there are none,
-// and else io.ErrUnexpectedEOF. The stream uses p until ReadFull returns.
-// Config.ReadLimit does not count.
+// ReadFull fills p and returns len(p). After an error it returns how many bytes
+// it has placed in p. As in io.ReadFull, the end of the stream is io.EOF if
+// there are none and io.ErrUnexpectedEOF otherwise. The stream uses p until
+// ReadFull returns. Config.ReadLimit does not limit len(p). Other errors are
+// those of Read.
 func (s *Stream) ReadFull(ctx context.Context, p []byte) (int, error) {
 	return s.ReadAtLeast(ctx, p, len(p))
 }
 
-// ReadAtLeast reads into p, waits until it has placed at least as many bytes
-// there, and returns how many: with least 1 it reads what there is, with 0 it
-// does not wait. A negative one is ErrInvalid; one above len(p) is that and
-// io.ErrShortBuffer. For the rest see ReadFull.
+// ReadAtLeast reads into p until at least the given number of bytes are there,
+// and returns how many it has placed. With least 1 it reads what there is; with
+// 0 it does not wait. A negative least is ErrInvalid; a least above len(p) is
+// ErrInvalid and io.ErrShortBuffer. For the rest see ReadFull.
 func (s *Stream) ReadAtLeast(ctx context.Context, p []byte, least int) (int, error) {
 	name := readNames[readInto]
 	if err := checkTarget(p, least); err != nil {
@@ -85,11 +88,11 @@ func (s *Stream) ReadAtLeast(ctx context.Context, p []byte, least int) (int, err
 	return t.filled, err
 }
 
-// Messages returns an iterator over the messages of a stream, each as Read
-// returns it and valid until the next. It ends at the end of the stream;
-// anything else, also an end within a message (io.ErrUnexpectedEOF), is its last
-// error. Messages that take no input would never end: as in Handle, they are
-// io.ErrNoProgress.
+// Messages returns an iterator over the messages of a stream. Each is valid
+// until the next. It waits with ctx as Read does, and stops without an error at
+// the end of the stream. Any other error is its last value, for instance
+// io.ErrUnexpectedEOF for an end within a message, and io.ErrNoProgress for
+// messages that take no input. Leaving the loop does not close the stream.
 func (s *Stream) Messages(ctx context.Context, f Frame) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
 		if f.endless() {
@@ -127,9 +130,9 @@ func (s *Stream) Buffered() int {
 	return s.in.len()
 }
 
-// Discard drops up to n buffered bytes and returns how many; it waits for none.
-// Like a read, it ends the life of the last result. It returns ErrInvalid if n
-// is negative, and ErrReadPending while a read waits for input.
+// Discard drops up to n buffered bytes and returns how many. It does not wait.
+// As after a read, the last message is no longer valid. It returns ErrInvalid
+// if n is negative, and ErrReadPending while a read waits for input.
 func (s *Stream) Discard(n int) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

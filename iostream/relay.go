@@ -11,35 +11,35 @@ import (
 	"sync/atomic"
 )
 
-// RelayCounts is what a relay between two streams came to.
+// RelayCounts is the result of a relay between two streams.
 type RelayCounts struct {
 	AToB, BToA RelayCount
 }
 
-// RelayCount is one direction of a relay.
+// RelayCount counts one direction of a relay.
 type RelayCount struct {
 	Read    int64 // bytes that were read from the one stream
 	Written int64 // of these, bytes that went to the other's kernel; the rest is lost
 	Err     error // why the direction ended early; nil if the one's end came and was passed on
 }
 
-// Relay connects a and b: what either receives is sent on the other, in both
-// directions, until both peers have ended their sides. One peer's end is passed on
-// to the other as the end of that direction only (CloseWrite), so a half-closed
-// connection works as if the peers had one between them. A stream is read only as
-// fast as the other can be written: no more than the other's Config.HighWaterMark
-// and what one read brings wait to be sent.
+// Relay connects a and b: it sends what either receives on the other, in both
+// directions, until both peers have ended their sides. It passes a peer's end
+// on as the end of that direction only (CloseWrite), so half-closed connections
+// work. It reads a stream only as fast as the other can be written: at most the
+// other's Config.HighWaterMark and the bytes of one read wait to be sent.
 //
-// The streams may be on different loops, and of different kinds, TLS on one side
-// for instance. What was received and not read before goes first. Both streams
-// belong to the relay until it returns, and are closed then: nobody else may read
-// or write them. If one fails or is aborted, so is the other, so that no peer takes
-// what it has for everything; if one is closed by Close, so is the other.
+// The streams may be on different loops and of different kinds, for instance
+// TLS and plain. Bytes that were received and not read before go first. Both
+// streams belong to the relay until it returns: nobody else may read or write
+// them. They are closed then. If one fails or is aborted, the relay aborts the
+// other, so that no peer takes incomplete data for complete. If one is closed
+// by Close, the relay closes the other.
 //
-// It returns nil if both directions came to their end, else why the first that did
-// not failed. When ctx is done, both streams are aborted with its error. ErrInvalid
-// (the same stream twice, or nil) and ErrReadPending are returned at once, and
-// nothing has changed.
+// Relay returns nil if both directions came to their end, and otherwise the
+// error of the first that failed. When ctx is done, it aborts both streams with
+// the error of ctx. It returns ErrInvalid (the same stream twice, or nil) and
+// ErrReadPending at once, and then nothing has changed.
 func Relay(ctx context.Context, a, b *Stream) (RelayCounts, error) {
 	if err := checkContext(ctx); err != nil {
 		return RelayCounts{}, opError("relay", err)
@@ -58,10 +58,10 @@ func Relay(ctx context.Context, a, b *Stream) (RelayCounts, error) {
 	return r.outcome()
 }
 
-// RelayFunc is Relay with a callback: fn is called once, on the loop of a or of b,
-// when the relay is over. RelayFunc returns an error, and fn is not called, only
-// where Relay returns one at once, and for a nil fn. It may be called in the
-// function of a Handle, say when a header has been read.
+// RelayFunc is Relay with a callback: fn is called once, on the loop of a or of
+// b, when the relay is over. If fn is nil, or where Relay returns at once,
+// RelayFunc returns the error and does not call fn. The function of a Handle
+// may call RelayFunc, for instance after it has read a header.
 func RelayFunc(a, b *Stream, fn func(RelayCounts, error)) error {
 	if fn == nil {
 		return opError("relay", ErrInvalid)

@@ -7,36 +7,39 @@ import (
 	"github.com/eddyloop/eddy/ioloop"
 )
 
-// Mark returns the write index: the number of bytes that Write has taken so
-// far.
+// Mark returns the number of bytes that writes have taken so far, for WaitSent.
 func (s *Stream) Mark() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.accepted
 }
 
-// Backlog returns how many bytes wait to be sent.
+// Backlog returns how many written bytes wait to be sent: the kernel has not
+// taken them yet.
 func (s *Stream) Backlog() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.backlog()
 }
 
-// WaitSent waits until all bytes up to mark, a value of Mark, are with the
-// kernel. It returns nil exactly if they got there, also when the stream has
-// closed since; else why they did not, or the context's error, or
-// os.ErrDeadlineExceeded past the write deadline. Many may wait at once.
+// WaitSent waits until the kernel has all bytes up to mark, a result of Mark.
+// It returns nil if and only if the kernel got them, also when the stream has
+// closed since. Otherwise it returns why not, the error of ctx,
+// os.ErrDeadlineExceeded after the write deadline, or ErrInvalid if mark is no
+// result of Mark. Any number of calls may wait at once.
 func (s *Stream) WaitSent(ctx context.Context, mark int64) error {
 	return s.waitSent(ctx, "wait sent", mark)
 }
 
-// Flush waits until everything that was written is with the kernel: WaitSent of
-// Mark.
+// Flush waits until the kernel has everything that was written before: WaitSent
+// of Mark.
 func (s *Stream) Flush(ctx context.Context) error { return s.waitSent(ctx, "flush", s.Mark()) }
 
 // Room waits until at most Config.HighWaterMark bytes wait to be sent; if there
-// are more, until half of that is left. It is what a producer waits for in
-// order not to outrun the peer.
+// are more, until half of that is left. A producer calls it before it writes
+// more, so that it is no faster than the peer. It returns the error of ctx,
+// os.ErrDeadlineExceeded after the write deadline, or why the stream can no
+// longer be written.
 func (s *Stream) Room(ctx context.Context) error {
 	for {
 		s.mu.Lock()
@@ -152,9 +155,9 @@ func (s *Stream) withdraw(w *waitOp) {
 	}
 }
 
-// WaitSentFunc has fn called on the loop with what WaitSent would return for mark.
-// It returns ErrInvalid, and does nothing, if fn is nil or mark is no value of
-// Mark, and ioloop.ErrClosed once the loop is closed.
+// WaitSentFunc has fn called once on the loop with what WaitSent would return.
+// It returns ErrInvalid if fn is nil or mark is no result of Mark, and
+// ioloop.ErrClosed once the loop is closed; then fn is not called.
 func (s *Stream) WaitSentFunc(mark int64, fn func(error)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -168,13 +171,13 @@ func (s *Stream) WaitSentFunc(mark int64, fn func(error)) error {
 	return nil
 }
 
-// FlushFunc has fn called on the loop with what Flush would return: WaitSentFunc of
-// Mark.
+// FlushFunc has fn called on the loop with what Flush would return:
+// WaitSentFunc of Mark.
 func (s *Stream) FlushFunc(fn func(error)) error { return s.WaitSentFunc(s.Mark(), fn) }
 
-// RoomFunc has fn called on the loop when Room would return nil, or with the
-// error that it would return. It returns ErrInvalid if fn is nil, and
-// ioloop.ErrClosed once the loop is closed.
+// RoomFunc has fn called on the loop when Room would return, with nil or the
+// error that Room would return. RoomFunc returns ErrInvalid if fn is nil, and
+// ioloop.ErrClosed once the loop is closed; then fn is not called.
 func (s *Stream) RoomFunc(fn func(error)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -10,10 +10,10 @@ import (
 	"github.com/eddyloop/eddy/poller"
 )
 
-// NewSocket makes a stream of a connected stream socket, TCP or Unix, on l. The
-// descriptor becomes the stream's, which makes it non-blocking, unless an error
-// is returned. It returns ErrInvalid, ioloop.ErrClosed, the errno that tells why
-// fd is not such a socket, or errors.ErrUnsupported where there is no backend.
+// NewSocket makes a stream on l of fd, a connected stream socket, TCP or Unix,
+// and makes fd non-blocking. The descriptor becomes the stream's, unless an
+// error is returned: ErrInvalid, ioloop.ErrClosed, the errno that tells why fd
+// is no such socket, or errors.ErrUnsupported where there is no backend.
 func NewSocket(l *ioloop.Loop, fd int, config *Config) (*Stream, error) {
 	return newSocket(l, fd, socket.PeerAddress(fd), config)
 }

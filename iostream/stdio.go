@@ -13,26 +13,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// NewStdio makes one stream, on l, that reads standard input and writes standard output,
-// whatever the shell has made of them: pipes, terminals, sockets, files, devices. What is
-// closed is refused with EBADF, and a directory with EISDIR.
+// NewStdio makes one stream on l that reads standard input and writes standard
+// output. They may be pipes, terminals, sockets, files or devices. The error is
+// EBADF if one of them is closed, and EISDIR if one is a directory.
 //
-// A regular file is always ready and may be slow, so it is read and written on other
-// goroutines, 64 KiB at a time; so is everything else without readiness. Flush, and
-// Close, wait until what was written is in the file, not until it is on the disk.
+// Regular files, and all else without readiness, are read and written on other
+// goroutines, 64 KiB at a time, as they may be slow. Flush and Close wait until
+// what was written is in the file. They do not wait for the disk.
 //
-// Whatever shares them, such as the shell that started the program, does not
-// notice: O_NONBLOCK is not set, so that nothing has to be put back when the
-// program ends, or is killed. On Linux, pipes and terminals are opened once
-// more, which gives the stream a flag of its own. Where that cannot be done,
-// the stream looks whether they are ready before it reads, or writes 512 bytes;
-// the loop is held only if another process is quicker and takes what was there,
-// or if a terminal takes less than that.
+// O_NONBLOCK is not set on the shared open files, so other processes, such as
+// the shell, are not affected and nothing has to be restored. On Linux, pipes
+// and terminals are opened once more, which gives the stream a flag of its own.
+// Where that is not possible, the stream asks whether the file is ready before
+// it reads, or before it writes 512 bytes. Then the loop can block only if
+// another process takes the bytes first, or if a terminal takes fewer than 512.
 //
-// Descriptors 0 and 1 stay open when the stream closes. So the reader of
-// standard output sees the end of it when the program closes os.Stdout too, or
-// ends; what CloseWrite does is to refuse further writes. That the reader has gone is noticed by the next
-// write, which fails with EPIPE; reading goes on then.
+// Descriptors 0 and 1 stay open when the stream closes. The reader of standard
+// output sees the end when the program closes os.Stdout or exits; CloseWrite
+// only refuses further writes. If the reader has gone, the next write fails
+// with EPIPE, and reading goes on.
 func NewStdio(l *ioloop.Loop, config *Config) (*Stream, error) {
 	return newStdio(l, 0, 1, reopen, config)
 }

@@ -1,29 +1,65 @@
-// Package iostream provides Stream: a non-blocking byte stream on an event loop
-// that is read by meaning and takes any number of writes at once, each of which
-// can be waited for.
+// Package iostream provides Stream: a non-blocking byte stream on an event
+// loop. Its user reads whole messages and writes at any time.
 //
-// What to read is a value, a [Frame]: [Until] a delimiter, [UntilRegexp],
-// exactly n [Bytes], [Some], [UntilClose], what a bufio.SplitFunc says ([Split]),
-// behind a [LengthPrefix] or [Varint]. How to wait is a method: Read waits,
-// ReadFunc calls a function, Handle calls it for each message, Messages is an
-// iterator.
+// A server in callbacks, on a stream s:
 //
-// Every operation has up to three forms. A waiting form takes a context: with
-// an *ioloop.Task it suspends the task, with any other context it blocks the
-// calling goroutine. A Func form calls a function on the loop. A Handle form
-// calls it for one message after another. A stream has one read at a time, in
-// whichever form, and any number of writes.
+//	line := iostream.Until("\n").Limit(8 << 10)
+//	err := s.Handle(line, func(msg []byte, err error) bool {
+//		if err != nil {
+//			return false // io.EOF: the peer has ended its side
+//		}
+//		s.Write(msg)
+//		return true
+//	})
+//
+// The same in a task (t is its *ioloop.Task) or, with any other context, in a
+// goroutine:
+//
+//	for msg, err := range s.Messages(t, line) {
+//		if err != nil {
+//			return err
+//		}
+//		s.Write(msg)
+//	}
+//
+// Package tcp makes streams: tcp.Server accepts them, tcp.Dial connects.
+// [Adopt], [NewSocket], [NewPipe], [NewStdio] and [New] make a stream of what
+// is open already. Package iostreamtest tests a protocol without sockets. In
+// docs/, api.md shows the API on one screen, styles.md says which style is for
+// what, and guides/ends.md how a stream ends.
+//
+// # Reading
+//
+// A [Frame] says what a message is: [Until] a delimiter, [UntilRegexp], exactly
+// n [Bytes], [Some], [UntilClose], [Split] with a bufio.SplitFunc,
+// [LengthPrefix], [Varint]. A method says how to wait for it:
+//
+//   - Read waits, with a context. An *ioloop.Task as the context suspends the task; any other context blocks the goroutine.
+//   - ReadFunc calls a function with one message, on the loop.
+//   - Handle calls a function with one message after another; HandleTask does so in a task, which may wait.
+//   - Messages is an iterator that waits.
+//
+// A stream has one read at a time and any number of writes.
 //
 // # Bytes
 //
-// The bytes of a result belong to the stream. A callback may use them until it
-// returns, the caller of a waiting method until the next read on the stream.
-// Write is done with its argument when it returns.
+// The bytes of a message belong to the stream. A callback may use them until it
+// returns; the caller of a waiting method may use them until the next read on
+// the stream. Write does not use its argument after it has returned.
 //
 // # Goroutines
 //
 // The methods of a Stream may be called from any goroutine. Callbacks run on
 // the stream's loop, never inside a call of one of its methods.
+//
+// # The end of a stream
+//
+// Close and Abort end a stream, and so do an error of the connection, a
+// time-out of [Config], and the end of the loop. A stream is also closed when
+// both sides have ended their writing, and when its reader has ended without
+// another one (see [Stream.Handle]). The peer's end of its side alone closes
+// nothing: reads return io.EOF, and writes still reach the peer. [Stream.Err]
+// says why a stream is closed.
 package iostream
 
 import (
@@ -39,8 +75,9 @@ import (
 	"github.com/eddyloop/eddy/poller"
 )
 
-// Stream is a byte stream on a loop. It is made by [New], [NewSocket], [NewPipe] or
-// [NewStdio].
+// Stream is a byte stream on a loop. New, NewSocket, NewPipe, NewStdio and
+// Adopt make one, and so do the servers and dialers of package tcp. Its methods
+// may be called from any goroutine.
 type Stream struct {
 	mu        sync.Mutex
 	loop      *ioloop.Loop
@@ -135,8 +172,9 @@ func (s *Stream) ensureDetails() *details {
 	return s.details
 }
 
-// New makes a stream of a transport, which becomes the stream's unless an error
-// is returned: that of a Config out of range, or ioloop.ErrClosed.
+// New makes a stream on l of a transport. The stream closes the transport when
+// it ends; after an error, the transport is still the caller's. The error is
+// ErrInvalid for a Config out of range, or ioloop.ErrClosed.
 func New(l *ioloop.Loop, t Transport, config *Config) (*Stream, error) {
 	if l == nil || t == nil {
 		return nil, opError("new", ErrInvalid)
@@ -209,8 +247,8 @@ func (f *lateFlush) Run() {
 	s.afterFlush()
 }
 
-// Streams returns an iterator over the open streams of a loop, for callbacks
-// and tasks of that loop.
+// Streams returns an iterator over the open streams of l. Only callbacks and
+// tasks of l may use it.
 func Streams(l *ioloop.Loop) iter.Seq[*Stream] {
 	return func(yield func(*Stream) bool) {
 		for h := range l.Kit().Handlers() {
@@ -221,11 +259,11 @@ func Streams(l *ioloop.Loop) iter.Seq[*Stream] {
 	}
 }
 
-// Loop returns the loop that the stream lives on.
+// Loop returns the loop that the stream is on.
 func (s *Stream) Loop() *ioloop.Loop { return s.loop }
 
-// LocalAddr returns this side's address, nil if it has none or the stream is
-// closed.
+// LocalAddr returns this side's address. It is nil if there is none or the
+// stream is closed.
 func (s *Stream) LocalAddr() net.Addr {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -235,10 +273,10 @@ func (s *Stream) LocalAddr() net.Addr {
 	return nil
 }
 
-// RemoteAddr returns the peer's address, as it was when the stream was made, also when
-// the peer is gone and the stream closed. It is nil if the transport has none, as a pipe.
-// Only of a socket whose peer had reset the connection before NewSocket got it nobody
-// knows: then the address is one whose String is "unknown".
+// RemoteAddr returns the peer's address as of when the stream was made, also
+// after the stream has closed. It is nil if the transport has none, such as a
+// pipe. If the peer had reset the connection before NewSocket was called, the
+// address is unknown, and its String says so.
 func (s *Stream) RemoteAddr() net.Addr {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -268,17 +306,17 @@ type unknownAddr struct{}
 func (unknownAddr) Network() string { return "unknown" }
 func (unknownAddr) String() string  { return "unknown" }
 
-// SetRemoteAddr replaces what RemoteAddr returns, for instance by the address of
-// the client behind a proxy that is the peer. Nil goes back to the peer's own.
+// SetRemoteAddr replaces the result of RemoteAddr, for instance by the address
+// of the client behind a proxy. Nil restores the peer's own address.
 func (s *Stream) SetRemoteAddr(addr net.Addr) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ensureDetails().remote = addr
 }
 
-// SetNoDelay turns Nagle's algorithm off or on. On a closed stream, and where
-// there is no such thing, it does nothing. Streams send small writes together,
-// so package tcp turns it off.
+// SetNoDelay turns Nagle's algorithm off (true) or on (false). Streams send
+// small writes together, so package tcp turns it off. On a closed stream, and
+// where there is no such option, it does nothing and returns nil.
 func (s *Stream) SetNoDelay(on bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -288,7 +326,7 @@ func (s *Stream) SetNoDelay(on bool) error {
 	return nil
 }
 
-// String tells the state of the stream, for debugging.
+// String describes the state of the stream, for debugging.
 func (s *Stream) String() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -13,16 +13,16 @@ import (
 	"github.com/eddyloop/eddy/ioloop"
 )
 
-// DefaultHandshakeTimeout is what a zero Config.HandshakeTimeout stands for.
+// DefaultHandshakeTimeout is what a Config.HandshakeTimeout of 0 stands for.
 const DefaultHandshakeTimeout = 10 * time.Second
 
 // Causes that StartTLSServer and its like fail with, besides those of
 // crypto/tls and crypto/x509, which errors.As finds.
 var (
-	// ErrEarlyPlaintext: bytes have been received before TLS was started that
-	// cannot belong to it. Who injects a command behind the request for TLS
-	// hopes to have it taken for an encrypted one. Nothing has changed: the
-	// bytes can still be read.
+	// ErrEarlyPlaintext: before TLS was started, bytes were received that
+	// cannot be part of it. An attacker may have inserted them so that they
+	// would be taken for encrypted ones. Nothing has changed: the bytes can
+	// still be read.
 	ErrEarlyPlaintext = errors.New("plaintext was received ahead of TLS")
 
 	// ErrHandshakeTimeout: the handshake took longer than
@@ -31,52 +31,54 @@ var (
 )
 
 // StartTLSServer changes the stream to TLS, as the server, and waits until the
-// handshake is over. It is used on a new stream, and on a live one by protocols
-// that upgrade. What was written before goes out in plaintext, ahead of the
-// handshake; what is written and read from now on, also while the handshake
-// goes on, is encrypted. There is no way back.
+// handshake is over. It may be called on a new stream, and on a live one as
+// protocols with STARTTLS do. What was written before is sent in plaintext,
+// ahead of the handshake. What is written or read after the call, also during
+// the handshake, is encrypted. TLS cannot be ended again.
 //
-// The client's first message may have been received already; bytes that are no
-// such message are refused with ErrEarlyPlaintext. With a read pending the
-// error is ErrReadPending, but a Handle function that runs may start TLS, which
-// ends the repeating read. ErrInvalid is the error if the stream has TLS already, and for a
-// config without certificates. After these errors nothing has changed. If the
-// handshake fails, takes longer than Config.HandshakeTimeout, or ctx is done
-// first, the stream is closed with the error: in good order like a Close, if the
-// peer has to get an alert that says why.
+// Before the handshake begins, StartTLSServer returns ErrReadPending if a read
+// is pending (the function of a Handle may start TLS, which ends that Handle),
+// ErrEarlyPlaintext if received bytes are not the client's first TLS message,
+// and ErrInvalid if the stream has TLS already or the config has no
+// certificates. Then nothing has changed. If the handshake fails, takes longer
+// than Config.HandshakeTimeout, or ctx is done first, the stream is closed with
+// the error: in good order if an alert has to reach the peer.
 //
 // The functions in config are called on the loop and must not block, unless
-// Config.HandshakeOffLoop is set. config must not be changed any more.
+// Config.HandshakeOffLoop is set. config must not be changed after the call.
 //
-// A stream with TLS reports io.EOF only for an end that the peer has announced
-// (close_notify). If the connection ends without, something may be missing: the
-// error is io.ErrUnexpectedEOF.
+// With TLS, reads return io.EOF only if the peer has announced the end
+// (close_notify). If the connection ends without it, data may be missing, and
+// the error is io.ErrUnexpectedEOF.
 func (s *Stream) StartTLSServer(ctx context.Context, config *tls.Config) error {
 	return s.waitTLS(ctx, tlsServer, config)
 }
 
-// StartTLSClient is StartTLSServer as the client. Since a server does not speak
-// first, any unread byte is ErrEarlyPlaintext. ErrInvalid is returned for a
-// config with neither ServerName nor InsecureSkipVerify, and for one that
+// StartTLSClient is StartTLSServer as the client. A server does not speak
+// first, so any unread byte is ErrEarlyPlaintext. ErrInvalid is also the error
+// for a config with neither ServerName nor InsecureSkipVerify, and for one that
 // allows renegotiation.
 func (s *Stream) StartTLSClient(ctx context.Context, config *tls.Config) error {
 	return s.waitTLS(ctx, tlsClient, config)
 }
 
-// StartTLSServerFunc is StartTLSServer with a function that is called on the
-// loop with the outcome. It returns an error, and fn is not called, where
-// nothing has changed.
+// StartTLSServerFunc is StartTLSServer with a callback: fn is called once on
+// the loop with the result of the handshake. StartTLSServerFunc returns an
+// error, and fn is not called, if the handshake could not begin: ErrInvalid
+// (also for a nil fn), ErrReadPending or ErrEarlyPlaintext.
 func (s *Stream) StartTLSServerFunc(config *tls.Config, fn func(error)) error {
 	return s.callTLS(tlsServer, config, fn)
 }
 
-// StartTLSClientFunc is StartTLSClient with a function, as StartTLSServerFunc.
+// StartTLSClientFunc is StartTLSClient with a callback. For the rest see
+// StartTLSServerFunc.
 func (s *Stream) StartTLSClientFunc(config *tls.Config, fn func(error)) error {
 	return s.callTLS(tlsClient, config, fn)
 }
 
-// ConnectionState tells what the handshake has come to; false if there has been
-// none, or it is not over. It is still there when the stream has closed.
+// ConnectionState returns the result of the TLS handshake. It returns false if
+// there has been no handshake or it is not over. The result stays available
+// after the stream has closed.
 func (s *Stream) ConnectionState() (tls.ConnectionState, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

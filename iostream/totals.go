@@ -6,19 +6,19 @@ import (
 	"github.com/eddyloop/eddy/ioloop"
 )
 
-// Totals are sums over streams, for metrics.
+// Totals are sums over the streams of loops, for metrics.
 type Totals struct {
 	Streams  int   // that are open
 	Backlog  int64 // bytes that were written and that the kernel has yet to take
 	Buffered int64 // bytes that were received and not read
 }
 
-// Total sums up the streams of some loops. Each loop only lists its streams, some
-// 10 ns for each, and the calling goroutine adds them up, so it may be called once a
-// second beside any load. Streams without a
-// descriptor are left out; loops that are closed have none. It must not be called on a
-// loop (ioloop.ErrOnLoop), and it waits for loops that are busy or do not run: when ctx
-// ends, it returns what it has and the error of ctx.
+// Total sums up the open streams of some loops. It leaves out streams without a
+// descriptor and loops that are closed. It waits for each loop to list its
+// streams, some 10 ns for each stream, and adds on the calling goroutine, so it
+// may be called once a second under any load. In a callback or task it returns
+// ioloop.ErrOnLoop. When ctx ends before all loops have answered, Total returns
+// what it has and the error of ctx.
 func Total(ctx context.Context, loops ...*ioloop.Loop) (Totals, error) {
 	var sum Totals
 	if err := ioloop.CheckContext(ctx); err != nil {

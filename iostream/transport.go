@@ -8,11 +8,13 @@ import (
 )
 
 // Transport is what a Stream moves its bytes through: a socket, TLS over one (a
-// [Layer]), or a simulation in a test. A Stream calls it under its own lock, so a
-// Transport needs none; Attach, Arm, Read, Probe and Close are called on the
-// loop only (the module's own sockets are read by other goroutines too), the others from
-// any goroutine. None may block. The loop is passed
-// to those that need it, so that a quiet stream does not hold it twice.
+// Layer), or a simulation in a test. Only authors of transports need it.
+//
+// A Stream calls a Transport under its own lock, so the Transport needs none.
+// It calls Attach, Arm, Read, Probe and Close on the loop only (but reads this
+// module's own sockets on other goroutines too), and the other methods on any
+// goroutine. No method may block. Methods get the loop as an argument so that a
+// quiet stream does not store it twice.
 type Transport interface {
 	// Attach connects the transport to the loop: from now on h is called on the
 	// loop when something of the interest is ready, level-triggered, as for a
@@ -46,27 +48,27 @@ type Transport interface {
 	Close(l *ioloop.Loop) error
 }
 
-// Layer is a Transport that changes what passes through, as TLS does, so that
-// some of it stands in the layer meanwhile. Of other transports the Stream takes
-// for granted what the methods of a Layer tell: bytes that Write took count as
-// sent, readiness announces all that can be read, and a Read waits for
-// Readable, a Write for Writable.
+// Layer is a Transport that changes the bytes that pass through it, as TLS
+// does, and therefore holds some of them. For any other Transport, a Stream
+// assumes that bytes which Write has taken are sent, that readiness announces
+// all that can be read, that Read waits for Readable, and that Write waits for
+// Writable.
 type Layer interface {
 	Transport
 
-	// Flush hands on what the layer itself holds for the peer: bytes taken by
-	// Write and, as in TLS, messages of its own. It returns ErrWouldBlock if
-	// some are left.
+	// Flush passes on what the layer itself holds for the peer: bytes taken by
+	// Write and messages of the layer's own. It returns ErrWouldBlock if some
+	// are left.
 	Flush() error
 
-	// Unsent returns how many of the bytes that Write took cannot be counted as
-	// sent yet, because the kernel has not got all that they turned into.
+	// Unsent returns how many of the bytes that Write took do not count as sent
+	// yet, because the kernel has not taken all that they were turned into.
 	Unsent() int
 
 	// Buffered reports whether Read has bytes that no readiness announces.
 	Buffered() bool
 
-	// Incomplete reports whether a part of something has come of which Read has
+	// Incomplete reports whether part of a record has come of which Read has
 	// returned nothing yet.
 	Incomplete() bool
 
@@ -106,18 +108,19 @@ func (s *Stream) wants() (read, write poller.Interest) {
 	return poller.Readable, poller.Writable
 }
 
-// Resetter is implemented by transports whose peer can be told that something is
-// missing.
+// Resetter is implemented by transports that can tell the peer that something
+// is missing.
 type Resetter interface {
-	// ResetOnClose has Close break the connection instead of ending it in good
-	// order.
+	// ResetOnClose makes Close break the connection instead of ending it in
+	// good order.
 	ResetOnClose()
 }
 
-// Queuer is implemented by transports that know what has been sent and has not
-// reached the peer.
+// Queuer is implemented by transports that know how many bytes have been sent
+// and have not reached the peer.
 type Queuer interface {
-	// Queued returns how many bytes that is, in the kernel; 0 if it does not tell.
+	// Queued returns that number of bytes in the kernel, or 0 if the kernel
+	// does not tell.
 	Queued() int
 }
 

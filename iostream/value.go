@@ -1,14 +1,14 @@
 package iostream
 
-// Value is a variable that every stream has one of, for what a protocol knows of a
-// connection. It is a package's variable itself:
+// Value is a variable of which every stream has one, for what a protocol knows
+// of a connection. Declare it in a package:
 //
 //	var session iostream.Value[Session]
 //
 //	session.Of(s).user = name
 //
-// A stream that was never asked for it has none and pays nothing. It must not be
-// copied.
+// A stream that was never asked for its variable has none and pays nothing. The
+// address of a Value is its identity: it must not be copied.
 type Value[T any] struct{ _ byte } // its address is the key
 
 // valueNode is a Value's variable of one stream.
@@ -17,9 +17,10 @@ type valueNode struct {
 	next          *valueNode
 }
 
-// Of returns the variable of s, zero at first. It lives as long as the stream is
-// referred to, closed or not. Of may be called from any goroutine; what it points to
-// is the caller's to guard, if others than the stream's loop use it.
+// Of returns the variable of s, zero at first. It lives as long as something
+// refers to the stream, closed or not. Of may be called from any goroutine; the
+// caller must guard the variable itself if goroutines other than the stream's
+// loop use it.
 func (v *Value[T]) Of(s *Stream) *T {
 	s.mu.Lock()
 	defer s.mu.Unlock()

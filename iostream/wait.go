@@ -8,28 +8,28 @@ type endWaiters struct {
 	funcs []func(error)
 }
 
-// WaitClosed waits until the stream has closed and returns nil, or the
-// context's error. Why it closed is for Err to tell.
+// WaitClosed waits until the stream has closed and returns nil, or the error of
+// ctx. Err says why it closed.
 func (s *Stream) WaitClosed(ctx context.Context) error {
 	return s.waitEndOf(ctx, "wait closed", finished, (*details).closeWaiters)
 }
 
-// WaitClosedFunc has fn called on the loop when the stream has closed and its
-// operations have been told, with what Err returns. On a closed stream it is
-// called soon. It returns ErrInvalid if fn is nil, and ioloop.ErrClosed once the
-// loop is closed.
+// WaitClosedFunc has fn called once on the loop when the stream has closed and
+// its operations have been told, with what Err returns. On a closed stream it
+// is called soon. WaitClosedFunc returns ErrInvalid if fn is nil, and
+// ioloop.ErrClosed once the loop is closed; then fn is not called.
 func (s *Stream) WaitClosedFunc(fn func(error)) error {
 	return s.callAtEnd("wait closed", fn, (*details).closeWaiters)
 }
 
 // WaitReadClosed waits until ReadClosed reports true and returns nil, or the
-// context's error. Unread input may still be there.
+// error of ctx. There may still be bytes to read.
 func (s *Stream) WaitReadClosed(ctx context.Context) error {
 	return s.waitEndOf(ctx, "wait read closed", eofSeen, (*details).readCloseWaiters)
 }
 
-// WaitReadClosedFunc has fn called on the loop when ReadClosed reports true.
-// Errors are those of WaitClosedFunc.
+// WaitReadClosedFunc has fn called once on the loop when ReadClosed reports
+// true. Its errors are those of WaitClosedFunc.
 func (s *Stream) WaitReadClosedFunc(fn func()) error {
 	if fn == nil {
 		return opError("wait read closed", ErrInvalid)

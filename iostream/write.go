@@ -10,14 +10,14 @@ import (
 const corkLimit = 16 << 10
 
 // Write takes all of p to be sent, in order with other writes, and returns at
-// once; p is the caller's again. Small writes of one turn of the loop leave
-// together at its end, so nothing has to be flushed for them to go out. To
-// learn when they have, see WaitSent and Flush.
+// once. The stream does not use p afterwards. Small writes of one turn of the
+// loop are sent together at its end. To learn when they are sent, see WaitSent
+// and Flush.
 //
-// If more than Config.WriteLimit bytes would wait to be sent, none of p is
-// taken and the error is ErrBufferFull. If the stream can no longer be written,
-// the error says why; if it is this write that finds that out, p counts in Mark
-// as bytes that were not sent. Past the write deadline it is
+// If more than Config.WriteLimit bytes would wait to be sent, Write takes
+// nothing and returns ErrBufferFull. If the stream can no longer be written,
+// Write returns why; if this write has discovered that, Mark counts p as taken,
+// and WaitSent returns the error. After the write deadline the error is
 // os.ErrDeadlineExceeded.
 func (s *Stream) Write(p []byte) (int, error) {
 	s.mu.Lock()

@@ -9,16 +9,16 @@ import (
 	"github.com/eddyloop/eddy/ioloop"
 )
 
-// WriteString is Write of a string's bytes. It does not copy them first.
+// WriteString is Write of the bytes of p, without a copy first.
 func (s *Stream) WriteString(p string) (int, error) {
 	return s.Write(unsafe.Slice(unsafe.StringData(p), len(p)))
 }
 
-// WriteBuffers is Write of several slices as of one: none or all of them are
-// taken, and nothing that others write comes between them. Those above 16 KiB are
-// not copied as far as the kernel takes them at once, and what stands before such
-// a one leaves with it: a header and a body are one system call. The slices are
-// the caller's again when it returns.
+// WriteBuffers is Write of several slices as one: it takes all of them or none,
+// and no other write comes between them. The stream does not use the slices
+// afterwards. It does not copy slices above 16 KiB as far as the kernel takes
+// them at once, and it sends the slices before such a one with it: a header and
+// a body are one system call.
 func (s *Stream) WriteBuffers(bufs [][]byte) (int64, error) {
 	total := 0
 	for _, p := range bufs {
@@ -64,15 +64,16 @@ func (s *Stream) sendAll(bufs [][]byte, total int) error {
 	return s.writeEnd()
 }
 
-// ReadFrom writes what r has, up to its end, and waits meanwhile for the peer: no
-// more than Config.HighWaterMark and a piece of 64 KiB wait to be sent. It is what
-// io.Copy calls. A task that it is called by is suspended, a goroutine blocked; in a
-// callback it is ioloop.ErrOnLoop, and nothing is read: use Loop.Go, a goroutine,
-// or RelayFunc there. r is read on the calling goroutine, so what a task reads from must
-// not block.
+// ReadFrom writes everything that r returns, up to its io.EOF. io.Copy calls
+// it. It waits for the peer: no more than Config.HighWaterMark and a piece of
+// 64 KiB wait to be sent. In a task it suspends the task, elsewhere it blocks
+// the goroutine. In a callback it returns ioloop.ErrOnLoop and reads nothing;
+// use Loop.Go, a goroutine, or RelayFunc there. It reads r on the calling
+// goroutine, so in a task r must not block.
 //
-// It returns how many bytes it has read from r and written, and the first error of
-// either, but for io.EOF. What was written may still wait to be sent: see Flush.
+// ReadFrom returns how many bytes it has read from r and written, and the first
+// error of either, except io.EOF. What was written may still wait to be sent:
+// see Flush.
 func (s *Stream) ReadFrom(r io.Reader) (int64, error) {
 	ctx := context.Background()
 	if task, onLoop := ioloop.CurrentTask(); task != nil {
