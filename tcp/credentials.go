@@ -9,7 +9,7 @@ import (
 	"github.com/eddyloop/eddy/iostream"
 )
 
-// Credentials are those that a process had when it connected to a Unix socket
+// Credentials are the identity of a process when it connected to a Unix socket
 // or began to listen on one. The kernel vouches for them.
 type Credentials struct {
 	PID int // 0 on FreeBSD, which does not tell
@@ -17,9 +17,9 @@ type Credentials struct {
 	GID int
 }
 
-// PeerCredentials returns who is at the other end of a stream over a Unix
-// socket. On other streams it fails, and on NetBSD, OpenBSD and DragonFly with
-// errors.ErrUnsupported.
+// PeerCredentials returns the identity of the peer of a stream over a Unix
+// socket. It fails on other streams, and with errors.ErrUnsupported on NetBSD,
+// OpenBSD and DragonFly.
 func PeerCredentials(s *iostream.Stream) (Credentials, error) {
 	var c Credentials
 	var err error

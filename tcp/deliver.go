@@ -11,9 +11,9 @@ import (
 	"github.com/eddyloop/eddy/iostream"
 )
 
-// Deliver has Accept return the connection of a stream, with all that is unread: what
-// Peek has shown is still there. It is for a Callback or Handler that has seen by the
-// first bytes which protocol the client speaks:
+// Deliver has Accept return the connection of a stream, with all bytes that are
+// unread, including those that Peek has returned. A Callback or Handler calls
+// it when the first bytes show the protocol:
 //
 //	srv.Callback = func(s *iostream.Stream) {
 //		s.PeekFunc(4, func(first []byte, err error) {
@@ -28,15 +28,17 @@ import (
 //		})
 //	}
 //
-// The stream is then the net.Conn's, and no longer the Callback's or Handler's; a Handler
-// may return. No read may be pending, nor a repeating one go on. More connections than
-// may wait for Accept are taken, but the server accepts none while there are so many.
-// Over TLS, Accept returns the stream's *iostream.Conn and no *tls.Conn: for HTTP/2 give
-// the listener of a server without TLS to tls.NewListener.
+// The stream then belongs to the net.Conn and no longer to the Callback or
+// Handler; a Handler may return. No read may be pending. Deliver never waits:
+// more than 16 connections may wait for Accept then, and the server accepts
+// none until there are fewer. Over TLS, Accept returns the stream's
+// *iostream.Conn and no *tls.Conn: for HTTP/2 give the listener of a server
+// without TLS to tls.NewListener.
 //
-// It must be called on the stream's loop, by a callback or task. It returns net.ErrClosed
-// if the listener or the stream is closed, and ErrInvalid for a stream that is not the
-// server's and for the listener to which all connections go.
+// Deliver must be called on the stream's loop, by a callback or task. It
+// returns net.ErrClosed if the listener or the stream is closed, and ErrInvalid
+// if the stream is not the server's or all connections go to the listener
+// anyway.
 func (l *NetListener) Deliver(s *iostream.Stream) error {
 	w := l.srv.workerOf(s.Loop())
 	if w == nil || l.srv.net == l {
@@ -55,9 +57,10 @@ func (l *NetListener) Deliver(s *iostream.Stream) error {
 	return nil
 }
 
-// SyscallConn returns the first listening socket, for looking at it and for setting its
-// options: Control is called with a duplicate of its descriptor. Read and Write return
-// errors.ErrUnsupported. It fails with net.ErrClosed once the socket is closed.
+// SyscallConn returns the first listening socket, to read and set its options.
+// Control is called with a duplicate of its descriptor. Read and Write return
+// errors.ErrUnsupported. SyscallConn fails with net.ErrClosed once the socket
+// is closed.
 func (l *NetListener) SyscallConn() (syscall.RawConn, error) {
 	raw := rawListener{l}
 	return raw, raw.Control(func(uintptr) {})

@@ -14,61 +14,67 @@ import (
 	"github.com/eddyloop/eddy/iostream"
 )
 
-// Dialer connects. The zero value is ready; its methods may be called from any
-// goroutine.
+// Dialer connects. The zero value is ready. Its methods may be called from any
+// goroutine. Its fields must not be changed after the first call.
 type Dialer struct {
-	// Stream sets up the streams. It must not be changed after the first Dial.
+	// Stream sets up the streams.
 	Stream iostream.Config
 
 	// Socket sets up the sockets.
 	Socket SocketOptions
 
-	// Loop, or else the loops of Group in turn, is where the connections of
-	// DialContext live. The other methods are told.
+	// DialContext puts its connections on Loop, or else on the loops of Group
+	// in turn. The other methods are given a loop.
 	Loop  *ioloop.Loop
 	Group *ioloop.Group
 
-	// TLS, if set, is what a handshake follows connecting with, as the client.
-	// If it has no ServerName, that is the host of the address. It is not tried
-	// with another address when it fails.
+	// TLS, if set, makes a TLS client of each connection before it is returned.
+	// If it has no ServerName, the host of the address is used. A failed
+	// handshake is not tried again with another address.
 	TLS *tls.Config
 
 	// Resolver looks names up. Nil is net.DefaultResolver.
 	Resolver *net.Resolver
 
-	// LocalAddr is what to connect from, a *net.TCPAddr or *net.UnixAddr as the
-	// network has it; of a name only addresses of its family are tried then. Nil
-	// leaves it to the system.
+	// LocalAddr is the local address, a *net.TCPAddr or *net.UnixAddr to match
+	// the network. Of a name, only addresses of its family are tried. Nil
+	// leaves the choice to the system.
 	LocalAddr net.Addr
 
-	// Timeout is how long a Dial may take, with looking the name up and the TLS
-	// handshake. 0 leaves it to the context.
+	// Timeout is how long a Dial may take, with the look-up of the name and the
+	// TLS handshake. 0 is no limit but the context.
 	Timeout time.Duration
 
-	// FallbackDelay is how long an attempt has the field to itself before the
-	// next address of a name is tried beside it, on the clock of the loop. 0 is
-	// DefaultFallbackDelay; below 0, addresses are tried one after the other.
+	// FallbackDelay is how long after the start of an attempt the next address
+	// of a name is tried beside it, on the clock of the loop. 0 is
+	// DefaultFallbackDelay (250 ms). Below 0, an address is tried only after
+	// the one before has failed.
 	FallbackDelay time.Duration
 }
 
-// DefaultFallbackDelay is what a zero Dialer.FallbackDelay stands for, as RFC
-// 8305 recommends.
+// DefaultFallbackDelay is what a Dialer.FallbackDelay of 0 stands for, the
+// Connection Attempt Delay that RFC 8305 recommends.
 const DefaultFallbackDelay = 250 * time.Millisecond
 
-// Dial connects with a zero Dialer.
+// Dial is Dialer.Dial with a zero Dialer.
 func Dial(ctx context.Context, l *ioloop.Loop, network, address string) (*iostream.Stream, error) {
 	return new(Dialer).Dial(ctx, l, network, address)
 }
 
 // Dial connects to an address and returns a stream on l. The network is "tcp",
-// "tcp4", "tcp6" or "unix". The addresses of a name are raced as RFC 8305 has
-// it ("happy eyeballs"): families take turns, each attempt begins when the last
-// has failed or FallbackDelay after it began, and the first to connect wins.
-// Both families are looked up together, as net.Resolver does. Errors are
-// *net.OpError, of several attempts joined. When ctx is done, all attempts are
-// given up and their sockets closed. An httptrace.ClientTrace in ctx is told of the
-// look-up (DNSStart, DNSDone) on the caller's goroutine or the resolver's, and of each
-// attempt (ConnectStart, ConnectDone) on the loop.
+// "tcp4", "tcp6" or "unix". With an *ioloop.Task as ctx it suspends the task;
+// with any other context it blocks the goroutine, and l must run.
+//
+// If a name has several addresses, Dial races them as RFC 8305 says ("happy
+// eyeballs"): the families alternate, an attempt begins when the one before has
+// failed or after FallbackDelay, and the first to connect wins. Both families
+// are looked up at once, as net.Resolver does.
+//
+// Errors are *net.OpError; those of several attempts are joined. When ctx is
+// done, all attempts end and their sockets are closed. An httptrace.ClientTrace
+// in ctx is told of the look-up (DNSStart, DNSDone) on the caller's goroutine
+// or the resolver's, and of each attempt (ConnectStart, ConnectDone) on the
+// loop.
 func (d *Dialer) Dial(ctx context.Context, l *ioloop.Loop, network, address string) (*iostream.Stream, error) {
 	if err := ioloop.CheckContext(ctx); err != nil {
 		return nil, dialError(network, nil, err)

@@ -15,10 +15,9 @@ import (
 
 // Adopt has the server accept on a socket that listens already: a
 // *net.TCPListener, a *net.UnixListener, or an *os.File as Inherited returns
-// them. The server gets a duplicate, and listener is closed unless an error is
-// returned. Server.Socket is applied to the socket itself, whoever else has it.
-// The file of a Unix socket is left in place in the end. Errors are
-// *net.OpError.
+// it. The server uses a duplicate and closes listener, unless it returns an
+// error. Server.Socket is applied to the socket itself, which others may share.
+// The file of a Unix socket is not removed at the end. Errors are *net.OpError.
 func (srv *Server) Adopt(listener interface {
 	syscall.Conn
 	io.Closer
@@ -96,12 +95,13 @@ const (
 )
 
 // Inherited returns the listening sockets that the process was started with, by
-// systemd (socket activation) or by a parent that used Server.Files, for
-// Server.Adopt; none if there are none for this very process. Name tells what
-// the service manager calls each. They will not be inherited further: the
-// descriptors are closed on exec and the environment variables are removed, so
-// only the first call finds any. An error means that one is not what was
-// announced; the others are then closed.
+// systemd (see sd_listen_fds(3)) or by a parent that used Server.Files. Pass
+// each to Server.Adopt. The Name of a file is what the service manager calls
+// it. If there are none for this process, Inherited returns nil.
+//
+// The first call takes them: it sets close-on-exec on the descriptors and
+// removes the environment variables, so a later call finds none. An error means
+// that a descriptor is not what was announced; then the others are closed.
 func Inherited() ([]*os.File, error) {
 	n, err := inheritedCount()
 	names := strings.Split(os.Getenv(envNames), ":")
@@ -161,20 +161,20 @@ func isMine() bool {
 	return os.Getenv(envParent) == strconv.Itoa(os.Getppid())
 }
 
-// Files hands the listening sockets to a process that is about to be started,
-// for a restart that no client notices: it returns them as files, the caller's
-// to close, and the environment variables with which Inherited finds them.
+// Files is for a restart that no client notices: it returns duplicates of the
+// listening sockets for a new process, and the environment variables with which
+// Inherited finds them there. The caller closes the files.
 //
 //	files, env, err := srv.Files()
 //	cmd.ExtraFiles = files
 //	cmd.Env = append(os.Environ(), env...)
 //	err = cmd.Start() // then close the files
 //
-// Both accept then. Once the new process does, StopListening leaves that to it,
-// and some moments later, when clients that had just connected have sent
-// something, Shutdown ends the old one in good order. The new process must be a
-// child of this one, and cmd.ExtraFiles hold nothing else. From here on the
-// server does not remove the files of Unix sockets.
+// The new process must be a child of this one, and cmd.ExtraFiles must hold
+// nothing else. Both processes accept then. When the new one serves, call
+// StopListening. Some moments later, when clients that had just connected have
+// sent something, call Shutdown. After Files, the server does not remove the
+// files of Unix sockets.
 func (srv *Server) Files() (files []*os.File, env []string, err error) {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()

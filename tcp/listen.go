@@ -10,17 +10,17 @@ import (
 	"github.com/eddyloop/eddy/internal/socket"
 )
 
-// DefaultBacklog is what a zero Server.Backlog stands for.
+// DefaultBacklog is what a Server.Backlog of 0 stands for, in connections.
 const DefaultBacklog = 4096
 
-// Listen listens on an address and returns what it is bound to. The network is
-// "tcp", "tcp4", "tcp6" or "unix". A TCP address is host:port; port 0 is a free
-// one. With network "tcp", no host, 0.0.0.0 and [::] mean all addresses of both
-// families, as in package net; tcp4 and tcp6 keep to one. A
-// Unix address is a path, whose file is taken over if nobody listens on it and
-// removed in the end; on Linux also @name, which has no file. Connections are
-// accepted while Serve runs, which may have begun before. Errors are
-// *net.OpError.
+// Listen listens on an address and returns the address that it is bound to. The
+// network is "tcp", "tcp4", "tcp6" or "unix". A TCP address is host:port; port
+// 0 is any free one. With "tcp", no host, 0.0.0.0 and [::] mean all addresses
+// of both families, as in package net; "tcp4" and "tcp6" use one family. A Unix
+// address is a path. Listen replaces its file if nobody listens on it, and the
+// server removes it at the end. On Linux it may be @name, which has no file.
+// Connections are accepted while Serve runs, which may have begun before.
+// Errors are *net.OpError, with ErrServerClosed after Shutdown or Close.
 func (srv *Server) Listen(network, address string) (net.Addr, error) {
 	addr, err := resolveListen(network, address)
 	if err == nil {
@@ -157,10 +157,10 @@ func closeAll(listeners []*listener) {
 	}
 }
 
-// StopListening closes the listening sockets. Connections go on, and so does
-// Serve; Listen may open others. It is the first half of a Shutdown, for a
-// server whose sockets another process has too (see Files): a client that has
-// just connected gets to send something before Shutdown takes it for idle.
+// StopListening closes the listening sockets. Connections and Serve go on, and
+// Listen may open other sockets. It is the first half of a Shutdown for a
+// server that shares its sockets with another process (see Files): clients that
+// have just connected can send something before Shutdown takes them for idle.
 func (srv *Server) StopListening() {
 	srv.mu.Lock()
 	listeners := slices.Clone(srv.listeners)
@@ -168,7 +168,7 @@ func (srv *Server) StopListening() {
 	closeAll(listeners)
 }
 
-// Addrs returns the addresses that the server is bound to.
+// Addrs returns the addresses that the server listens on.
 func (srv *Server) Addrs() []net.Addr {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()

@@ -9,13 +9,14 @@ import (
 	"github.com/eddyloop/eddy/iostream"
 )
 
-// DialContext is Dial as http.Transport, redis, pgx, grpc and others take it: the
-// connection is an *iostream.Conn on Loop, or on a loop of Group. The goroutine is
-// blocked meanwhile; with an *ioloop.Task as ctx the task is suspended. Whoever uses
-// the connection must be a goroutine: a net.Conn has no context to suspend a task by.
-// With neither Loop nor Group it returns ErrInvalid.
+// DialContext is Dial in the form that http.Transport, redis, pgx, grpc and
+// others take. The connection is an *iostream.Conn on Loop, or on a loop of
+// Group. With neither, DialContext returns ErrInvalid.
 //
 //	http.Transport{DialContext: (&tcp.Dialer{Group: group}).DialContext}
+//
+// DialContext waits with ctx as Dial does. The connection is for goroutines
+// only: methods of a net.Conn have no context and cannot suspend a task.
 func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	l := d.Loop
 	if l == nil && d.Group != nil {
@@ -31,9 +32,10 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 	return s.NetConn(), nil
 }
 
-// DialFunc is Dial with a callback: fn is called once, on l, with what Dial would
-// return. Timeout bounds it. DialFunc returns an error, and fn is not called, only
-// where l or fn is nil (ErrInvalid), or l is closed (ioloop.ErrClosed).
+// DialFunc is Dial with a callback: fn is called once, on l, with what Dial
+// would return. Timeout limits how long that takes. DialFunc returns an error,
+// and fn is not called, only if l or fn is nil (ErrInvalid) or l is closed
+// (ioloop.ErrClosed).
 func (d *Dialer) DialFunc(l *ioloop.Loop, network, address string, fn func(*iostream.Stream, error)) error {
 	if l == nil || fn == nil {
 		return dialError(network, nil, ErrInvalid)
@@ -45,7 +47,7 @@ func (d *Dialer) DialFunc(l *ioloop.Loop, network, address string, fn func(*iost
 	return nil
 }
 
-// DialFunc connects with a zero Dialer.
+// DialFunc is Dialer.DialFunc with a zero Dialer.
 func DialFunc(l *ioloop.Loop, network, address string, fn func(*iostream.Stream, error)) error {
 	return new(Dialer).DialFunc(l, network, address, fn)
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/eddyloop/eddy/iostream"
 )
 
-// NetListener returns a net.Listener for packages that serve one, like net/http. The
-// server has to serve too:
+// NetListener returns a net.Listener for packages that serve one, like
+// net/http. The server must serve too:
 //
 //	srv := new(tcp.Server)
 //	srv.Listen("tcp", ":8080")
@@ -20,13 +20,14 @@ import (
 //	go srv.Serve(ctx)
 //	http.Serve(listener, handler)
 //
-// Without a Handler or Callback, all connections go to the listener, of which there is
-// one, in the order in which the clients have connected. With a Handler or Callback, set
-// before, only those that NetListener.Deliver is called for do: one port can serve
-// several protocols, with a listener for each.
+// Without a Handler or Callback, all connections go to the listener, in the
+// order in which the clients have connected, and there can be only one
+// listener. With a Handler or Callback, which must be set before, a listener
+// gets the connections that NetListener.Deliver is called for: one port can
+// serve several protocols, with a listener for each.
 //
-// It returns ErrInvalid if the server has a Message, if Serve was called, or for a
-// second listener without a Handler or Callback.
+// NetListener returns ErrInvalid if the server has a Message, if Serve was
+// called, or for a second listener without a Handler or Callback.
 func (srv *Server) NetListener() (*NetListener, error) {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
@@ -51,12 +52,13 @@ func (srv *Server) NetListener() (*NetListener, error) {
 const maxQueued = 16
 
 // NetListener is a net.Listener whose connections a Server accepts; see
-// Server.NetListener. It has what code looks for in a *net.TCPListener. Its methods may
-// be called from any goroutine. Errors are *net.OpError.
+// [Server.NetListener]. It has the methods that packages look for in a
+// *net.TCPListener. They may be called from any goroutine. Errors are
+// *net.OpError.
 //
-// No more than 16 connections wait for Accept; further ones stay in the kernel's
-// backlog. One whose client resets it while it waits, and has sent nothing,
-// is dropped.
+// At most 16 connections wait for Accept; further ones stay in the kernel's
+// backlog. A waiting connection that its client resets before it has sent
+// anything is dropped.
 type NetListener struct {
 	srv  *Server
 	addr net.Addr
@@ -135,14 +137,16 @@ func (l *NetListener) remove(c *conn, s *iostream.Stream) {
 	}
 }
 
-// Accept waits for a connection and returns what iostream.Stream.NetConn does. With
-// Server.TLS and neither Handler nor Callback it is a *tls.Conn over that, whose
-// handshake is over, so that net/http serves HTTP/2 if the client has agreed on it (give
-// TLS.NextProtos "h2" and "http/1.1"). Serve that by http.Serve: http.ServeTLS and
-// tls.NewListener would do TLS within TLS, which nobody can tell before a client comes;
-// each is then told that it has sent an HTTP request to an HTTPS server. Accept fails with net.ErrClosed once the listener is
-// closed or the server has ended and no connection waits, and with
-// os.ErrDeadlineExceeded when the deadline has passed.
+// Accept waits for a connection and returns it as iostream.Stream.NetConn does.
+// It blocks its goroutine. It fails with net.ErrClosed when the listener is
+// closed, or the server has ended and no connection waits, and with
+// os.ErrDeadlineExceeded after the deadline.
+//
+// With Server.TLS and neither Handler nor Callback, the connection is a
+// *tls.Conn whose handshake is over, so net/http serves HTTP/2 if the client
+// has agreed on it (give TLS.NextProtos "h2" and "http/1.1"). Use http.Serve:
+// http.ServeTLS and tls.NewListener would run TLS within TLS, and each client
+// would be told that it has sent an HTTP request to an HTTPS server.
 func (l *NetListener) Accept() (net.Conn, error) {
 	conn, err := l.accept()
 	if err != nil {
@@ -175,8 +179,9 @@ func (l *NetListener) accept() (net.Conn, error) {
 	}
 }
 
-// SetDeadline has Accept fail with os.ErrDeadlineExceeded from t on, also where it waits
-// already; a zero t is never. Connections that wait are returned all the same.
+// SetDeadline has Accept fail with os.ErrDeadlineExceeded from t on, also a
+// call that waits already. The zero Time is no deadline. Connections that wait
+// are still returned.
 func (l *NetListener) SetDeadline(t time.Time) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -195,10 +200,11 @@ func (l *NetListener) SetDeadline(t time.Time) error {
 	return nil
 }
 
-// Close closes the connections that wait for Accept, and leaves those alone that it has
-// returned. If all connections go to the listener, it ends the server, too: Serve
-// returns when the last of them has closed. (Shutdown leaves what waits to Accept.)
-// Otherwise only Deliver fails from now on.
+// Close closes the connections that wait for Accept. Connections that Accept
+// has returned stay open. If all connections of the server go to the listener,
+// Close also ends the server: Serve returns when the last of them has closed.
+// (After Shutdown, connections that wait can still be accepted.) Otherwise only
+// Deliver fails from then on.
 func (l *NetListener) Close() error {
 	if !l.end(false) {
 		return l.opError("close", net.ErrClosed)
@@ -233,8 +239,8 @@ func (l *NetListener) end(keep bool) bool {
 	return true
 }
 
-// Addr returns the first address that the server was bound to when NetListener was
-// called; of an address that is none if there was no such.
+// Addr returns the first address that the server listened on when NetListener
+// was called. If there was none, the address has no meaning.
 func (l *NetListener) Addr() net.Addr { return l.addr }
 
 func (l *NetListener) opError(op string, err error) error {

@@ -14,42 +14,46 @@ import (
 	"github.com/eddyloop/eddy/iostream"
 )
 
-// Overload is what becomes of a connection for which there is no room.
+// Overload says what happens to a connection for which there is no room.
 type Overload int
 
 const (
-	// OverloadQueue leaves it in the kernel's backlog until there is room, unnoticed by
-	// its client but for the wait.
+	// OverloadQueue leaves it in the kernel's backlog until there is room. Its
+	// client only notices the wait.
 	OverloadQueue Overload = iota
 
 	// OverloadRefuse accepts it and closes it at once.
 	OverloadRefuse
 )
 
-// SocketOptions are options of sockets. Zero fields leave what the system does.
-// A Server sets them when it begins to listen (on Linux, where accepted
-// sockets inherit them, they cost a connection nothing), a Dialer on each
-// socket.
+// SocketOptions are options of sockets. Zero fields leave the system's values,
+// except for keep-alive. A Server sets the options on its listening sockets (on
+// Linux accepted sockets inherit them), a Dialer on each socket. A negative
+// UserTimeout or buffer size is ErrInvalid.
 type SocketOptions struct {
-	// KeepAlive has the kernel probe a silent TCP peer, as package net does: after
-	// 15 s of silence, every 15 s, up to 9 times, where its fields are 0; fields below
-	// 0 leave the system's value. Its field Enable does not matter: NoKeepAlive turns
-	// probing off.
+	// KeepAlive says how the kernel probes a silent TCP peer, as in package
+	// net. A field of 0 is DefaultKeepAliveIdle (15 s),
+	// DefaultKeepAliveInterval (15 s) or DefaultKeepAliveCount (9); a field
+	// below 0 leaves the system's value. Its field Enable is ignored:
+	// NoKeepAlive turns probing off.
 	KeepAlive   net.KeepAliveConfig
 	NoKeepAlive bool
 
-	// UserTimeout is how long sent data may stay unacknowledged before the kernel
-	// gives the connection up (TCP_USER_TIMEOUT, RFC 5482), to the millisecond. Of
-	// TCP on Linux alone; elsewhere it is errors.ErrUnsupported.
+	// UserTimeout is how long sent data may stay unacknowledged before the
+	// kernel ends the connection (TCP_USER_TIMEOUT, RFC 5482), in whole
+	// milliseconds. It works for TCP on Linux; elsewhere it is
+	// errors.ErrUnsupported.
 	UserTimeout time.Duration
 
-	// ReadBuffer and WriteBuffer are the kernel's buffers in bytes (SO_RCVBUF,
-	// SO_SNDBUF). Setting one ends the kernel's own adjusting of it.
+	// ReadBuffer and WriteBuffer are the sizes of the kernel's buffers in bytes
+	// (SO_RCVBUF, SO_SNDBUF). Setting one turns the kernel's own adjustment of
+	// it off.
 	ReadBuffer, WriteBuffer int
 
-	// Control, if set, is called with the descriptor of each socket that is made,
-	// before it is bound or connected, for what has no field here. It must neither
-	// close nor keep it. Its error is that of Listen or of the attempt to connect.
+	// Control, if set, is called with the descriptor of each socket before it
+	// is bound or connected, to set options that have no field here. It must
+	// not close or keep the descriptor. Listen, or the attempt to connect,
+	// fails with its error.
 	Control func(network, address string, fd uintptr) error
 }
 
@@ -107,34 +111,36 @@ func (o *SocketOptions) setAccepted(fd int, peer *socket.Address) {
 	}
 }
 
-// Hooks are called when something happens that metrics count. Nil ones cost
-// nothing. For the end of connections, with its reason, there is
-// iostream.Config.OnClosed, and Stats has the sums. One that panics closes the
-// connection that it was called for, and changes nothing else; Started is part of Serve.
+// Hooks are called for events that metrics count. Nil ones cost nothing. For
+// the end of a connection see iostream.Config.OnClosed; for sums see Stats. A
+// hook that panics closes the connection that it was called for, and has no
+// other effect; a panic of Started is one of Serve.
 type Hooks struct {
-	// Started is called by Serve, on its goroutine, once the server's loops are there
-	// and before any connection is accepted: for timers and broadcasts (see
-	// ioloop.Loop.Every and iostream.Streams). The loops run when it has returned; it
-	// may post to them, and must not wait for what it has posted. They are those of
-	// Server.Group if that is set.
+	// Started is called by Serve, on its goroutine, when the server's loops
+	// exist and before any connection is accepted, for instance to set timers
+	// (ioloop.Loop.Every). With Server.Group the loops are the Group's;
+	// otherwise they run once Started has returned. Started may post to them
+	// and must not wait for what it has posted.
 	Started func(loops []*ioloop.Loop)
 
 	// Accepted is called on the stream's loop for each connection, before
 	// anything is read.
 	Accepted func(s *iostream.Stream)
 
-	// Refused is called for a connection that was closed unserved, with the
-	// address that it came to and ErrMaxConns, ErrMaxHandshakes,
-	// iostream.ErrBudget, or what was wrong with its PROXY header. It is called on a loop and must not block.
+	// Refused is called for a connection that was closed unserved, with its
+	// local address and the reason: ErrMaxConns, ErrMaxHandshakes,
+	// iostream.ErrBudget, or the error of its PROXY header. It is called on a
+	// loop and must not block.
 	Refused func(local net.Addr, reason error)
 
-	// Failed is called on the stream's loop when a Handler has returned an
-	// error, has panicked or has called runtime.Goexit (ErrHandler), when a Message
-	// has (a *ioloop.PanicError, ioloop.ErrGoexit), and for a bad PROXY header. What was written is not out yet.
+	// Failed is called on the stream's loop before the stream is closed, with
+	// the error that a Handler or Message has returned, ErrHandler for a
+	// Handler that has panicked or called runtime.Goexit, a *ioloop.PanicError
+	// or ioloop.ErrGoexit for such a Message, or the error of a PROXY header.
 	Failed func(s *iostream.Stream, err error)
 
-	// Paused is called on the listener's loop when accepting is put off for
-	// want of descriptors or memory, each time that it is tried in vain.
+	// Paused is called on the listener's loop each time that accepting fails
+	// for lack of descriptors or memory and is put off.
 	Paused func(listener net.Addr, cause error)
 }
 

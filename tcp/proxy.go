@@ -17,34 +17,35 @@ import (
 	"github.com/eddyloop/eddy/iostream"
 )
 
-// DefaultProxyTimeout is what a zero ProxyProtocol.Timeout stands for.
+// DefaultProxyTimeout is what a ProxyProtocol.Timeout of 0 stands for.
 const DefaultProxyTimeout = 5 * time.Second
 
-// ErrProxyHeader is what is wrong with a connection that does not begin with a
-// good PROXY header.
+// ErrProxyHeader is the reason of a connection that does not begin with a valid
+// PROXY header.
 var ErrProxyHeader = errors.New("tcp: bad PROXY header")
 
-// ProxyProtocol has a Server expect that a connection begins with a header of
-// the PROXY protocol, version 1 or 2, in which a proxy in front of it (HAProxy,
-// nginx, a load balancer) says who the client is. Stream.RemoteAddr then
-// returns the client's address. A connection without a good header is closed
-// and counted as refused.
+// ProxyProtocol has a Server expect a header of the PROXY protocol, version 1
+// or 2, at the start of each connection. In it a proxy such as HAProxy, nginx
+// or a load balancer says who the client is; Stream.RemoteAddr then returns the
+// client's address. A connection without a valid header is closed and counted
+// as refused. The behaviour follows HAProxy's description of the protocol
+// (proxy-protocol.txt).
 //
-// A header of version 1 has up to 107 bytes, as its description has it, and one
-// of version 2 up to 16 and 4,096, more than any proxy sends. A connection that a
-// proxy makes for itself (LOCAL), or whose client it does not name (UNKNOWN, UNSPEC, and
-// the families of datagrams), is served with the proxy's own address. Other versions,
-// commands and families are no good headers.
+// A header of version 1 may have 107 bytes, as the description says, and one of
+// version 2 16 + 4,096, more than any proxy sends. A connection that the proxy
+// makes for itself (LOCAL), or whose client it does not name (UNKNOWN, UNSPEC
+// and the datagram families), is served with the proxy's own address. Other
+// versions, commands and families are invalid.
 //
-// Any client can write such a header, so peers that are not proxies must not be
-// trusted.
+// Any client can send such a header, so trust only peers that are proxies.
 type ProxyProtocol struct {
-	// Trusted reports whether a peer is a proxy. The connections of others are
-	// served as they are, from their first byte on. It is called on a loop, and
-	// must be set: where nobody but proxies can connect, return true.
+	// Trusted reports whether a peer is a proxy. Connections of other peers are
+	// served as they are, without a header. It is called on a loop and must be
+	// set. If only proxies can connect, return true.
 	Trusted func(peer net.Addr) bool
 
-	// Timeout is how long a header may take to arrive. 0 is DefaultProxyTimeout.
+	// Timeout is how long a header may take to arrive. 0 is DefaultProxyTimeout
+	// (5 s).
 	Timeout time.Duration
 
 	// Header, if set, is called on the loop with each header. An error closes
@@ -101,28 +102,28 @@ func (c *conn) introduce(t *ioloop.Task) error {
 	return err
 }
 
-// ProxyHeader is what a proxy says of a connection.
+// ProxyHeader is what a PROXY header says about a connection.
 type ProxyHeader struct {
 	// Version is 1 or 2.
 	Version int
 
-	// Local is set if the proxy speaks for itself, for instance to see whether
-	// the server is alive (version 2).
+	// Local is set if the proxy has made the connection for itself, for
+	// instance as a health check (version 2).
 	Local bool
 
-	// Source is the client's address and Destination the one that it has
-	// connected to, *net.TCPAddr or *net.UnixAddr. They are nil if the proxy does
-	// not say.
+	// Source is the client's address and Destination the address that it has
+	// connected to, *net.TCPAddr or *net.UnixAddr. They are nil if the proxy
+	// does not say.
 	Source, Destination net.Addr
 
-	// Fields are further facts (version 2), for instance the name that the client
-	// has asked for. The protocol's description lists their types. A block that
-	// names no client (Local, or of an unspecified family) may hold anything; what
-	// cannot be read as fields is left out.
+	// Fields are further facts (version 2), for instance the host name that the
+	// client has asked for. The protocol's description lists their types. If
+	// the header names no client (Local, or an unspecified family), the block
+	// may hold anything, and what cannot be read as fields is left out.
 	Fields []ProxyField
 }
 
-// ProxyField is a type-length-value field.
+// ProxyField is a type-length-value field of a PROXY header of version 2.
 type ProxyField struct {
 	Type  byte
 	Value []byte
@@ -136,10 +137,9 @@ const (
 	proxyChecksum    = 3                        // type of the field with the CRC-32c
 )
 
-// ReadProxyHeader reads a PROXY header and nothing behind it. It is what a
-// Server with ProxyProtocol does first, for programs that do it themselves. A
-// header that is not as its description has it is ErrProxyHeader; other errors
-// are those of Stream.ReadFull. ReadLimit does not count.
+// ReadProxyHeader reads a PROXY header and nothing after it, for programs that
+// do not use Server.ProxyProtocol. An invalid header is ErrProxyHeader; other
+// errors are those of Stream.ReadFull. Config.ReadLimit does not count.
 func ReadProxyHeader(ctx context.Context, s *iostream.Stream) (*ProxyHeader, error) {
 	buf := make([]byte, proxyShortest, proxyLongestLine)
 	if err := readProxy(ctx, s, buf); err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/eddyloop/eddy/iostream"
 )
 
-// ListenAndServe listens on one address and serves. See Listen and Serve.
+// ListenAndServe is Listen on one address and then Serve.
 func (srv *Server) ListenAndServe(ctx context.Context, network, address string) error {
 	if ctx == nil {
 		return errNilContext
@@ -25,15 +25,17 @@ func (srv *Server) ListenAndServe(ctx context.Context, network, address string) 
 var errNilContext = fmt.Errorf("%w: nil context", ErrInvalid)
 
 // Serve accepts connections on all addresses given to Listen until the server
-// is ended, and returns why: ErrServerClosed after Shutdown or Close,
-// context.Cause(ctx) once ctx is done, which closes everything at once or within
-// DrainTimeout, or what failed. It never returns nil. A Server serves once; a second call returns
-// ErrInvalid and changes nothing. A task is suspended meanwhile.
+// ends. It never returns nil: the error is ErrServerClosed after Shutdown or
+// Close, context.Cause(ctx) after ctx is done, which closes everything at once
+// or, with DrainTimeout, in good order, or the error that it failed with. A
+// Server serves once; a second call returns ErrInvalid and changes nothing.
+// With an *ioloop.Task as ctx, Serve suspends the task.
 //
-// When it returns, nobody listens any more and all connections are over, unless
-// a loop is held up or runs no more, or a Handler goes on after its loop has
-// told it to stop: these are waited for a second and then left behind. Streams on
-// loops of a Group that runs no more are closed when the Group is.
+// When Serve has returned, the server does not listen and its connections are
+// over. The exceptions are a loop that is held up or does not run, and a
+// Handler that goes on after its loop has told it to stop: Serve waits a second
+// for these and then leaves them behind. Streams on a Group that has stopped
+// are closed when the Group is.
 func (srv *Server) Serve(ctx context.Context) error {
 	if ctx == nil {
 		return errNilContext

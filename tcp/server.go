@@ -1,5 +1,29 @@
-// Package tcp serves and dials streams over TCP and Unix sockets. UDP is out of
-// scope.
+// Package tcp serves and dials streams over TCP and Unix sockets.
+//
+// A server whose messages are lines:
+//
+//	srv := &tcp.Server{
+//		Frame: iostream.Until("\n"),
+//		Message: func(t *ioloop.Task, s *iostream.Stream, line []byte) error {
+//			_, err := s.Write(line)
+//			return err
+//		},
+//	}
+//	err := srv.ListenAndServe(ctx, "tcp", ":8000")
+//
+// [Server.Message] is one of three styles. A [Server.Handler] serves a whole
+// connection in a task; a [Server.Callback] starts callbacks.
+// [Server.NetListener] gives the connections to net/http and other packages
+// that take a net.Listener.
+//
+// A client, in a task t or, with any other context, in a goroutine while the
+// loop runs:
+//
+//	s, err := tcp.Dial(t, loop, "tcp", "example.org:80")
+//
+// Streams are those of package iostream. See the examples, and in docs/
+// styles.md for the styles, bounds.md for limits and time-outs,
+// guides/shutdown.md and guides/tls.md. UDP is out of scope.
 package tcp
 
 import (
@@ -17,12 +41,12 @@ import (
 	"github.com/eddyloop/eddy/iostream"
 )
 
-// DefaultMaxHandshakes is what a zero Server.MaxHandshakes stands for. A TLS
+// DefaultMaxHandshakes is what a Server.MaxHandshakes of 0 stands for. A TLS
 // handshake in progress holds up to some 90 KB.
 const DefaultMaxHandshakes = 1024
 
-// What zero time-outs of Server.Stream stand for: clients that drip a message, and those
-// that take nothing of what they have asked for, do not stay for ever.
+// What zero time-outs of Server.Stream stand for. They end clients that send a
+// message very slowly, or do not take what they have asked for.
 const (
 	DefaultMessageTimeout = time.Minute
 	DefaultSendTimeout    = time.Minute
@@ -37,15 +61,15 @@ func orDefault(d, otherwise time.Duration) time.Duration {
 
 // Errors of a Server.
 var (
-	// ErrServerClosed is why Serve returns and Listen fails once Shutdown or
-	// Close was called, and the reason that streams are closed with by force.
+	// ErrServerClosed is returned by Serve, and by Listen, after Shutdown or
+	// Close. Streams that the server closes by force get it as their reason.
 	ErrServerClosed = errors.New("tcp: server closed")
 
-	// ErrLoopsStopped is why Shutdown has closed connections by force: the loops of
-	// Server.Group run no more, or never did.
+	// ErrLoopsStopped is returned by Shutdown when it has closed connections by
+	// force because the loops of Server.Group do not run.
 	ErrLoopsStopped = errors.New("tcp: the server's loops do not run")
 
-	// ErrHandler is the reason of a stream whose Handler or Open panicked or called
+	// ErrHandler is the reason of a stream whose Handler has panicked or called
 	// runtime.Goexit.
 	ErrHandler = errors.New("tcp: handler failed")
 
@@ -53,122 +77,136 @@ var (
 	// Server.MaxConns.
 	ErrMaxConns = errors.New("tcp: too many connections")
 
-	// ErrMaxHandshakes is the reason of a connection that was refused, or whose
-	// handshake had to make way for another, because of Server.MaxHandshakes.
+	// ErrMaxHandshakes is the reason of a connection that was refused, or
+	// aborted to make room for another, because of Server.MaxHandshakes.
 	ErrMaxHandshakes = errors.New("tcp: too many handshakes")
 
-	// ErrInvalid is fs.ErrInvalid too.
+	// ErrInvalid: an argument or a field is out of range. Nothing has changed.
+	// It is fs.ErrInvalid too.
 	ErrInvalid = fmt.Errorf("tcp: %w", iostream.ErrInvalid)
 )
 
-// Server accepts connections and hands each to a handler on one of its loops.
-// Its fields are set before the first Listen or Serve and not changed after.
+// Server accepts connections and serves each on one of its loops, in the style
+// of Message, Handler or Callback. Set its fields before the first Listen or
+// Serve and do not change them afterwards. Its methods may be called from any
+// goroutine.
 type Server struct {
-	// Message, if set, is called for every message of every connection, each time as
-	// a task: it reads like blocking code and may wait, and a quiet connection costs
-	// no task and no stack. What a message is, Frame says. An error closes the
-	// connection once everything written is out; after a panic or a Goexit it is
-	// aborted. The connection counts as open until Message has returned, also when
-	// its client has gone. See iostream.Stream.HandleTask, and iostream.Value for what
-	// is to be known of a connection.
+	// Message, if set, is called for every message of every connection, each
+	// time as a task: it may wait, and a quiet connection costs no task and no
+	// stack. Frame says what a message is. msg is valid until Message returns.
+	// If Message returns an error, the connection is closed after everything
+	// written is sent; if it panics or calls runtime.Goexit, the connection is
+	// aborted. The connection counts as open until Message has returned, also
+	// when its client has gone. Exactly one of Message, Handler and Callback is
+	// set, or none with NetListener. See iostream.Stream.HandleTask, and
+	// iostream.Value for the state of a connection.
 	Message func(t *ioloop.Task, s *iostream.Stream, msg []byte) error
 
-	// Frame is what a message is. It is set if Message is, and only then.
+	// Frame says what a message is. It must be set with Message, and only then.
 	Frame iostream.Frame
 
-	// Open, if set, is run as a task for each connection before its first message, behind
-	// a PROXY header and the TLS handshake: for protocols in which the server speaks
-	// first. It may read, and leaves the messages that have come to Message. An error
-	// closes the connection as one of Message does, a panic or a Goexit aborts it with
-	// ErrHandler; it counts as a Handler while it runs. Later the connection costs no
-	// more than without. Open goes only with Message.
+	// Open, if set, is run as a task for each connection before its first
+	// message, after a PROXY header and the TLS handshake, for protocols in
+	// which the server speaks first. It may read; what it does not read goes to
+	// Message. If it returns an error, the connection is closed as after an
+	// error of Message; if it panics or calls runtime.Goexit, the connection is
+	// aborted with ErrHandler. While it runs, it counts as a Handler. Open goes
+	// only with Message.
 	Open func(t *ioloop.Task, s *iostream.Stream) error
 
-	// Handler, if set, is run as a task for each connection. When it returns
-	// or an error, the stream is closed once everything written is out (see
-	// iostream.Stream.Close); after a panic or a Goexit it is closed at
-	// once. The connection counts as open until its Handler has returned, also
-	// when its client has gone. Exactly one of Message, Handler and Callback is set.
+	// Handler, if set, is run as a task for each connection. When it has
+	// returned, nil or an error, the stream is closed after everything written
+	// is sent (see iostream.Stream.Close). If it panics or calls
+	// runtime.Goexit, the stream is closed at once, with ErrHandler. The
+	// connection counts as open until its Handler has returned, also when its
+	// client has gone.
 	Handler func(t *ioloop.Task, s *iostream.Stream) error
 
-	// Callback, if set, is called on the loop for each connection, to start
-	// reading with callbacks. The stream is its to close. If it panics, the
-	// stream is closed.
+	// Callback, if set, is called on the loop for each connection and begins to
+	// read with callbacks. It must not block. The Callback, or what it has
+	// begun, closes the stream; see iostream.Stream.Handle for the end of a
+	// stream that nobody reads. If Callback panics, the stream is closed.
 	Callback func(s *iostream.Stream)
 
-	// TLS, if set, has every connection shake hands before Handler or Callback
-	// is called, which are not if that fails. Stream.HandshakeTimeout bounds
-	// the wait for the client's first byte, and then the handshake. See
-	// iostream.Stream.StartTLSServer, and NetListener.
+	// TLS, if set, makes each connection a TLS server before Message, Handler
+	// or Callback is called; if the handshake fails, none is called.
+	// Stream.HandshakeTimeout limits the wait for the client's first byte, and
+	// then the handshake. See iostream.Stream.StartTLSServer, and
+	// NetListener.Accept.
 	TLS *tls.Config
 
-	// Group is what the streams live on. It is the caller's to run and close, before
-	// or after Serve has begun: a server whose Group does not run accepts nobody. Streams
-	// on a Group that runs no more are closed when the Group is. Nil makes Serve open and
-	// run one of Loops loops.
+	// Group, if set, has the loops that the streams are on. The caller runs and
+	// closes it, before or after Serve has begun: while it does not run, the
+	// server accepts nobody, and streams on a Group that has stopped are closed
+	// when the Group is. Nil makes Serve open and run a group of Loops loops.
 	Group *ioloop.Group
 
-	// Loops is how many loops Serve opens without a Group; 0 is one for each
-	// processor.
+	// Loops is how many loops Serve opens without a Group. 0 is one for each
+	// processor (runtime.GOMAXPROCS).
 	Loops int
 
-	// Stream sets up the streams. While its Budget, if it has one, is full, there
-	// is no room for connections. A MessageTimeout or SendTimeout of 0 is
-	// DefaultMessageTimeout or DefaultSendTimeout here, one below 0 is never.
+	// Stream sets up the streams. In a Server, a MessageTimeout of 0 is
+	// DefaultMessageTimeout and a SendTimeout of 0 is DefaultSendTimeout, one
+	// minute each; below 0 is never. While the Budget of Stream is full, there
+	// is no room for connections.
 	Stream iostream.Config
 
 	// Socket sets up the sockets.
 	Socket SocketOptions
 
-	// Backlog is how many connections may wait in the kernel to be accepted, for
-	// each listening socket; the kernel lowers it to a limit of its own
-	// (somaxconn). 0 is DefaultBacklog.
+	// Backlog is how many connections may wait in the kernel to be accepted,
+	// for each listening socket. 0 is DefaultBacklog (4,096). The kernel may
+	// lower it (somaxconn).
 	Backlog int
 
 	// ReusePort gives each loop a listening socket of its own for each TCP
-	// address (SO_REUSEPORT). The kernel then deals the connections out, by chance
-	// and not by load, and no loop waits for another to accept. Where the kernel
-	// does not (macOS, NetBSD, OpenBSD), Listen fails with errors.ErrUnsupported.
+	// address (SO_REUSEPORT). The kernel then distributes the connections at
+	// random and not by load, and no loop waits for another to accept. Where
+	// the kernel does not distribute them (macOS, NetBSD, OpenBSD), Listen
+	// fails with errors.ErrUnsupported.
 	ReusePort bool
 
 	// ProxyProtocol, if set, has connections begin with a PROXY header.
 	ProxyProtocol *ProxyProtocol
 
 	// MaxConns is how many connections may be open at once. A connection whose
-	// Handler runs is open, whatever its client does. 0 is no limit.
+	// Handler runs is open, also when its client has gone. 0 is no limit.
 	MaxConns int
 
-	// MaxHandshakes is how many connections at once may have to say something
-	// before they are served: a PROXY header, or a TLS handshake, also with
-	// Stream.HandshakeOffLoop. 0 is DefaultMaxHandshakes. When there are as many, the
-	// oldest is aborted for the sake of the next, with ErrMaxHandshakes, if it has taken a
-	// quarter of Stream.HandshakeTimeout; else Overload says what becomes of the next.
+	// MaxHandshakes is how many connections may at once be in a TLS handshake
+	// or owe a PROXY header, also with Stream.HandshakeOffLoop. 0 is
+	// DefaultMaxHandshakes (1,024). When there are as many, a new connection
+	// takes the place of the oldest, which is aborted with ErrMaxHandshakes if
+	// it has taken a quarter of Stream.HandshakeTimeout. Otherwise Overload
+	// decides about the new one.
 	MaxHandshakes int
 
-	// Overload is what becomes of connections for which there is no room, be it
-	// for MaxConns, for MaxHandshakes or for memory.
+	// Overload says what happens to connections for which there is no room
+	// because of MaxConns, MaxHandshakes or memory. The zero value is
+	// OverloadQueue.
 	Overload Overload
 
-	// IdleTimeout closes streams on which nothing moves for so long. 0 is
-	// never.
+	// IdleTimeout closes streams on which nothing moves for so long, with
+	// iostream.ErrIdle; see iostream.Stream.SetIdleTimeout. 0 is never.
 	IdleTimeout time.Duration
 
-	// DrainTimeout is for how long the server drains when the context of Serve is done:
-	// as Shutdown does, until what is under way has finished, and what is left after
-	// so long is closed by force. 0 closes everything at once. Close cuts it short.
+	// DrainTimeout is how long the server drains when the context of Serve is
+	// done: it ends as Shutdown does, and what is left after that time is
+	// closed by force. 0 closes everything at once. Close cuts it short.
 	DrainTimeout time.Duration
 
-	// ProfileLabel, if set, is what profiles and traces know the handlers by: their
-	// tasks carry it as the pprof label "server" and are trace regions of that
-	// name. Callbacks are not marked.
+	// ProfileLabel, if set, is the value of the pprof label "server" of the
+	// tasks that run Handlers and Messages, and the name of their trace
+	// regions. Callbacks are not marked.
 	ProfileLabel string
 
 	// Hooks are called when something happens that metrics count.
 	Hooks Hooks
 
-	// Logger is written to on a goroutine, with at most 10 records a second of one
-	// kind (debug records aside); "left_out" counts those left out. It hears of trouble with accepting (error, warn) and of handlers that
-	// return an error and of TLS handshakes that fail (debug). Nil is
+	// Logger gets records of failures to accept (error, warn), and of Handlers
+	// that return an error and TLS handshakes that fail (debug). It is called
+	// on a goroutine of its own, with at most 10 records a second of one kind,
+	// except debug records; "left_out" counts those left out. Nil is
 	// slog.Default().
 	Logger *slog.Logger
 

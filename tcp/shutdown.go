@@ -11,8 +11,8 @@ import (
 	"github.com/eddyloop/eddy/iostream"
 )
 
-// DrainCounts tell how the connections ended that were open when their server
-// was told to end, and those that Shutdown accepted last.
+// DrainCounts count how the connections ended that were open when their server
+// was told to end, or were accepted after that.
 type DrainCounts struct {
 	Drained int // in good order, when nothing was under way any more
 	Silent  int // they had yet to send the first byte of a PROXY header or of TLS
@@ -20,23 +20,26 @@ type DrainCounts struct {
 }
 
 // Shutdown ends the server in good order. It accepts the clients that have
-// connected already and then no more, closes every stream as soon as it is idle
-// (a read waits for a message of which nothing has come, all
-// that was written is out, and there is no iostream.Stream.Hold), and waits until all have closed and every
-// Handler has returned. If ctx is done first, it closes the rest at once and
-// returns the context's error; so it does, with ErrLoopsStopped, after a second in which
-// none of the loops has run that still have something to close. Either way Serve then
-// returns. With DrainTimeout, the end of Serve's context has the same effect. Every call,
-// also later, returns the same numbers, those of connections that would not end
-// (see Serve) aside.
+// connected already and then no more, closes every stream as soon as it is
+// idle, and waits until all have closed and every Handler has returned. A
+// stream is idle when a read waits for a message of which nothing has come,
+// everything written is sent, and there is no iostream.Stream.Hold. Serve then
+// returns, and every call of Shutdown returns the same counts.
 //
-// A connection that NetListener has handed out, or will, is never idle: it is
-// waited for until it is closed. So first shut down what serves it, as
-// http.Server.Shutdown does.
+// When ctx is done first, Shutdown closes the rest at once and returns the
+// error of ctx. If for a second none of the loops that still have something to
+// close has run, it closes the rest and returns ErrLoopsStopped. Connections
+// that do not end even then (see Serve) are not counted. With DrainTimeout, the
+// end of Serve's context begins a Shutdown too.
 //
-// A task may call it, and if its context is done first has no numbers. A
-// Handler that does waits for its own connection too, so it should set a limit
-// (see ioloop.Task.WithTimeout). A callback would hold the loop.
+// A connection that NetListener has returned, or will return, is never idle:
+// Shutdown waits until it is closed. So first shut down what serves it, for
+// instance by http.Server.Shutdown.
+//
+// A task may call Shutdown; if its context is done first, the counts are zero.
+// A Handler that calls it waits for its own connection too and should set a
+// limit (see ioloop.Task.WithTimeout). A callback must not call it, since it
+// would block the loop.
 func (srv *Server) Shutdown(ctx context.Context) (DrainCounts, error) {
 	if ctx == nil {
 		return DrainCounts{}, errNilContext
@@ -122,8 +125,8 @@ func (srv *Server) drainStream(s *iostream.Stream) {
 	}
 }
 
-// Close ends the server at once: it stops accepting and closes every stream. It
-// does not wait for that; Serve does. It always returns nil.
+// Close ends the server at once: it stops accepting and closes every stream by
+// force. It returns nil and does not wait; Serve does.
 func (srv *Server) Close() error {
 	srv.end(ErrServerClosed)
 	return nil
