@@ -124,6 +124,8 @@ func (s *Stream) refusal() error {
 // writeEnd returns why Write takes nothing ever again, nil if it may.
 func (s *Stream) writeEnd() error {
 	switch {
+	case s.any(outputEnded) && !s.any(finSent|closed): // a write has failed, which comes before any close
+		return s.details.writeErr
 	case s.any(closing) && !s.any(closed):
 		return s.details.reason
 	case s.any(finWanted) && !s.any(closed):
