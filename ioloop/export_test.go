@@ -57,3 +57,16 @@ func (l *Loop) TimerRoom() (n int) {
 
 // HandlerRoom returns how many handlers l keeps room for.
 func (l *Loop) HandlerRoom() int { return cap(l.handlers.slots) }
+
+// ReportTimes is what bounds the watchdog's reports.
+type ReportTimes = reportTimes
+
+func (r *reportTimes) Begin(now time.Time) bool { return r.begin(now) }
+func (r *reportTimes) End(now time.Time)        { r.end(now) }
+
+// PauseReports has no watchdog report for d.
+func PauseReports(d time.Duration) {
+	reports.mu.Lock()
+	defer reports.mu.Unlock()
+	reports.next = time.Now().Add(d)
+}

@@ -44,7 +44,8 @@ type Config struct {
 	// that runs is reported with its stack, once a turn. The report comes up to a
 	// quarter of that later (at least 1 ms). 0 is 1 s, negative is off. A report
 	// takes the profile of all goroutines: some processor time, but the program
-	// is not stopped meanwhile.
+	// is not stopped meanwhile. For 20 times as long as it took no loop of the
+	// process makes another one.
 	Watchdog time.Duration
 
 	// Clock is what timers go by. Nil is the system's monotonic clock.

@@ -59,17 +59,51 @@ func (w *watchdog) look(l *Loop) {
 	turns := l.counters.published.turns.Load()
 	if turns != w.turns || asleep {
 		w.turns, w.since, w.reported = turns, time.Now(), false
-	} else if !w.reported && time.Since(w.since) >= w.limit {
+	} else if !w.reported && time.Since(w.since) >= w.limit && reports.begin(time.Now()) {
 		w.reported = true
 		w.mu.Unlock()
 		stack := l.runningStack()
-		l.report(slog.LevelWarn, "callback holds the loop",
+		reports.end(time.Now())
+		l.report(slog.LevelWarn, "callback or task holds the loop: give what blocks or computes for long to ioloop.Await or Offload",
 			slog.Duration("longer_than", w.limit), slog.String("stack", stack))
 		w.mu.Lock()
 	}
 	if w.timer != nil {
 		w.timer.Reset(w.interval())
 	}
+}
+
+// reportTimes bounds what finding stacks costs. With 100,000 goroutines in the program
+// that is a good part of a second of a processor.
+type reportTimes struct {
+	mu    sync.Mutex
+	busy  bool
+	began time.Time
+	next  time.Time // no report before
+}
+
+// reports is one for the process, since its goroutines are what a report is dear by.
+var reports reportTimes
+
+// reportPause is how many times what a report took no other is made: reports cost at
+// most 5 % of a processor.
+const reportPause = 20
+
+// begin tells whether a report may be made now. If so, end must follow.
+func (r *reportTimes) begin(now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.busy || now.Before(r.next) {
+		return false
+	}
+	r.busy, r.began = true, now
+	return true
+}
+
+func (r *reportTimes) end(now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.busy, r.next = false, now.Add(reportPause*now.Sub(r.began))
 }
 
 // runningStack returns the stack of what the loop runs, or "" if it is not found.

@@ -80,7 +80,8 @@ func TestWatchdog(t *testing.T) {
 			require.Equal(t, 1, reports(&log), "once")
 			for _, record := range log.all() {
 				if isReport(record) {
-					require.Contains(t, record, "WARN callback holds the loop longer_than=20ms")
+					require.Contains(t, record, "WARN callback or task holds the loop: give what blocks or "+
+						"computes for long to ioloop.Await or Offload longer_than=20ms")
 					require.Contains(t, record, c.want)
 					require.NotContains(t, record, "<-released")
 				}
@@ -165,6 +166,7 @@ func TestWatchdogAmongManyGoroutines(t *testing.T) {
 		l.Stop()
 	}))
 	run(t, l)
+	t.Cleanup(func() { ioloop.PauseReports(0) }) // this report was dear
 	ticks.Stop()
 	on(t, other, func() {
 		slices.Sort(lateness)
@@ -173,6 +175,37 @@ func TestWatchdogAmongManyGoroutines(t *testing.T) {
 	})
 	require.Equal(t, 1, reports(&log))
 	require.Contains(t, log.all()[0], "holdInCallback")
+}
+
+// TestWatchdogPause: a report that was dear is followed by a pause, for every loop of
+// the process, and what still holds a loop after that is reported then.
+func TestWatchdogPause(t *testing.T) {
+	const pause = 300 * time.Millisecond
+	var log recorder
+	l := newLoop(t, ioloop.Config{Watchdog: 10 * time.Millisecond, Logger: slog.New(&log)})
+	begin := time.Now()
+	ioloop.PauseReports(pause)
+	require.NoError(t, l.Post(func() {
+		holdInCallback(func() bool { return reports(&log) > 0 })
+		l.Stop()
+	}))
+	run(t, l)
+	require.Equal(t, 1, reports(&log))
+	require.GreaterOrEqual(t, time.Since(begin), pause)
+}
+
+func TestWatchdogReportTimes(t *testing.T) {
+	var r ioloop.ReportTimes
+	now := time.Now()
+	require.True(t, r.Begin(now))
+	require.False(t, r.Begin(now), "one at a time")
+	now = now.Add(time.Second)
+	r.End(now)
+	require.False(t, r.Begin(now.Add(20*time.Second-1)))
+	now = now.Add(20 * time.Second)
+	require.True(t, r.Begin(now))
+	r.End(now)
+	require.True(t, r.Begin(now), "one that took no time")
 }
 
 //go:noinline
