@@ -6,7 +6,6 @@ import (
 	"os"
 	"runtime"
 	"syscall"
-	"time"
 )
 
 // Set sets the options of a socket that is not connected yet: buffers bear on
@@ -81,27 +80,3 @@ func (o *Options) SetTCP(fd int) error {
 func set(fd, level, option, value int) error {
 	return os.NewSyscallError("setsockopt", setInt(fd, level, option, value))
 }
-
-// setTimes sets those of the keep-alive times that are above 0, by options of TCP that
-// take whole seconds.
-func (o *Options) setTimes(fd, idle, interval, count int) error {
-	if err := setPositive(fd, idle, seconds(o.Idle)); err != nil {
-		return err
-	}
-	if err := setPositive(fd, interval, seconds(o.Interval)); err != nil {
-		return err
-	}
-	return setPositive(fd, count, o.Count)
-}
-
-// setPositive sets an option unless its value is one that stands for the
-// system's own.
-func setPositive(fd, option, value int) error {
-	if value <= 0 {
-		return nil
-	}
-	return set(fd, syscall.IPPROTO_TCP, option, value)
-}
-
-// seconds rounds up, so that no duration becomes 0.
-func seconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }

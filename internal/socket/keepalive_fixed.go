@@ -1,4 +1,4 @@
-//go:build unix && !(linux || freebsd || netbsd || dragonfly || darwin)
+//go:build openbsd || aix || solaris
 
 package socket
 
