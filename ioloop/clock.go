@@ -9,8 +9,8 @@ import (
 	"github.com/eddyloop/eddy/internal/realtime"
 )
 
-// Clock is the time that a loop's timers go by: the system's, or a
-// [ManualClock]. Its methods may be called from any goroutine.
+// Clock is the time of a loop's timers: the system's, or a ManualClock. Its
+// methods may be called from any goroutine.
 type Clock interface {
 	// Now returns the time since some fixed moment. It never goes back.
 	Now() time.Duration
@@ -34,15 +34,15 @@ func (c systemClock) wait(when time.Duration) time.Duration { return max(0, when
 
 func (c systemClock) onAdvance(func()) func() { return func() {} }
 
-// ManualClock is a Clock that stands still until it is advanced, for tests
-// without sleeping. The zero value is ready; it may serve several loops.
+// ManualClock is a Clock for tests: its time passes only by Advance. The zero
+// value is ready. It may serve several loops.
 type ManualClock struct {
 	mu    sync.Mutex
 	now   time.Duration
 	wakes map[*func()]struct{} // of the loops that are open
 }
 
-// Now returns how far the clock has been advanced.
+// Now returns by how much the clock has been advanced.
 func (c *ManualClock) Now() time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -71,7 +71,8 @@ func (c *ManualClock) onAdvance(wake func()) (unregister func()) {
 	}
 }
 
-// Advance moves the clock forward by d and wakes the loops that go by it.
+// Advance moves the clock forward by d and wakes its loops. A d of 0 or less
+// does not move it.
 func (c *ManualClock) Advance(d time.Duration) {
 	c.mu.Lock()
 	c.now = later(c.now, d)

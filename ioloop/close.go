@@ -5,12 +5,12 @@ import (
 	"slices"
 )
 
-// Close releases the loop. What handlers stand for is told by their Fail
-// method (see [Failer]) with ErrClosed. Functions posted before are still
-// called and tasks begun, but these are told to stop at once; timers are
-// dropped, and what is set later never fires. While Run is in progress, Close
-// ends it and returns at once, and Run releases the loop before it returns; so
-// Close may be called from a callback. A second Close returns ErrClosed.
+// Close ends and releases the loop. Handlers that are Failers are told
+// ErrClosed. Functions posted before are still called; tasks started before are
+// begun and told to stop at once. Timers are dropped, and timers set later
+// never fire. While Run is in progress, Close returns at once and Run releases
+// the loop before it returns, so a callback may call Close. A second Close
+// returns ErrClosed.
 func (l *Loop) Close() error {
 	l.mu.Lock()
 	if l.closing {
@@ -55,8 +55,8 @@ func (l *Loop) release() error {
 	return err
 }
 
-// Done returns a channel that is closed when the loop has been closed and has
-// let go of everything. A Close while Run is in progress returns before that.
+// Done returns a channel that is closed when the loop is closed and has
+// released everything.
 func (l *Loop) Done() <-chan struct{} { return l.done }
 
 // maxCloseRounds is how many steps of the queue Close runs when no task is left:

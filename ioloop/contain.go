@@ -10,17 +10,18 @@ import (
 	"github.com/eddyloop/eddy/internal/ratelog"
 )
 
-// ErrGoexit is what a [Failer] is told when user code ended its callback with
+// ErrGoexit is what a Failer is told when a callback or task has called
 // runtime.Goexit.
 var ErrGoexit = errors.New("ioloop: callback called runtime.Goexit")
 
-// PanicError is a panic of user code that the loop has contained.
+// PanicError is a panic in a callback, in a task or in the work of Offload,
+// which the loop has contained.
 type PanicError struct {
 	Value any    // what was passed to panic
 	Stack []byte // of the goroutine that panicked
 }
 
-// Error tells the value, without the stack.
+// Error returns the value as text, without the stack.
 func (e *PanicError) Error() string { return fmt.Sprintf("ioloop: panic: %v", e.Value) }
 
 // Unwrap returns the panic's value if that is an error.
@@ -29,9 +30,9 @@ func (e *PanicError) Unwrap() error {
 	return err
 }
 
-// Failer is implemented by Runners and Handlers that stand for something that
-// must end when user code called by them panics (with a *PanicError) or calls
-// runtime.Goexit (ErrGoexit), or when the loop closes (ErrClosed).
+// Failer is implemented by Runners and Handlers that must end something when
+// code called by them panics (Fail gets a *PanicError) or calls runtime.Goexit
+// (ErrGoexit), or when the loop closes (ErrClosed). Fail is called on the loop.
 type Failer interface{ Fail(err error) }
 
 // call runs r, contained.

@@ -7,17 +7,18 @@ import (
 	"sync"
 )
 
-// Group is several loops that share work, each on a goroutine of its own.
+// Group is several loops, each on a goroutine of its own. Its methods may be
+// called from any goroutine.
 type Group struct {
 	loops []*Loop
 	next  int
 	mu    sync.Mutex
 }
 
-// NewGroup opens n loops, or with n = 0 one for each processor that the
-// program may use (runtime.GOMAXPROCS, which knows of container limits). It
-// returns ErrInvalid for n < 0, and for a config with a Poller if n is not 1:
-// loops cannot share one.
+// NewGroup opens n loops with the same config. With n = 0 it opens one for each
+// processor that the program may use (runtime.GOMAXPROCS, which respects
+// container limits). It returns ErrInvalid for n < 0, for a config with a
+// Poller unless n is 1, since loops cannot share one, or the error of New.
 func NewGroup(n int, config Config) (*Group, error) {
 	if n == 0 {
 		n = runtime.GOMAXPROCS(0)
@@ -39,9 +40,8 @@ func NewGroup(n int, config Config) (*Group, error) {
 // Loops returns the group's loops. The slice is the caller's.
 func (g *Group) Loops() []*Loop { return append([]*Loop(nil), g.loops...) }
 
-// Next returns a loop that has not been closed, each in turn, or nil if none is
-// left. Whoever hands out work at once deals it out evenly with it, as the work
-// need not have reached the loop for its next call.
+// Next returns the loops that have not been closed in turn, or nil if none is
+// left. Use it to spread work evenly.
 func (g *Group) Next() *Loop {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -55,9 +55,10 @@ func (g *Group) Next() *Loop {
 	return nil
 }
 
-// Run runs all loops until ctx is done, Stop or Close is called, or one of them
-// fails, which stops the others. It returns what Loop.Run returned, joined if
-// several failed, or ErrOnLoop in a callback or task, which it would block.
+// Run runs all loops until ctx is done, Stop or Close is called, or a loop
+// fails, which stops the others. It returns the error of Loop.Run, joined if
+// several failed. In a callback or task it returns ErrOnLoop, and for a nil ctx
+// ErrInvalid.
 func (g *Group) Run(ctx context.Context) error {
 	if ctx == nil {
 		return ErrInvalid
@@ -85,14 +86,14 @@ func (g *Group) Run(ctx context.Context) error {
 	return context.Cause(ctx)
 }
 
-// Stop stops all loops.
+// Stop stops all loops. See Loop.Stop.
 func (g *Group) Stop() {
 	for _, l := range g.loops {
 		l.Stop()
 	}
 }
 
-// Close closes all loops.
+// Close closes all loops. See Loop.Close.
 func (g *Group) Close() error {
 	var errs []error
 	for _, l := range g.loops {

@@ -6,8 +6,8 @@ import (
 	"github.com/eddyloop/eddy/poller"
 )
 
-// Handler is called by the loop when a descriptor is ready. It must be quick:
-// everything else on the loop waits for it. See [Failer].
+// Handler is called by the loop when a descriptor is ready. It must not block.
+// See Failer.
 type Handler interface {
 	HandleEvent(ready poller.Interest, hints poller.Hint)
 }
@@ -125,13 +125,13 @@ func (l *Loop) failHandlers() {
 	}
 }
 
-// Handle has h called whenever fd is ready for something in interest,
-// level-triggered; with interest 0 it is never called until Update. The
-// descriptor stays the caller's: call Remove, then close it. Errors are
-// ErrInvalid for a nil h, ErrClosed, and those of poller.Poller.Add.
+// Handle has h called whenever fd is ready for a condition in interest,
+// level-triggered. With interest 0 it is not called until Update. fd stays the
+// caller's: call Remove before closing it. Errors are ErrInvalid for a nil h,
+// ErrClosed, and those of poller.Poller.Add.
 //
-// Handle, Update and Remove belong to the loop: call them from callbacks and
-// tasks, or while the loop is not running.
+// Handle, Update and Remove may be called only by callbacks and tasks of the
+// loop, or while it is not running.
 func (l *Loop) Handle(fd int, interest poller.Interest, h Handler) (Registration, error) {
 	if h == nil {
 		return Registration{}, ErrInvalid
@@ -147,9 +147,9 @@ func (l *Loop) Handle(fd int, interest poller.Interest, h Handler) (Registration
 	return r, nil
 }
 
-// Update replaces the interest of r, at once: what is not in it is not told any
-// more, even if this turn has fetched it already. It returns poller.ErrNotExist
-// if r was removed.
+// Update replaces the interest of r at once: its handler is not called for
+// other conditions, not even for those that this turn has fetched. It returns
+// poller.ErrNotExist if r was removed. See Handle for who may call it.
 func (l *Loop) Update(r Registration, interest poller.Interest) error {
 	s := l.handlers.find(r.token())
 	if s == nil {
@@ -163,8 +163,8 @@ func (l *Loop) Update(r Registration, interest poller.Interest) error {
 }
 
 // Remove ends r: its handler is not called again, not even for an event that
-// this turn has already fetched. It returns poller.ErrNotExist if r was removed
-// before.
+// this turn has fetched. It returns poller.ErrNotExist if r was removed before.
+// See Handle for who may call it.
 func (l *Loop) Remove(r Registration) error {
 	if l.handlers.find(r.token()) == nil {
 		return poller.ErrNotExist

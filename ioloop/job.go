@@ -5,9 +5,9 @@ import (
 	"sync/atomic"
 )
 
-// Job is what a task does. If it is a [Failer], it is told when RunTask panics or
-// calls Goexit, on the task's goroutine; ErrTaskStopped is a task that was unwound
-// because its loop stops. See [Kit.RunJob].
+// Job is what a task does; see Kit.RunJob. If it is a Failer, Fail is called on
+// the task's goroutine when RunTask panics or calls runtime.Goexit, and with
+// ErrTaskStopped when the task is unwound because its loop stops.
 type Job interface{ RunTask(t *Task) }
 
 type jobFunc func(t *Task)

@@ -9,32 +9,31 @@ import (
 // ScratchSize is the length of [Kit.Scratch] in bytes.
 const ScratchSize = 64 << 10
 
-// Kit is what protocol objects are built with, iostream.Stream for one: the
-// parts of a Loop that a program which merely uses such objects has no need
-// of. It is not covered by the promise of stability. The methods may be called
-// from any goroutine, except those that say otherwise.
+// Kit has the parts of a Loop that protocol objects such as iostream.Stream are
+// built with. A program that only uses such objects does not need it, and the
+// promise of stability does not cover it. Its methods may be called from any
+// goroutine, unless they say otherwise.
 type Kit struct{ l *Loop }
 
 // Kit returns the loop's Kit. The zero Kit must not be used.
 func (l *Loop) Kit() Kit { return Kit{l} }
 
-// Unregistered returns a Registration that has a descriptor and names no handler, for
-// who keeps both in the place of one.
+// Unregistered returns a Registration that has a descriptor and names no
+// handler, for a caller that keeps both in one field.
 func Unregistered(fd int) Registration { return Registration{fd: int32(fd)} }
 
-// Runner is work for the loop. A pointer that has Run costs no allocation to
-// schedule.
+// Runner is work for the loop; see Kit.Schedule. Scheduling a pointer that has
+// Run needs no allocation.
 type Runner interface{ Run() }
 
 type runnerFunc func()
 
 func (f runnerFunc) Run() { f() }
 
-// Schedule is [Loop.Post] without an allocation, for objects that belong to the
-// loop. It still works while Close lets go of them,
-// but not without end: a Runner that schedules itself again and again is dropped in
-// the end, and told ErrClosed if it is a [Failer]. It returns ErrInvalid for a
-// nil r and ErrClosed when the loop is closed.
+// Schedule is Loop.Post without an allocation. It still works while Close
+// releases the objects of the loop, but a Runner that schedules itself again
+// and again is dropped at last, and told ErrClosed if it is a Failer. Schedule
+// returns ErrInvalid for a nil r and ErrClosed when the loop is closed.
 func (k Kit) Schedule(r Runner) error {
 	if r == nil {
 		return ErrInvalid
@@ -50,27 +49,26 @@ func (k Kit) Running() bool {
 }
 
 // AtTurnEnd has r run at the end of the turn in progress, after everything
-// else, and reports true. If the turn's share is used up before r's time comes, r
-// runs at the end of the next turn; the loop does not block before. If the loop
-// is asleep, not running or closing it reports false, and nothing will happen:
-// the caller does then itself what it wanted to put off.
+// else, and returns true. If the turn's share of work is used up before that, r
+// runs at the end of the next turn, and the loop does not block before. If the
+// loop sleeps, does not run or is closing, AtTurnEnd returns false and r will
+// not run: the caller does the work itself.
 func (k Kit) AtTurnEnd(r Runner) bool { return k.l.putOff(r) }
 
-// TurnUsedUp counts one piece of work, and reports whether the turn has done
-// as much of the present kind of work as it may. Who has more to do lets it wait
-// for the next turn then (by Schedule, or Yield for a task). It costs next to
-// nothing; ask before each further message. Only for callbacks and tasks.
+// TurnUsedUp counts one piece of work, and reports whether the turn has done as
+// much of this kind of work as it may. If so, put further work off to the next
+// turn (with Schedule, or in a task with Yield). It is cheap: call it before
+// each further message. Only callbacks and tasks may call it.
 func (k Kit) TurnUsedUp() bool { return k.l.turnUsedUp() }
 
-// Charge counts n bytes sent or received as work of the turn: a turn that
-// has sent a megabyte has done more than one that has sent a line. Only for
-// callbacks and tasks.
+// Charge counts n bytes sent or received as work of the turn, so that a turn
+// that moves many bytes ends sooner. Only callbacks and tasks may call it.
 func (k Kit) Charge(n int) { k.l.share.left -= n / bytesPerPiece }
 
-// Scratch returns ScratchSize bytes that all handlers of the loop share, to
-// read into. The bytes are the caller's until its callback returns or a task
-// waits. Only for callbacks and tasks. The message that a stream's callback was
-// given may stand in them: such a callback must not use them.
+// Scratch returns a buffer of ScratchSize bytes that all handlers of the loop
+// share, to read into. It is the caller's until its callback returns or its
+// task waits. Only callbacks and tasks may call it. The message that a stream
+// passes to a callback may be in this buffer: such a callback must not use it.
 func (k Kit) Scratch() []byte {
 	if k.l.scratch == nil {
 		k.l.scratch = make([]byte, ScratchSize)
@@ -78,8 +76,9 @@ func (k Kit) Scratch() []byte {
 	return k.l.scratch
 }
 
-// Handlers returns an iterator over what is registered, for callbacks and
-// tasks. Handlers that come or go meanwhile may or may not be seen.
+// Handlers returns an iterator over the registered handlers. Only callbacks and
+// tasks may use it. It may or may not return handlers that are added or removed
+// meanwhile.
 func (k Kit) Handlers() iter.Seq[Handler] { return k.l.handlers.all }
 
 // Logger returns the logger that the loop was made with.
@@ -94,11 +93,10 @@ func (k Kit) WakeWaiter(w *Waiter) {
 	w.Wake()
 }
 
-// ResumeWaiter is WakeWaiter for a callback of the loop that has nothing left
-// to do that must come first: a task of the loop that waits goes on within the
-// call, and saves its way through the queue. Called by a task, it only wakes. The
-// caller holds mu, under which w is woken as always; while the task runs, mu is
-// released.
+// ResumeWaiter is WakeWaiter for a callback that has nothing left to do first:
+// a task of the loop that waits with w runs within the call, without the queue.
+// Called by a task, it only wakes. The caller holds mu, the lock under which w
+// is woken; mu is released while the task runs.
 func (k Kit) ResumeWaiter(w *Waiter, mu sync.Locker) {
 	if w.task == nil || w.task.job.loop != k.l || k.l.current != nil {
 		k.WakeWaiter(w)
@@ -115,23 +113,22 @@ func (k Kit) ResumeWaiter(w *Waiter, mu sync.Locker) {
 	mu.Lock()
 }
 
-// RunJob runs work as a task at once, within the call, and reports whether it has
-// ended without waiting. If it has waited, it goes on by itself like any task. It runs
-// on a pooled coroutine: a job that does not wait costs a switch there and back and
-// the allocation of its Task.
+// RunJob runs work as a task within the call. It returns true if the task has
+// ended without waiting; otherwise the task goes on like any other. Only
+// callbacks may call it so. A job that does not wait costs two coroutine
+// switches and the allocation of its Task; each job gets a new Task.
 //
-// Until its first wait the job has whatever its caller has: it may go on under a lock
-// that the caller holds, and give it back locked. Whether it has waited, Waited tells;
-// from then on the caller has gone on, and the job must take locks for itself. That
-// holds for deferred functions too: when work panics or calls runtime.Goexit, RunJob
-// returns true after these have run, if they have not waited. The panic is contained
-// and logged, so work recovers first whatever it has to do about it.
+// Until its first wait the job runs while its caller waits for it, so it may
+// use a lock that the caller holds, and return with it locked. After its first
+// wait (see Waited) the caller has gone on, and the job must lock for itself.
+// The same holds for deferred functions. If work panics or calls runtime.Goexit
+// without having waited, RunJob returns true after the deferred functions have
+// run. The panic is contained and logged; if work has to act on a panic, it
+// must recover.
 //
-// The Task is new for each job, so that one that was kept never touches another. In a
-// loop that stops, the job's first wait returns ErrTaskStopped. Only for callbacks;
-// called by a task, the job begins in a step of its own and RunJob returns false:
-// tasks do not run inside of one another, so there the job must not rely on locks, and
-// Waited is true from the start.
+// In a loop that stops, the job's first wait returns ErrTaskStopped. Called by
+// a task, RunJob returns false and the job begins in a step of its own: it must
+// not rely on locks then, and Waited is true from the start.
 func (k Kit) RunJob(work Job) (ended bool) {
 	j := newJob(k.l, work)
 	if k.l.current != nil {
@@ -149,7 +146,7 @@ func (k Kit) RunJob(work Job) (ended bool) {
 // itself.
 func (k Kit) Waited(t *Task) bool { return t.job.waited }
 
-// OnLoop runs work as part of the loop: a waiting call in it that would block its
-// goroutine is refused with ErrOnLoop. It is for coroutines (iter.Pull) that callbacks
-// resume, which are not recognised by themselves.
+// OnLoop runs work as part of the loop, so that a waiting call in it returns
+// ErrOnLoop instead of blocking its goroutine. It is for coroutines (iter.Pull)
+// that callbacks resume; the loop does not recognise these by itself.
 func (k Kit) OnLoop(work func()) { asLoop(work) }

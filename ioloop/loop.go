@@ -1,12 +1,36 @@
-// Package ioloop is an event loop: one goroutine that waits on a
-// [poller.Poller] and runs everything that follows from it, one thing at a
-// time: handlers of ready descriptors, posted functions, timers, and tasks,
-// which are functions that wait without holding the loop.
+// Package ioloop is an event loop: one goroutine that waits on a poller.Poller
+// and runs callbacks and tasks, one at a time. A callback is a handler of a
+// ready descriptor, a posted function or the function of a timer. A task is a
+// function that can wait without holding the loop.
 //
-// Handlers, posted functions and timer functions are called callbacks here.
-// They run on the loop's goroutine and must not block; work that blocks goes to
-// [Offload]. They must not keep that goroutine locked to its thread either, which
-// is fatal to the program when the next task runs.
+//	loop, err := ioloop.New(ioloop.Config{})
+//	if err != nil {
+//		return err
+//	}
+//	defer loop.Close()
+//	err = loop.Go(func(t *ioloop.Task) {
+//		fmt.Println("one")
+//		t.Sleep(time.Second) // other tasks and callbacks run
+//		fmt.Println("two")
+//		loop.Stop()
+//	})
+//	if err != nil {
+//		return err
+//	}
+//	return loop.Run(ctx)
+//
+// [Loop.Post], [Loop.AfterFunc] and [Loop.Every] run a function on the loop.
+// [NewGroup] opens several loops. Streams are in package iostream, servers and
+// dialers in package tcp, locks and queues for tasks in package iosync.
+//
+// # What must not block
+//
+// Callbacks and tasks run on the loop's goroutine, and everything else on the
+// loop waits for them. Work that blocks belongs in [Offload] or, in a task, in
+// [Await]. A task waits with the methods of this module, which take it as their
+// context; a callback must not wait at all, and a waiting method returns
+// [ErrOnLoop] there. Do not leave the goroutine locked to its thread
+// (runtime.LockOSThread): the next task would end the program.
 package ioloop
 
 import (
@@ -32,36 +56,36 @@ var (
 	ErrInvalid = fmt.Errorf("ioloop: %w", fs.ErrInvalid)
 )
 
-// Config sets up a Loop. The zero value is a good one.
+// Config sets up a Loop. The zero value stands for the defaults.
 type Config struct {
-	// Logger hears of contained panics and of callbacks that hold the loop. It is written
-	// to on other goroutines; of panics it hears at most 10 a second, with "left_out"
-	// counting the others.
-	// Nil is slog.Default().
+	// Logger gets the contained panics, at most 10 a second with "left_out"
+	// counting the others, and the reports of Watchdog. It is called on other
+	// goroutines. Nil is slog.Default().
 	Logger *slog.Logger
 
-	// Watchdog is how long a turn may take, and Close, before the callback or task
-	// that runs is reported with its stack, once a turn. The report comes up to a
-	// quarter of that later (at least 1 ms). 0 is 1 s, negative is off. A report
-	// takes the profile of all goroutines: some processor time, but the program
-	// is not stopped meanwhile. For 20 times as long as it took no loop of the
-	// process makes another one.
+	// Watchdog is how long a turn, or Close, may take before the callback or
+	// task that runs is logged with its stack, once a turn. The report comes up
+	// to a quarter of that time late, at least 1 ms. 0 is 1 s, below 0 is off.
+	// A report takes the profile of all goroutines, which costs processor time
+	// and does not stop the program. After it, no loop of the process makes
+	// another one for 20 times as long as it took.
 	Watchdog time.Duration
 
-	// Clock is what timers go by. Nil is the system's monotonic clock.
+	// Clock is the time of timers. Nil is the system's monotonic clock.
 	Clock Clock
 
 	// MaxOffload is how many pieces of work of Offload and Await run at once;
-	// others wait for their turn. 0 is 256. Each that blocks in a system call is a
-	// thread, of which Go permits a program 10,000.
+	// others wait in order. 0 is 256, below 0 is ErrInvalid. Work that blocks
+	// in a system call takes a thread, and a Go program may have 10,000.
 	MaxOffload int
 
-	// Poller is what the Loop waits on; the Loop closes it. Nil is poller.New().
+	// Poller is what the Loop waits on. The Loop closes it. Nil is
+	// poller.New().
 	Poller poller.Poller
 }
 
-// Loop is an event loop. Its methods may be called from any goroutine, except
-// those that say otherwise.
+// Loop is an event loop. Its methods may be called from any goroutine, unless
+// they say otherwise.
 type Loop struct {
 	poller      poller.Poller
 	clock       Clock
@@ -118,7 +142,8 @@ type Loop struct {
 	burials   sync.WaitGroup // of tasks that ended with Goexit
 }
 
-// New opens a Loop. It returns the error of poller.New, if any.
+// New opens a Loop. It returns ErrInvalid for a negative MaxOffload, or the
+// error of poller.New.
 func New(config Config) (*Loop, error) {
 	if config.MaxOffload < 0 {
 		return nil, fmt.Errorf("%w: negative MaxOffload", ErrInvalid)
@@ -154,16 +179,15 @@ func New(config Config) (*Loop, error) {
 	return l, nil
 }
 
-// Run runs the loop until Stop or Close is called or ctx is done. It returns nil
-// if Stop or Close ended it, context.Cause(ctx) if ctx did, or the error that the
-// Poller failed with. It returns ErrInvalid for a nil ctx, ErrRunning if the loop runs already,
-// ErrClosed if Close was called before, and ErrOnLoop in a callback or task of
-// another loop, which it would block.
+// Run runs the loop until Stop or Close is called or ctx is done. It returns
+// nil after Stop or Close, context.Cause(ctx) after ctx, or the error of the
+// Poller. It returns ErrInvalid for a nil ctx, ErrRunning if the loop runs
+// already, ErrClosed after Close, and ErrOnLoop in a callback or task.
+// Callbacks run on a goroutine that Run starts.
 //
-// When Run ends, every task that has begun is ended: its first wait returns
-// ErrTaskStopped, a second one unwinds it. Handlers, timers and what is queued
-// stay, and Run may be called again. The callbacks run on a goroutine of Run's
-// own.
+// At the end of Run every task that has begun is ended: its first wait returns
+// ErrTaskStopped, and a second one unwinds it. Handlers, timers and posted
+// functions stay, and Run may be called again.
 func (l *Loop) Run(ctx context.Context) error {
 	if ctx == nil {
 		return ErrInvalid
@@ -211,12 +235,12 @@ func (l *Loop) run(ctx context.Context) error {
 	return err
 }
 
-// RunTask runs the loop until fn, as a task, has ended, and returns fn's error,
-// a *PanicError if it panicked or ErrGoexit. If Run would have ended before, fn's
-// waits return ErrTaskStopped, and RunTask returns what fn returns then; if fn
-// had not begun, it never does, and RunTask returns Run's error or
-// ErrTaskStopped. A nil fn or ctx returns ErrInvalid; the other errors are those of
-// Run.
+// RunTask runs fn as a task, and the loop until fn has returned. It returns the
+// error of fn, a *PanicError if fn panicked, or ErrGoexit. If something else
+// would end Run first, the waits of fn return ErrTaskStopped, and RunTask
+// returns what fn then returns; if fn has not begun, it never does, and RunTask
+// returns the error of Run or ErrTaskStopped. A nil fn or ctx is ErrInvalid;
+// other errors are those of Run.
 func (l *Loop) RunTask(ctx context.Context, fn func(*Task) error) error {
 	if ctx == nil || fn == nil {
 		return ErrInvalid
@@ -249,14 +273,13 @@ func (l *Loop) RunTask(ctx context.Context, fn func(*Task) error) error {
 	return err
 }
 
-// RunOnce runs one turn without blocking, and reports whether there was anything
-// to do: events, what was queued, timers that were due. It is for tests, which
-// with it and a ManualClock see everything happen in one order. It is not for
-// embedding a loop in another one: nothing tells how long that may block.
+// RunOnce runs one turn without blocking, and reports whether there was
+// anything to do: events, posted functions, tasks or due timers. It is for
+// tests: with a ManualClock everything happens in one order. Do not embed a
+// loop in another one with it, as nothing says how long the other may block.
 //
-// RunOnce takes the place of Run. Unlike the end of Run, its end leaves
-// tasks as they are; Close ends them. Stop has no meaning for it. The errors are
-// those of Run.
+// RunOnce takes the place of Run and returns its errors. It does not end tasks
+// when it returns; Close does. Stop has no effect on it.
 func (l *Loop) RunOnce() (worked bool, err error) {
 	if err := l.begin(); err != nil {
 		return false, err
@@ -336,8 +359,8 @@ func (l *Loop) leave() {
 	}
 }
 
-// Stop makes Run return after the turn in progress. Called before Run, it makes
-// the next Run return after one turn.
+// Stop makes Run return after the turn in progress. If Run is not in progress,
+// the next Run returns after one turn.
 func (l *Loop) Stop() {
 	l.mu.Lock()
 	l.stopped = true
@@ -348,6 +371,5 @@ func (l *Loop) Stop() {
 	}
 }
 
-// Now returns the time on the loop's clock, as the time since some fixed
-// moment before New.
+// Now returns the time on the loop's clock since some fixed moment.
 func (l *Loop) Now() time.Duration { return l.clock.Now() }

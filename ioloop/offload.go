@@ -59,14 +59,14 @@ func (o *offloads) next() func() {
 	return work
 }
 
-// Offload runs work, which may block, on a goroutine of its own and then done
-// on the loop with what it returned; the error is a *PanicError if work panicked
-// and ErrGoexit if it called runtime.Goexit. No more than Config.MaxOffload run at
-// once, the others wait in their order. Offload returns ErrInvalid for a nil
-// function and ErrClosed, and does nothing, after Close.
+// Offload runs work, which may block, on a goroutine of its own, and then done
+// on the loop with the result of work. The error is a *PanicError if work
+// panicked, and ErrGoexit if it called runtime.Goexit. At most
+// Config.MaxOffload run at once; others wait in order. Offload returns
+// ErrInvalid for a nil function and ErrClosed after Close; then nothing is run.
 //
-// If the loop closes while work runs, done is not called, and a result that is an
-// io.Closer is closed: nobody else could.
+// If the loop closes while work runs, done is not called, and a result that is
+// an io.Closer is closed.
 func Offload[T any](l *Loop, work func() (T, error), done func(T, error)) error {
 	if work == nil || done == nil {
 		return ErrInvalid
@@ -85,10 +85,10 @@ func Offload[T any](l *Loop, work func() (T, error), done func(T, error)) error 
 	return nil
 }
 
-// Await is Offload for a task: it suspends t until work has returned. If t is
-// cancelled first it returns the task's error. Work that has not begun is not
-// done then; what it returns otherwise is dropped, and closed if it is an
-// io.Closer.
+// Await is Offload for a task: it suspends t until work has returned, and
+// returns its result. If t is cancelled first, Await returns the task's error;
+// then work that has not begun is not done, and the result of other work is
+// dropped, and closed if it is an io.Closer. A nil work is ErrInvalid.
 func Await[T any](t *Task, work func() (T, error)) (T, error) {
 	var none T
 	if work == nil {
@@ -187,10 +187,9 @@ func perform[T any](l *Loop, work func() (T, error), deliver func(T, error)) {
 }
 
 // Signal has fn called on the loop for each of the signals that arrives, as
-// with signal.Notify; of many that arrive at once some may be dropped. The returned
-// function ends it; it has to be called even if the loop closes. Called on the
-// loop, it ends it at once. A nil fn returns ErrInvalid, and a closed loop
-// ErrClosed.
+// signal.Notify does. If many arrive at once, some may be dropped. stop ends it
+// and must be called, even if the loop closes; called on the loop, it takes
+// effect at once. A nil fn is ErrInvalid, a closed loop ErrClosed.
 func (l *Loop) Signal(fn func(os.Signal), signals ...os.Signal) (stop func(), err error) {
 	if fn == nil {
 		return nil, ErrInvalid

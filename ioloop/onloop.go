@@ -10,17 +10,16 @@ import (
 	"weak"
 )
 
-// ErrOnLoop is returned by a waiting method that would block a loop: it was
-// called in a callback or a task with a context that is no *Task. Methods that
-// need not wait succeed all the same.
+// ErrOnLoop is returned by a method that would block a loop: it has to wait,
+// and was called in a callback, or in a task with a context that is no *Task. A
+// method that need not wait succeeds there.
 var ErrOnLoop = errors.New("ioloop: this call would block the loop: in a task, pass the task as the context; " +
 	"in a callback, use the Func form, Loop.Go or a goroutine")
 
-// MayBlock returns ErrOnLoop if the calling goroutine is a loop's, which runs a
-// callback or a task. It is for methods that block without a [Waiter], whose Begin
-// asks by itself. Any other goroutine pays some 3 ns for the question.
-//
-// A coroutine of the caller's own (iter.Pull within a callback) is not recognised.
+// MayBlock returns ErrOnLoop if the calling goroutine runs a callback or a task
+// of a loop, else nil. It is for methods that block without a Waiter, whose
+// Begin checks by itself. On other goroutines it takes some 3 ns. It does not
+// recognise a coroutine that a callback has made (iter.Pull); see Kit.OnLoop.
 func MayBlock() error {
 	if onLoop, _ := whereAmI(); onLoop {
 		return ErrOnLoop
@@ -28,10 +27,10 @@ func MayBlock() error {
 	return nil
 }
 
-// CurrentTask returns the task that the caller is part of, for methods that wait and
-// have no context to pass it in, such as io.ReaderFrom. In a callback the task is
-// nil and onLoop is true: there the caller must not wait at all. It takes
-// microseconds on a loop's goroutine, and 3 ns elsewhere.
+// CurrentTask returns the task that the caller runs in, for methods that wait
+// and take no context, such as io.ReaderFrom. In a callback the task is nil and
+// onLoop is true: the caller must not wait. On other goroutines it returns nil
+// and false. It takes microseconds on a loop's goroutine and 3 ns elsewhere.
 func CurrentTask() (t *Task, onLoop bool) {
 	onLoop, number := whereAmI()
 	if l := loopNumbers.find(number); l != nil && l.current != nil {

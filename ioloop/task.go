@@ -9,29 +9,29 @@ import (
 	"time"
 )
 
-// ErrTaskStopped is what a task's waits return when its loop stops. It is
-// context.Canceled too, to errors.Is.
+// ErrTaskStopped is returned by a task's waits when its loop stops. It is
+// context.Canceled too.
 var ErrTaskStopped = fmt.Errorf("ioloop: loop stopped: %w", context.Canceled)
 
-// ErrTaskContext is returned by waiting methods for a context that they must not
-// wait with: one derived from a *Task (it could be on another goroutine; use
-// [Task.WithTimeout] for a deadline and [Task.Detach] for goroutines), or a *Task
-// used outside its own function.
+// ErrTaskContext is returned by a waiting method for a context that it cannot
+// wait with: one derived from a *Task, since it could be used on another
+// goroutine, or a *Task used outside its own function. For a deadline use
+// Task.WithTimeout, and for goroutines Task.Detach.
 var ErrTaskContext = errors.New("ioloop: context belongs to a task but cannot suspend it")
 
-// Task is a function that runs on the loop and can wait without holding it. It
-// is started by [Loop.Go].
+// Task is a function that runs on the loop and can wait without holding it.
+// Loop.Go starts one.
 //
-// A *Task is a context.Context. A waiting method of this module that gets a
-// *Task suspends the task and lets the loop go on; one that gets any other
-// context blocks the calling goroutine. It is the type that counts: a context
-// derived from a task is refused with ErrTaskContext.
+// A *Task is a context.Context. A waiting method of this module suspends the
+// task if it gets a *Task, and blocks the calling goroutine if it gets any
+// other context. The type decides: a context derived from a task is refused
+// with ErrTaskContext.
 //
-// Everything else that blocks inside a task (a mutex, a channel, package net)
-// blocks the loop. runtime.LockOSThread in a task is fatal to the program.
+// Everything else that blocks in a task (a mutex, a channel, package net)
+// blocks the loop. runtime.LockOSThread in a task ends the program.
 //
-// The waiting methods, Sleep and Yield among them, are for the task's own function
-// only. All other methods may be called from any goroutine.
+// Only the task's own function may call Sleep and Yield and pass the Task to
+// waiting methods. All other methods may be called from any goroutine.
 type Task struct {
 	job  *job
 	end  atomic.Uint32 // an index of ends: 0 until the task or view has ended; set under mu
@@ -65,10 +65,10 @@ func (t *Task) extra() *taskMore {
 	return t.more
 }
 
-// Go starts fn as a task in the loop's next step. A panic in fn is contained and
-// logged, and runtime.Goexit ends the task alone. A task that was taken is begun in
-// any case, by the next Run or by Close if need be. Go returns ErrClosed after
-// Close.
+// Go starts fn as a task in the loop's next step. A panic in fn is contained
+// and logged; runtime.Goexit ends only the task. A task that Go has accepted is
+// always begun, by the next Run or, if need be, by Close. Go returns ErrClosed
+// after Close.
 func (l *Loop) Go(fn func(t *Task)) error {
 	if fn == nil {
 		return ErrInvalid
@@ -79,14 +79,14 @@ func (l *Loop) Go(fn func(t *Task)) error {
 // Loop returns the loop that the task runs on.
 func (t *Task) Loop() *Loop { return t.job.loop }
 
-// Cancel makes the task's present and further waits return context.Canceled. It
-// may be called from any goroutine.
+// Cancel makes the task's present wait and further ones return
+// context.Canceled. It may be called from any goroutine.
 func (t *Task) Cancel() { t.finish(endCancelled) }
 
 // WithTimeout returns a view of the task whose waits return
-// context.DeadlineExceeded once d has passed; the task itself goes on. The
-// returned function ends the view and frees its timer; call it when done with
-// the view, as with context.WithTimeout.
+// context.DeadlineExceeded once d has passed on the loop's clock; the task
+// itself goes on. Call the returned function when the view is no longer used,
+// as with context.WithTimeout: it frees the timer.
 func (t *Task) WithTimeout(d time.Duration) (*Task, context.CancelFunc) {
 	deadline := time.Now().Add(d)
 	if at, ok := t.Deadline(); ok && at.Before(deadline) {
@@ -175,7 +175,7 @@ func (t *Task) forget(child *Task) {
 	t.mu.Unlock()
 }
 
-// Deadline returns the deadline of a WithTimeout view, on the wall clock.
+// Deadline returns the deadline that WithTimeout has set, on the wall clock.
 func (t *Task) Deadline() (deadline time.Time, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -186,7 +186,8 @@ func (t *Task) Deadline() (deadline time.Time, ok bool) {
 }
 
 // Done returns a channel that is closed when the task is cancelled or has
-// ended. Tasks themselves have no use for it: receiving from it blocks the loop.
+// ended. It is for other goroutines: a task that receives from it blocks the
+// loop.
 func (t *Task) Done() <-chan struct{} {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -200,7 +201,7 @@ func (t *Task) Done() <-chan struct{} {
 	return m.done
 }
 
-// Err returns nil until Done is closed, then why: context.Canceled,
+// Err returns nil until Done is closed, then context.Canceled,
 // context.DeadlineExceeded or ErrTaskStopped.
 func (t *Task) Err() error {
 	if !t.ended() {
@@ -234,8 +235,8 @@ func (t *Task) Value(key any) any {
 	return nil
 }
 
-// Detach returns a context that is done when the task is, for use by
-// goroutines: waiting methods block their goroutine with it.
+// Detach returns a context that is done when the task is, for goroutines: a
+// waiting method that gets it blocks its goroutine.
 func (t *Task) Detach() context.Context { return detached{t} }
 
 type detached struct{ task *Task }
@@ -270,7 +271,7 @@ func (d detached) AfterFunc(fn func()) (stop func() bool) {
 	}
 }
 
-// Sleep suspends the task for d. It returns nil, or early with the task's Err.
+// Sleep suspends the task for d. It returns nil, or sooner the task's Err.
 func (t *Task) Sleep(d time.Duration) error {
 	var w Waiter
 	if err := w.Begin(t); err != nil {
@@ -281,7 +282,7 @@ func (t *Task) Sleep(d time.Duration) error {
 	return w.Wait()
 }
 
-// Yield lets everything else on the loop have a turn. It returns nil or the
+// Yield lets everything else on the loop run first. It returns nil or the
 // task's Err.
 func (t *Task) Yield() error {
 	if err := t.check(); err != nil {

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Timer calls a function on the loop when its time has come. Its methods may be
-// called from any goroutine.
+// Timer calls a function on the loop at its time; see Loop.AfterFunc and
+// Loop.Every. Its methods may be called from any goroutine.
 type Timer struct {
 	loop   *Loop
 	run    func()
@@ -19,13 +19,12 @@ type Timer struct {
 	next    time.Duration
 }
 
-// AfterFunc calls fn on the loop once d has passed; a d of 0 or less is due in
-// the next turn. On a loop that is closed, fn is never called; nor is a nil fn,
-// which is logged as an error.
+// AfterFunc calls fn on the loop once d has passed. A d of 0 or less is due in
+// the next turn. On a closed loop fn is never called. A nil fn is never called
+// and is logged as an error.
 //
-// Timers are called in the order of their times. Only when more are due than a
-// turn may call (see [Stats]) do those that waited for about as long as one
-// another take turns with the others.
+// Timers are called in the order of their times. If more are due than a turn
+// may call, those that have waited about equally long take turns.
 func (l *Loop) AfterFunc(d time.Duration, fn func()) *Timer {
 	t := &Timer{loop: l, run: fn, index: -1}
 	if fn == nil {
@@ -36,9 +35,9 @@ func (l *Loop) AfterFunc(d time.Duration, fn func()) *Timer {
 	return t
 }
 
-// Every calls fn on the loop each period, the first time after one period. It
-// does not drift, and calls that would be late by whole periods are skipped. A
-// period below 1 or a nil fn returns ErrInvalid.
+// Every calls fn on the loop once each period, first after one period. It does
+// not drift, and it skips calls that would be late by whole periods. It returns
+// ErrInvalid for a period below 1 or a nil fn.
 func (l *Loop) Every(period time.Duration, fn func()) (*Timer, error) {
 	if period <= 0 || fn == nil {
 		return nil, ErrInvalid
@@ -48,10 +47,10 @@ func (l *Loop) Every(period time.Duration, fn func()) (*Timer, error) {
 	return t, nil
 }
 
-// Stop prevents further calls. It returns true if the timer was waiting: no
-// call begins after that. It returns false if the timer has expired or been
-// stopped before, or if a call is due or under way, as in the function itself;
-// Stop does not wait for that one to return. It is what package time promises.
+// Stop prevents further calls. It returns true if the timer was waiting; then
+// no call begins any more. It returns false if the timer has expired or was
+// stopped before, or if a call is due or in progress, which Stop does not wait
+// for. This is as in package time.
 func (t *Timer) Stop() bool {
 	q := &t.loop.timers
 	q.mu.Lock()
@@ -59,8 +58,8 @@ func (t *Timer) Stop() bool {
 	return q.remove(t)
 }
 
-// Reset sets the timer to fire d from now (an Every timer goes on with its
-// period from there), and reports whether it had been waiting, as Stop does.
+// Reset sets the timer to fire d from now, and reports whether it was waiting,
+// as Stop does. A timer of Every goes on with its period from then.
 func (t *Timer) Reset(d time.Duration) bool { return t.run != nil && t.arm(d) }
 
 func (t *Timer) arm(d time.Duration) (waited bool) {

@@ -329,10 +329,9 @@ func (l *Loop) runEndBatch() {
 	}
 }
 
-// Post has fn called by the loop, in the order of the posts, in a step after
-// the present one. A post that was taken is never lost: if the loop is not
-// running, it waits for the next Run or for Close. Post returns ErrClosed once
-// Close has been called.
+// Post has fn called by the loop in its next step, in the order of the posts. A
+// function that Post has accepted is always called: if the loop does not run,
+// by the next Run or by Close. Post returns ErrClosed after Close.
 func (l *Loop) Post(fn func()) error {
 	if fn == nil {
 		return ErrInvalid

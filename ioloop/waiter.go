@@ -6,22 +6,22 @@ import (
 	"sync/atomic"
 )
 
-// Waiter is how a method waits with a context in both styles: with a *Task it
-// suspends the task, with any other context it blocks the goroutine. It is what
-// protocol objects build their waiting methods on:
+// Waiter lets a method wait with a context: with a *Task it suspends the task,
+// with any other context it blocks the goroutine. Protocol objects build their
+// waiting methods on it:
 //
 //	var w ioloop.Waiter
 //	if err := w.Begin(ctx); err != nil {
 //		return err
 //	}
 //	o.mu.Lock()
-//	o.waiter = &w // whoever completes calls w.Wake under o.mu, and resets o.waiter
+//	o.waiter = &w // what completes the operation calls w.Wake under o.mu, and resets o.waiter
 //	o.mu.Unlock()
 //	err := w.Wait()
-//	o.mu.Lock() // see whether it has completed, else withdraw o.waiter
+//	o.mu.Lock() // see whether the operation has completed, else reset o.waiter
 //
-// A Waiter may be used again after its Wait has returned nil, and after an error
-// once it is certain that nobody will call Wake for it. The zero value is ready.
+// A Waiter may be used again after its Wait has returned nil, and after an
+// error once nobody can call Wake for it any more. The zero value is ready.
 type Waiter struct {
 	task    *Task // nil: a goroutine waits
 	woken   atomic.Bool
@@ -63,14 +63,15 @@ func (b *blocked) wait() {
 	b.posted.Store(false)
 }
 
-// CheckContext returns the error that a waiting method returns at once, also
-// where it would not have to wait: ErrTaskContext for a context that is derived
-// from a task and for a task that is not running, ErrInvalid for nil, or the
-// context's own error.
+// CheckContext returns the error that a waiting method must return at once,
+// also if it need not wait: ErrTaskContext for a context derived from a task
+// and for a task that is not running, ErrInvalid for nil, or the context's own
+// error.
 //
-// A task that never has to wait would hold the loop, so now and then CheckContext
-// suspends a task for a turn: do not call it with a lock held. In a loop that stops it
-// does not return to a task that was told before, but unwinds it.
+// So that a task which never has to wait does not hold the loop, CheckContext
+// now and then suspends a task for a turn. Do not call it with a lock held. In
+// a loop that stops, it unwinds a task that has been told before, and does not
+// return.
 func CheckContext(ctx context.Context) error {
 	task, ok := ctx.(*Task)
 	if !ok {
@@ -96,8 +97,9 @@ func checkOther(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// Begin prepares w to wait with ctx. It returns what CheckContext does, and
-// ErrOnLoop on a loop's goroutine for a context that is no *Task. It never suspends.
+// Begin prepares w to wait with ctx. It returns the error of CheckContext, and
+// ErrOnLoop in a callback or task for a context that is no *Task. It does not
+// suspend.
 func (w *Waiter) Begin(ctx context.Context) error {
 	task, ok := ctx.(*Task)
 	if ok {
@@ -126,8 +128,8 @@ func (w *Waiter) enter(ctx context.Context) error {
 	return nil
 }
 
-// Wait returns nil once Wake has been called, or the context's error if that
-// comes first.
+// Wait waits until Wake has been called and returns nil, or the context's error
+// if that comes first.
 func (w *Waiter) Wait() error {
 	if w.task == nil {
 		return w.block()
@@ -168,8 +170,8 @@ func (w *Waiter) block() error {
 	return nil
 }
 
-// Woken reports whether Wake has been called since Begin. Who holds the lock under
-// which Wake is called learns whether there is anything to withdraw.
+// Woken reports whether Wake has been called since Begin. Called under the lock
+// under which Wake is called, it says whether there is anything to withdraw.
 func (w *Waiter) Woken() bool { return w.woken.Load() }
 
 // Wake ends the Wait, from any goroutine. A second call has no effect.
