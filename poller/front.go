@@ -124,7 +124,7 @@ func (p *front) Modify(fd int, token Token, interest Interest, mode Mode) error 
 	s := &p.table.slots[i]
 	old := *s
 	s.token, s.interest, s.mode = token, interest, mode
-	s.gen++ // what was found before must not use up the new arming
+	s.gen = p.table.nextGen() // what was found before must not use up the new arming
 	s.state &= lasting
 	if err := p.backend.set(i); err != nil {
 		return p.restore(i, old, err)

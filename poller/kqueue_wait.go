@@ -24,9 +24,11 @@ func (q *kqueue) begin(n int) bool {
 		q.batch = make([]inBatch, n)
 	}
 	for _, i := range q.changed {
-		q.table.slots[i].state &^= changed
+		if int(i) < len(q.table.slots) { // it may have been dropped
+			q.table.slots[i].state &^= changed
+		}
 	}
-	q.changed = q.changed[:0]
+	q.changed = emptied(q.changed)
 	q.asking = true
 	// Dead writers get half of the room at most, and a room of one in turns,
 	// so that they and the kernel's events can't starve one another.

@@ -179,8 +179,11 @@ func (a *afd) put(i uint32) {
 // submit hands a poll for the slot to the kernel, if there is anything to hear.
 func (a *afd) submit(i uint32) error {
 	w := &a.watches[i]
+	if w.poll != nil || w.group == nil {
+		return nil // without a group it has been released
+	}
 	mask := a.table.slots[i].afdMask()
-	if mask == 0 || w.poll != nil || w.group == nil {
+	if mask == 0 {
 		return nil
 	}
 	r := a.request()
@@ -225,8 +228,20 @@ func (a *afd) begin(n int) bool {
 			}
 		}
 	}
+	a.shrink()
 	a.waiting = a.failed == nil
 	return !a.waiting
+}
+
+// shrink gives back the memory of a burst: what belonged to slots that the table has
+// dropped, and the polls when the kernel has none of them. What is due is in the table.
+func (a *afd) shrink() {
+	if n := len(a.table.slots); n < len(a.watches) {
+		a.watches = append(make([]afdWatch, 0, n), a.watches[:n]...)
+	}
+	if a.pending == 0 && len(a.polls) > maxSpare {
+		a.polls, a.spare = nil, nil
+	}
 }
 
 func (a *afd) wait(timeout time.Duration) (interrupted bool, err error) {

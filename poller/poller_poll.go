@@ -117,6 +117,9 @@ func (p *pollSet) begin(int) bool {
 // build makes the kernel's list from the table.
 func (p *pollSet) build() {
 	p.changed = false
+	if cap(p.fds) > maxSpare && len(p.table.byFD) < cap(p.fds)/4 {
+		p.fds, p.regs = nil, nil // a burst is over
+	}
 	p.fds = append(p.fds[:0], unix.PollFd{Fd: int32(p.waker.fd()), Events: unix.POLLIN})
 	p.regs = append(p.regs[:0], pollReg{})
 	for i := range p.table.slots {

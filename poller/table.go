@@ -13,7 +13,7 @@ import (
 type slot struct {
 	token    Token
 	fd       int32  // of a free slot: the next free one, or noSlot
-	gen      uint32 // counts the changes of the slot, whoever had it
+	gen      uint32 // the table's count of changes when the slot was last changed
 	pos      uint32 // for kqueue: where in the batch its event is
 	interest Interest
 	mode     Mode
@@ -58,13 +58,33 @@ const noSlot = -1
 // by descriptor: many Pollers in one process would each pay for all the
 // process's descriptors. The map serves registration only.
 type table struct {
-	slots []slot
-	byFD  map[int32]uint32
-	free  int32 // head of the list of free slots, or noSlot
+	slots    []slot
+	byFD     map[int32]uint32
+	free     int32  // head of the list of free slots, or noSlot
+	changes  uint32 // of all slots, also of those that were dropped; it wraps
+	released int    // slots since it was last looked whether memory can be given back
+	lookedAt int    // how many slots were in use then
 }
 
+// maxSpare is how many slots a table keeps in any case.
+const maxSpare = 1024
+
 func newTable() *table {
-	return &table{byFD: make(map[int32]uint32), free: noSlot}
+	return &table{byFD: make(map[int32]uint32), free: noSlot, changes: firstcount.Count}
+}
+
+// emptied returns s with no entries, and with no more room than is kept in any case.
+func emptied[T any](s []T) []T {
+	if cap(s) > maxSpare {
+		return nil
+	}
+	return s[:0]
+}
+
+// nextGen returns the number of a change.
+func (t *table) nextGen() uint32 {
+	t.changes++
+	return t.changes
 }
 
 // lookup returns the slot of fd.
@@ -84,9 +104,9 @@ func (t *table) take(fd int) uint32 {
 		t.free = t.slots[i].fd
 	} else {
 		i = uint32(len(t.slots))
-		t.slots = append(t.slots, slot{gen: firstcount.Count})
+		t.slots = append(t.slots, slot{})
 	}
-	t.slots[i] = slot{fd: int32(fd), gen: t.slots[i].gen + 1}
+	t.slots[i] = slot{fd: int32(fd), gen: t.nextGen()}
 	t.byFD[int32(fd)] = i
 	return i
 }
@@ -94,13 +114,46 @@ func (t *table) take(fd int) uint32 {
 // release frees slot i. Its new number is never given to the kernel.
 func (t *table) release(i uint32) {
 	delete(t.byFD, t.slots[i].fd)
-	t.slots[i] = slot{fd: t.free, gen: t.slots[i].gen + 1}
+	t.slots[i] = slot{fd: t.free, gen: t.nextGen()}
 	t.free = int32(i)
+	t.released++
+	// Whenever the number in use has halved, since a burst may end with one of them.
+	if len(t.slots) > maxSpare && (t.released > len(t.slots)/8 || len(t.byFD) <= t.lookedAt/2) {
+		t.released, t.lookedAt = 0, len(t.byFD)
+		t.shrink()
+	}
 }
 
-// at returns slot i if it is still what it was at change gen, otherwise nil. Gen
-// wraps, and what was found before exactly 2^32 changes of this one slot would be
-// taken for its own; nothing stays for so long.
+// shrink gives back the memory of a burst, when not more than a quarter of the slots
+// is in use. A slot keeps its place, which the kernel knows, so that only those behind
+// the last one in use can go; the next ones in use will be the first that are free.
+func (t *table) shrink() {
+	if len(t.byFD) > len(t.slots)/4 {
+		return
+	}
+	used := make([]bool, len(t.slots))
+	byFD := make(map[int32]uint32, len(t.byFD)) // a map keeps the room of what was deleted
+	n := 0
+	for fd, i := range t.byFD {
+		byFD[fd], used[i] = i, true
+		n = max(n, int(i)+1)
+	}
+	t.byFD = byFD
+	if n <= len(t.slots)/2 {
+		t.slots = append(make([]slot, 0, n), t.slots[:n]...)
+	}
+	t.free = noSlot
+	for i := len(t.slots) - 1; i >= 0; i-- {
+		if !used[i] {
+			t.slots[i].fd = t.free
+			t.free = int32(i)
+		}
+	}
+}
+
+// at returns slot i if it is still what it was at change gen, otherwise nil. The
+// count of changes wraps, and what was found before exactly 2^32 of them would be
+// taken for the slot's own; nothing stays for so long.
 func (t *table) at(i, gen uint32) *slot {
 	if i < uint32(len(t.slots)) && t.slots[i].gen == gen {
 		return &t.slots[i]

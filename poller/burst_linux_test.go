@@ -1,0 +1,70 @@
+package poller
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// A burst that comes and goes while the kernel is asked leaves a Poller that works, and
+// little memory.
+func TestBurst(t *testing.T) {
+	const n = 3 * maxSpare / 2
+	for name, open := range everyBackend() {
+		t.Run(name, func(t *testing.T) {
+			p, err := open()
+			require.NoError(t, err)
+			defer p.Close()
+			fd, tell := testPipe(t)
+			require.NoError(t, p.Add(fd, 7, Readable, Level))
+			var fds []int
+			for range n {
+				fd, err := unix.Dup(fd)
+				require.NoError(t, err)
+				defer unix.Close(fd)
+				fds = append(fds, fd)
+			}
+			waited := make(chan error)
+			events := make([]Event, 4)
+			for range 2 {
+				go func() {
+					_, err := p.Wait(events, -1)
+					waited <- err
+				}()
+				for !waiting(p) {
+					time.Sleep(time.Millisecond)
+				}
+				for _, fd := range fds {
+					require.NoError(t, p.Add(fd, 8, Readable, Level))
+				}
+				for _, fd := range fds {
+					require.NoError(t, p.Remove(fd))
+				}
+				require.NoError(t, p.Wake())
+				require.NoError(t, <-waited)
+			}
+			require.Equal(t, 1, len(p.(*front).table.byFD))
+			require.Less(t, cap(p.(*front).table.slots), maxSpare)
+			_, err = unix.Write(tell, []byte("x"))
+			require.NoError(t, err)
+			for range 100 {
+				if k, err := p.Wait(events, time.Second); err != nil || k > 0 {
+					require.NoError(t, err)
+					require.Equal(t, Event{Token: 7, Ready: Readable}, events[0])
+					require.Equal(t, 1, k)
+					return
+				}
+			}
+			require.Fail(t, "no event")
+		})
+	}
+}
+
+func waiting(p Poller) bool {
+	f := p.(*front)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.waiting
+}
