@@ -87,6 +87,9 @@ func (s *Stream) closeInOrder(reason error) {
 // message.
 func (s *Stream) cutRead() {
 	s.op.cut = s.op.fn() != nil && s.op.kind != readUntilClose && !s.op.isInto() || s.op.repeats()
+	if s.details != nil && s.details.aside != nil {
+		s.details.aside.cut = true
+	}
 }
 
 // CloseWrite ends the writing direction after everything written so far: the

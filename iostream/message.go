@@ -237,7 +237,6 @@ func (s *Stream) restoreAside() {
 	s.details.aside = nil
 	if s.op.kind == readNone {
 		s.op = *aside
-		s.op.cut = s.any(closing | aborted)
 	}
 	*aside = readOp{}
 	asides.Put(aside)

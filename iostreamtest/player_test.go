@@ -72,7 +72,16 @@ func (p *player) fail(format string, args ...any) {
 }
 
 // observe brings the model up to date before anything is done or judged.
-func (p *player) observe() { p.model.observe(p.wire.State(), p.world.Clock.Now()) }
+func (p *player) observe() {
+	var view slot
+	if c := p.model.pending(); c != nil && c.task && p.model.handling == nil {
+		view = slot{free: !isPending(p.stream), buffered: p.stream.Buffered()}
+	}
+	p.model.observe(p.wire.State(), p.world.Clock.Now(), view)
+	if p.model.wrong != nil {
+		p.fail("%v", p.model.wrong)
+	}
+}
 
 // settle runs the loop until it is at rest and looks whether all is done.
 func (p *player) settle() {
@@ -155,7 +164,8 @@ func (p *player) open() []*call {
 func (p *player) begin(c *call) {
 	if c.isRead() {
 		p.model.reads = append(p.model.reads, c)
-		p.model.hadRead = true
+		p.model.hadRead, p.model.taken = true, true
+		p.model.over = p.model.over || c.repeats() && !c.task
 		p.model.abandoned = false
 	} else {
 		p.model.others = append(p.model.others, c)
@@ -228,7 +238,7 @@ func (p *player) wait(c *call, do func(ctx context.Context) ([]byte, int, error)
 // shares of one piece that takes a loop at rest.
 func (p *player) inTask(c *call, do func(ctx context.Context) ([]byte, int, error), then func()) {
 	_ = p.world.Loop.Go(func(t *ioloop.Task) {
-		if c.isRead() && !p.mayRead() {
+		if c.isRead() && (!p.mayRead() || p.model.handling != nil) { // see returns
 			p.note("  %s is left out", c.name)
 			return
 		}

@@ -27,20 +27,44 @@ func (p *player) newCall(s *step, k kind) *call {
 	case c.size > p.model.config.ReadLimit && s.b < 240:
 		c.size = p.model.config.ReadLimit
 	}
-	c.name = fmt.Sprintf("%s#%d(%d)", kindNames[k], p.calls, c.size)
-	switch k {
-	case kindUntil:
-		c.name += fmt.Sprintf(" %q", c.delim)
-	case kindRegexp:
-		c.name += fmt.Sprintf(" `%s`", c.re)
-	}
+	c.rename(p.calls)
 	if s.style != callback && s.b%7 == 0 {
 		c.deadline = time.Duration(1+s.b%5) * time.Second
 	}
 	return c
 }
 
-var kindNames = [...]string{"until", "regexp", "bytes", "some", "into", "some into", "until close", "peek", "split", "prefix", "sent", "room", "closed"}
+// rename makes a name of what it reads.
+func (c *call) rename(number int) {
+	c.name = fmt.Sprintf("%s#%d(%d)", kindNames[c.kind], number, c.size)
+	switch c.kind {
+	case kindUntil:
+		c.name += fmt.Sprintf(" %q", c.delim)
+	case kindRegexp:
+		c.name += fmt.Sprintf(" `%s`", c.re)
+	}
+}
+
+// frame is what it reads, for the kinds that are frames.
+func (c *call) frame() iostream.Frame {
+	switch c.kind {
+	case kindUntil:
+		return iostream.Until(c.delim).Limit(c.size)
+	case kindRegexp:
+		return iostream.UntilRegexp(c.re).Limit(c.size)
+	case kindBytes:
+		return iostream.Bytes(c.size)
+	case kindSome:
+		return iostream.Some(c.size)
+	case kindSplit:
+		return iostream.Split(splitAt(c.delim)).Limit(c.size)
+	case kindPrefix:
+		return iostream.LengthPrefix(1, nil).KeepHeader().Limit(c.size)
+	}
+	return iostream.UntilClose().Limit(c.size)
+}
+
+var kindNames = [...]string{"until", "regexp", "bytes", "some", "into", "some into", "until close", "peek", "split", "prefix", "sent", "room", "closed", "sleep"}
 
 // badSize returns what a read must be refused with whatever the stream's state.
 func (p *player) badSize(c *call) error {
@@ -59,25 +83,21 @@ func (p *player) read(s *step) {
 		return
 	}
 	if c.style != callback {
-		if c.style == goroutine && !p.mayRead() {
-			p.settle()
-			p.checkKept()
+		if c.style == goroutine && !p.mayReadSoon() {
+			return
 		}
 		p.wait(c, p.readWaiting(c), func() { p.nested(s) })
 		return
 	}
-	if !p.mayRead() {
-		if p.depth > 0 {
-			return
-		}
-		p.settle()
-		p.checkKept()
+	if !p.mayReadSoon() {
+		return
 	}
 	if busy := p.enter(c); busy {
 		p.leave(c, busy, outcome{err: p.readFunc(c, nil), last: true})
 		return
 	}
 	err := p.readFunc(c, func(data []byte, n int, err error) {
+		p.model.taken = false
 		p.finish(c, outcome{data: data, n: n, err: err, last: true})
 		was := string(data)
 		p.nested(s)
@@ -105,26 +125,14 @@ func (p *player) checkLent(c *call, data []byte, was string) {
 func (p *player) readWaiting(c *call) func(ctx context.Context) ([]byte, int, error) {
 	return func(ctx context.Context) (data []byte, n int, err error) {
 		switch s := p.stream; c.kind {
-		case kindUntil:
-			data, err = s.Read(ctx, iostream.Until(c.delim).Limit(c.size))
-		case kindRegexp:
-			data, err = s.Read(ctx, iostream.UntilRegexp(c.re).Limit(c.size))
-		case kindBytes:
-			data, err = s.Read(ctx, iostream.Bytes(c.size))
-		case kindSome:
-			data, err = s.Read(ctx, iostream.Some(c.size))
 		case kindInto:
 			n, err = s.ReadFull(ctx, c.into)
 		case kindSomeInto:
 			n, err = s.ReadAtLeast(ctx, c.into, min(1, len(c.into)))
-		case kindUntilClose:
-			data, err = s.Read(ctx, iostream.UntilClose().Limit(c.size))
-		case kindSplit:
-			data, err = s.Read(ctx, iostream.Split(splitAt(c.delim)).Limit(c.size))
-		case kindPrefix:
-			data, err = s.Read(ctx, iostream.LengthPrefix(1, nil).KeepHeader().Limit(c.size))
 		case kindPeek:
 			data, err = s.Peek(ctx, c.size)
+		default:
+			data, err = s.Read(ctx, c.frame())
 		}
 		return data, n, err
 	}
@@ -134,44 +142,44 @@ func (p *player) readFunc(c *call, fn func([]byte, int, error)) error {
 	bytes := func(data []byte, err error) { fn(data, 0, err) }
 	count := func(n int, err error) { fn(nil, n, err) }
 	switch s := p.stream; c.kind {
-	case kindUntil:
-		return s.ReadFunc(iostream.Until(c.delim).Limit(c.size), bytes)
-	case kindRegexp:
-		return s.ReadFunc(iostream.UntilRegexp(c.re).Limit(c.size), bytes)
-	case kindBytes:
-		return s.ReadFunc(iostream.Bytes(c.size), bytes)
-	case kindSome:
-		return s.ReadFunc(iostream.Some(c.size), bytes)
 	case kindInto:
 		return s.ReadFullFunc(c.into, count)
 	case kindSomeInto:
 		return s.ReadAtLeastFunc(c.into, min(1, len(c.into)), count)
-	case kindSplit:
-		return s.ReadFunc(iostream.Split(splitAt(c.delim)).Limit(c.size), bytes)
-	case kindPrefix:
-		return s.ReadFunc(iostream.LengthPrefix(1, nil).KeepHeader().Limit(c.size), bytes)
 	case kindPeek:
 		return s.PeekFunc(c.size, bytes)
 	}
-	return p.stream.ReadFunc(iostream.UntilClose().Limit(c.size), bytes)
+	return p.stream.ReadFunc(c.frame(), bytes)
+}
+
+// handled are the kinds that repeating reads have.
+var handled = [...]kind{kindUntil, kindBytes, kindSome, kindSplit, kindPrefix, kindRegexp}
+
+// mayReadSoon is mayRead, once the loop is at rest if it can come to that.
+func (p *player) mayReadSoon() bool {
+	if p.mayRead() {
+		return true
+	}
+	if p.depth > 0 {
+		return false
+	}
+	p.settle()
+	p.checkKept()
+	return true
 }
 
 // handle begins a repeating read that ends by itself after some results.
 func (p *player) handle(s *step) {
 	s.style = callback
-	c := p.newCall(s, [...]kind{kindUntil, kindBytes, kindSome, kindSplit, kindPrefix, kindRegexp}[s.b%6])
+	c := p.newCall(s, handled[int(s.b)%len(handled)])
 	c.deadline, c.stop = 0, 1+int(s.b>>2)%6
 	c.size = max(1, min(c.size, p.model.config.ReadLimit))
-	if !p.mayRead() {
-		if p.depth > 0 {
-			return
-		}
-		p.settle()
-		p.checkKept()
+	if !p.mayReadSoon() {
+		return
 	}
 	seen := 0
 	busy := p.enter(c)
-	err := p.handleFunc(c, func(data []byte, err error) bool {
+	err := p.stream.Handle(c.frame(), func(data []byte, err error) bool {
 		seen++
 		more := seen < c.stop
 		if p.observe(); err == nil && !p.stream.Closed() && p.model.backlog() > p.model.config.HighWaterMark {
@@ -180,6 +188,7 @@ func (p *player) handle(s *step) {
 		if err == nil && p.model.stopped(c) {
 			p.fail("%s is called while it is paused", c.name)
 		}
+		p.model.taken = false
 		crashes := s.then != nil && s.then.name == "crash"
 		p.finish(c, outcome{data: data, err: err, last: !more || err != nil || crashes})
 		if err == nil {
@@ -211,22 +220,6 @@ func splitAt(delim string) bufio.SplitFunc {
 		}
 		return 0, nil, nil
 	}
-}
-
-func (p *player) handleFunc(c *call, fn func([]byte, error) bool) error {
-	switch c.kind {
-	case kindSplit:
-		return p.stream.Handle(iostream.Split(splitAt(c.delim)).Limit(c.size), fn)
-	case kindPrefix:
-		return p.stream.Handle(iostream.LengthPrefix(1, nil).KeepHeader().Limit(c.size), fn)
-	case kindRegexp:
-		return p.stream.Handle(iostream.UntilRegexp(c.re).Limit(c.size), fn)
-	case kindUntil:
-		return p.stream.Handle(iostream.Until(c.delim).Limit(c.size), fn)
-	case kindBytes:
-		return p.stream.Handle(iostream.Bytes(c.size), fn)
-	}
-	return p.stream.Handle(iostream.Some(c.size), fn)
 }
 
 // discard throws away what is buffered, which it must not do under a read.

@@ -14,6 +14,10 @@ import (
 // rest.
 func (m *model) due(c *call) bool {
 	switch {
+	case c.kind == kindSleep:
+		return m.now >= c.deadline
+	case c.task && m.handling != nil:
+		return false
 	case c.canceled || c.deadline > 0 && m.now >= c.deadline || m.sealed || m.end() != nil:
 		return true
 	case c.kind == kindClosed:
@@ -42,6 +46,14 @@ func (m *model) stopped(c *call) bool { return c.stopped && m.frozen == endless 
 func (m *model) paused(c *call) bool {
 	return m.stopped(c) || c.repeats() && m.backlog() > m.config.HighWaterMark/2
 }
+
+// reading reports whether a read waits for input.
+func (m *model) reading() bool {
+	return len(m.reads) > 0 && !m.paused(m.reads[0]) && !(m.reads[0].task && m.handling != nil)
+}
+
+// isPending reports whether the stream says that a read waits.
+func isPending(s stream) bool { return strings.Contains(s.String(), " pending, ") }
 
 // stream is what the model looks at of the stream itself.
 type stream interface {
@@ -75,7 +87,7 @@ func (m *model) atRest(s stream) error {
 	}
 	pending := len(m.reads) > 0
 	switch {
-	case strings.Contains(s.String(), " pending, ") != pending:
+	case isPending(s) != pending:
 		return fmt.Errorf("%v, want a pending read: %v", s, pending)
 	case !pending && !m.hadRead && m.frozen == endless && w.Reads != m.readsWas:
 		return fmt.Errorf("%d reads without a reader", w.Reads-m.readsWas)
@@ -118,7 +130,7 @@ func (m *model) atRestOpen(s stream) error {
 	case m.idle > 0 && m.frozen == endless && m.now >= m.heard+3*m.idle+20*time.Second:
 		return errors.New("is idle and open")
 	}
-	reading := len(m.reads) > 0 && !m.paused(m.reads[0]) || m.frozen != endless && w.ReadErr == nil
+	reading := m.reading() || m.frozen != endless && w.ReadErr == nil
 	stuck := w.Writable && w.WriteErr == nil && w.FINs == 0
 	switch {
 	case !w.Attached || w.Closes > 0:

@@ -230,12 +230,17 @@ func (p *player) conclude(told *int) {
 		p.settle()
 		p.checkKept()
 	}
+	for naps := 0; naps < 5 && p.model.handling != nil && p.failed == nil; naps++ {
+		p.advance(&step{a: 2})
+	}
 	left := p.open()
 	sent := p.wire.Sent()
 	switch {
 	case p.failed != nil:
 	case len(left) > 0:
 		p.fail("%s has not ended", left[0].name)
+	case p.model.handling != nil || p.world.Loop.Stats().Tasks > 0:
+		p.fail("a task has not ended")
 	case *told != 1:
 		p.fail("OnClosed was called %d times", *told)
 	case !strings.HasPrefix(outbound, sent):
