@@ -231,3 +231,25 @@ func TestOpenIsOverBeforeMessages(t *testing.T) {
 		c.expectEOF()
 	})
 }
+
+// A proxy that looks whether the server lives says no more than that, and gets what the
+// server says first.
+func TestOpenBehindEmptyProxyHeader(t *testing.T) {
+	for name, header := range map[string]string{
+		"local":       version2(0x20, 0, ""),
+		"unspecified": version2(0x21, 0, ""),
+		"unknown":     "PROXY UNKNOWN\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			srv := &tcp.Server{Frame: line, Message: lineMessage, ProxyProtocol: &tcp.ProxyProtocol{Trusted: everybody, Timeout: patience}}
+			srv.Open = func(_ *ioloop.Task, s *iostream.Stream) error {
+				_, err := s.WriteString("220 ready\n")
+				return err
+			}
+			addr, _ := local(t, srv)
+			c := dial(t, addr)
+			c.send(header)
+			c.expect("220 ready\n")
+		})
+	}
+}

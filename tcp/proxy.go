@@ -102,7 +102,8 @@ func (c *conn) introduce(t *ioloop.Task) error {
 	return err
 }
 
-// ProxyHeader is what a PROXY header says about a connection.
+// ProxyHeader is what a PROXY header says about a connection. Append writes one,
+// ReadProxyHeader and a Server with ProxyProtocol read one.
 type ProxyHeader struct {
 	// Version is 1 or 2.
 	Version int
@@ -157,6 +158,9 @@ func ReadProxyHeader(ctx context.Context, s *iostream.Stream) (*ProxyHeader, err
 // readProxy fills p. The Peek receives all that has come, of which ReadFull alone
 // would take no more than it needs: a header then takes one system call.
 func readProxy(ctx context.Context, s *iostream.Stream, p []byte) error {
+	if len(p) == 0 {
+		return nil // nothing need come: the server may speak first
+	}
 	_, err := s.Peek(ctx, 1)
 	if err == nil {
 		_, err = s.ReadFull(ctx, p)

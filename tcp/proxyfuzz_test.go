@@ -38,6 +38,7 @@ func FuzzReadProxyHeader(f *testing.F) {
 		}
 		require.NoError(t, errAgain)
 		requireProxied(t, header, input[:len(input)-left])
+		requireSaidAgain(t, header)
 	})
 }
 

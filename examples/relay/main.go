@@ -10,9 +10,7 @@ import (
 	"context"
 	"crypto/tls"
 	"flag"
-	"fmt"
 	"log"
-	"net"
 	"os"
 	"os/signal"
 	"time"
@@ -49,25 +47,16 @@ func newServer(cert tls.Certificate, backend string) *tcp.Server {
 				return err
 			}
 			defer server.Close()
-			if _, err := server.WriteString(proxyHeader(client.RemoteAddr(), client.LocalAddr())); err != nil {
+			who := tcp.ProxyHeader{Version: 1, Source: client.RemoteAddr(), Destination: client.LocalAddr()}
+			header, err := who.Append(nil)
+			if err != nil {
+				return err
+			}
+			if _, err := server.Write(header); err != nil {
 				return err
 			}
 			_, err = iostream.Relay(t, client, server)
 			return err
 		},
 	}
-}
-
-// proxyHeader is one of version 1 of the PROXY protocol.
-func proxyHeader(source, destination net.Addr) string {
-	from, ok := source.(*net.TCPAddr)
-	to, ok2 := destination.(*net.TCPAddr)
-	if !ok || !ok2 {
-		return "PROXY UNKNOWN\r\n"
-	}
-	family := "TCP6"
-	if from.IP.To4() != nil {
-		family = "TCP4"
-	}
-	return fmt.Sprintf("PROXY %s %s %s %d %d\r\n", family, from.IP, to.IP, from.Port, to.Port)
 }
