@@ -4,13 +4,14 @@ package iostreamtest
 // Wire.
 type failures struct{ attach, arm, probe error }
 
-// FailAttach has the stream's registration with the loop fail with err, as when the
-// kernel has no room for another descriptor. nil is success.
+// FailAttach has the transport's Attach fail with err, as when the kernel has
+// no room for another descriptor. nil ends that.
 func (w *Wire) FailAttach(err error) { w.play(func() { w.fails.attach = err }) }
 
-// FailArm has changes of what the stream listens for fail with err. nil is success.
+// FailArm has the transport's Arm fail with err: the stream cannot change the
+// readiness that it listens for. nil ends that.
 func (w *Wire) FailArm(err error) { w.play(func() { w.fails.arm = err }) }
 
-// FailProbe has Probe, which looks for the end of the input, fail with err. nil is
-// success.
+// FailProbe has the transport's Probe, which looks for the end of the input,
+// fail with err. nil ends that.
 func (w *Wire) FailProbe(err error) { w.play(func() { w.fails.probe = err }) }

@@ -9,18 +9,20 @@ import (
 	"github.com/eddyloop/eddy/tcp"
 )
 
-// Serve has a server serve a client at the far end of a wire, exactly as it serves one
-// that it has accepted: with its Message, Handler, Callback or NetListener, its TLS and
-// ProxyProtocol, its limits and clocks (those of World.Clock), its Hooks and its Stats.
-// The server needs no address and no Serve; it has no Group. Shutdown and Close end it
-// (Shutdown waits: see RunWhile). It serves any number of wires, of one World.
+// Serve has srv serve a client at the far end of wire, as it serves a
+// connection that it has accepted: with its Message, Handler, Callback or
+// NetListener, its TLS and ProxyProtocol, its limits and time-outs (on
+// World.Clock), its Hooks and its Stats. The server has no Group, no address
+// and no Serve. Shutdown and Close end it; Shutdown waits, so call it in
+// RunWhile. A server may serve any number of wires of one World.
 //
-// The stream that it returns is the server's; a test looks whether it is Closed and
-// for which Err. The server begins with it at the next turn of the loop.
+// The stream that Serve returns belongs to the server, which begins with it at
+// the next turn of the loop. A test may look at its Closed and Err.
 //
-// It returns the error of Server.Serve if the server's fields make no sense, ErrInvalid
-// for Options that do not, and why a client is refused: tcp.ErrMaxConns,
-// tcp.ErrMaxHandshakes, iostream.ErrBudget or tcp.ErrServerClosed.
+// Serve returns the error that Server.Serve returns for fields out of range,
+// ErrInvalid for Options out of range, and for a client that is refused
+// tcp.ErrMaxConns, tcp.ErrMaxHandshakes, iostream.ErrBudget or
+// tcp.ErrServerClosed.
 func (w *World) Serve(srv *tcp.Server, wire *Wire) (*iostream.Stream, error) {
 	if err := wire.options.check(); err != nil {
 		return nil, err
@@ -32,13 +34,12 @@ func (w *World) Serve(srv *tcp.Server, wire *Wire) (*iostream.Stream, error) {
 	return s.(*iostream.Stream), nil
 }
 
-// RunWhile runs fn on a goroutine of its own, and the loop until fn has returned and
-// the loop has nothing to do any more: for code that waits with a plain context, for a
-// net.Conn of a stream, for tcp.Server.Shutdown. fn may use the methods of Wires, and
-// Clock.Advance, but not the World's other methods. If fn never returns, neither does
-// RunWhile.
-//
-// It returns fn's error, or else the loop's.
+// RunWhile runs fn on a goroutine of its own, and the loop until fn has
+// returned and the loop has nothing to do. It is for code that waits with a
+// plain context, such as a net.Conn of a stream or tcp.Server.Shutdown. fn may
+// use the methods of Wires and Clock.Advance, but not the World's other
+// methods. If fn never returns, neither does RunWhile. RunWhile returns the
+// error of fn, or else of the loop.
 func (w *World) RunWhile(fn func() error) error {
 	var err error
 	done := make(chan struct{})

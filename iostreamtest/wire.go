@@ -13,53 +13,52 @@ import (
 	"github.com/eddyloop/eddy/poller"
 )
 
-// Options say how a Wire behaves. The zero value is one that takes and gives
-// all it can at once.
+// Options say how a Wire behaves. A Wire of the zero value takes and gives all
+// it can at once.
 type Options struct {
-	// ReadSize is the most bytes that one read gets. 0 is no limit.
+	// ReadSize is the most bytes that one read returns. 0 is no limit.
 	ReadSize int
 
-	// WriteSize is the most bytes that one write gets rid of. 0 is no limit.
+	// WriteSize is the most bytes that one write takes. 0 is no limit.
 	WriteSize int
 
-	// Window is how many bytes the wire takes before it blocks, until AddWindow
-	// makes more room: 0 is no limit, NoWindow or any n below 0 is no room. Between
-	// the two ends of a Pipe it is how many bytes may be under way.
+	// Window is how many bytes the wire takes before a write blocks, until
+	// AddWindow makes room. 0 is no limit; NoWindow, or any n below 0, is no
+	// room. In a Pipe it is how many bytes may be in transit.
 	Window int
 
-	// RecordSize, if above 0, puts a layer between stream and wire that is as
-	// awkward as TLS: bytes travel in records of at most that many, and count
-	// as sent when the whole record is; a read gets a whole record off the
-	// wire, and holds back what did not fit into the reader's buffer without
-	// any readiness to announce it; and after each record the layer owes the
-	// peer an answer, which must be written before the next one is read.
+	// RecordSize, if above 0, puts a layer between stream and wire that behaves
+	// like TLS. Bytes travel in records of at most that many, and count as sent
+	// when the whole record is. A read takes a whole record off the wire, and
+	// what does not fit into the reader's buffer stays in the layer without
+	// readiness. After each record the layer must write an answer before it
+	// reads the next one.
 	RecordSize int
 
-	// Handshake has the layer say hello to the peer, and take nothing from the
-	// stream before the peer has done so: writing waits for input. Arrive and FIN
-	// say hello before anything else. It needs a RecordSize.
+	// Handshake has the layer send a hello to the peer, and take nothing from
+	// the stream before the peer has sent one: writing waits for input. Arrive
+	// and FIN send the peer's hello first. It needs a RecordSize.
 	Handshake bool
 
 	// LocalAddr and RemoteAddr are the stream's addresses. Nil is 192.0.2.1:80 for the
 	// local one and 192.0.2.2:1024 for the peer's, which RFC 5737 keeps for examples.
 	LocalAddr, RemoteAddr net.Addr
 
-	// Seed, if not 0, has the wire do all that a transport may do, drawn from
-	// the seed: reads and writes that come up short, as when a signal arrives
-	// in their middle, or would block though they need not; readiness that
-	// comes late, or for nothing.
+	// Seed, if not 0, has the wire do everything that a transport may do, drawn
+	// from the seed: short reads and writes, reads and writes that would block
+	// without a reason, and readiness that comes late or without a cause.
 	Seed uint64
 
-	// Trace, if not nil, is told of each call of the transport and what it came
-	// to. It must not call the Wire or the stream.
+	// Trace, if not nil, is called with each call of the transport and its
+	// result. It must not call the Wire or the stream.
 	Trace func(event string)
 }
 
-// NoWindow is a Window without room.
+// NoWindow is an Options.Window without room.
 const NoWindow = -1
 
-// ErrInvalid tells of Options that make no sense, when the stream first looks at its
-// transport: it closes for that. It is fs.ErrInvalid too.
+// ErrInvalid: Options out of range. The stream is closed with it when it first
+// uses its transport; World.Serve returns it. It is fs.ErrInvalid too.
 var ErrInvalid = fmt.Errorf("iostreamtest: %w", iostream.ErrInvalid)
 
 // check reports Options that make no sense.
@@ -73,7 +72,7 @@ func (o *Options) check() error {
 	return nil
 }
 
-// Wire is the outside of a simulated connection. Its methods may be called from
+// Wire is the far end of a simulated connection. Its methods may be called from
 // any goroutine.
 type Wire struct {
 	mu           *sync.Mutex // one for both ends of a Pipe
@@ -97,7 +96,7 @@ type Wire struct {
 	counts State
 }
 
-// State is what a Wire knows of its stream.
+// State is what a Wire knows about its stream.
 type State struct {
 	Arrived  int             // bytes that have come and no Read has returned
 	Received int             // bytes that Read has returned
@@ -123,7 +122,7 @@ type State struct {
 	Misuse []string
 }
 
-// NewWire returns a Wire of which nothing has come yet.
+// NewWire returns a Wire on which nothing has arrived.
 func NewWire(o Options) *Wire {
 	w := &Wire{mu: new(sync.Mutex), options: o}
 	w.setWindow(o.Window)
@@ -145,8 +144,7 @@ func Pipe(a, b Options) (*Wire, *Wire) {
 	return one, other
 }
 
-// Transport returns what a stream is made of with iostream.New. There is one
-// stream to a Wire.
+// Transport returns the transport for iostream.New. A Wire serves one stream.
 func (w *Wire) Transport() iostream.Transport {
 	if w.layer != nil {
 		return &layered{(*transport)(w)}
@@ -162,7 +160,7 @@ func (w *Wire) play(change func()) {
 	w.announce()
 }
 
-// Arrive has bytes come in. The wire copies data.
+// Arrive has data arrive at the stream. The wire copies data.
 func (w *Wire) Arrive(data []byte) {
 	w.play(func() {
 		w.in = append(w.in, data...)
@@ -170,17 +168,17 @@ func (w *Wire) Arrive(data []byte) {
 	})
 }
 
-// FIN ends the incoming bytes in good order: a read behind them is io.EOF.
+// FIN ends the incoming bytes in good order: after them, a read returns io.EOF.
 func (w *Wire) FIN() { w.FailReads(io.EOF) }
 
-// Reset breaks the connection: reads fail with err behind what has arrived,
+// Reset breaks the connection: reads fail with err after what has arrived,
 // writes at once.
 func (w *Wire) Reset(err error) {
 	w.FailReads(err)
 	w.FailWrites(err)
 }
 
-// FailReads has reads fail with err behind what has arrived.
+// FailReads has reads fail with err after what has arrived.
 func (w *Wire) FailReads(err error) {
 	w.play(func() {
 		w.inErr, w.watched = err, false
@@ -191,7 +189,7 @@ func (w *Wire) FailReads(err error) {
 // FailWrites has writes fail with err.
 func (w *Wire) FailWrites(err error) { w.play(func() { w.outErr = err }) }
 
-// Hello is the peer's part of the handshake.
+// Hello sends the peer's part of the handshake; see Options.Handshake.
 func (w *Wire) Hello() { w.play(w.hello) }
 
 func (w *Wire) hello() {
@@ -209,8 +207,8 @@ func (w *Wire) addWindow(n int) {
 	}
 }
 
-// SetWindow changes Options.Window: from now on there is room for n bytes, whatever
-// there was before. As there, 0 is no limit and NoWindow is no room.
+// SetWindow changes Options.Window: from now on there is room for n bytes,
+// whatever there was before. 0 is no limit and NoWindow is no room.
 func (w *Wire) SetWindow(n int) { w.play(func() { w.setWindow(n) }) }
 
 func (w *Wire) setWindow(n int) {
@@ -223,15 +221,15 @@ func (w *Wire) setWindow(n int) {
 // SetReadSize changes Options.ReadSize.
 func (w *Wire) SetReadSize(n int) { w.play(func() { w.options.ReadSize = n }) }
 
-// Sent returns what the stream has sent so far. At the end of a Pipe that is
-// for the other end to tell.
+// Sent returns what the stream has sent so far. It is not for a Pipe, whose
+// other end gets the bytes.
 func (w *Wire) Sent() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return string(w.out)
 }
 
-// State returns what the wire knows of its stream.
+// State returns what the wire knows about its stream.
 func (w *Wire) State() State {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -34,18 +34,19 @@ import (
 	"github.com/eddyloop/eddy/poller"
 )
 
-// ErrBusy is what Settle returns when the world does not come to rest.
+// ErrBusy is returned by Settle when the loop does not become idle.
 var ErrBusy = errors.New("iostreamtest: the loop does not come to rest")
 
-// World is a loop that runs when it is told to and has no descriptors. Its
-// methods are for one goroutine at a time. Callbacks and tasks on the loop are
-// deterministic; goroutines of the test's own run when the scheduler lets them.
+// World is a loop without descriptors that runs only when a test calls for it,
+// on a clock that only the test moves. Call its methods from one goroutine at a
+// time. Callbacks and tasks are deterministic; goroutines of the test run when
+// the scheduler lets them.
 type World struct {
 	Loop  *ioloop.Loop
 	Clock *ioloop.ManualClock
 }
 
-// NewWorld returns a World at rest, which has to be closed.
+// NewWorld returns a World with nothing to do. The caller closes it.
 func NewWorld() *World {
 	w := &World{Clock: new(ioloop.ManualClock)}
 	l, err := ioloop.New(ioloop.Config{
@@ -67,7 +68,7 @@ func (w *World) RunOnce() (bool, error) { return w.Loop.RunOnce() }
 const maxTurns = 100_000
 
 // Settle runs the loop until it has nothing to do. It returns the error of
-// RunOnce, or ErrBusy if that does not come to be: something spins.
+// RunOnce, or ErrBusy if the loop does not become idle.
 func (w *World) Settle() error {
 	for range maxTurns {
 		if worked, err := w.RunOnce(); err != nil || !worked {
@@ -77,8 +78,8 @@ func (w *World) Settle() error {
 	return fmt.Errorf("%w within %d turns", ErrBusy, maxTurns)
 }
 
-// Advance settles, lets time pass, and settles again: what was begun before, and its
-// timers, count from the time before. All of d passes in one step.
+// Advance calls Settle, moves the clock by d in one step, and calls Settle
+// again.
 func (w *World) Advance(d time.Duration) error {
 	if err := w.Settle(); err != nil {
 		return err
@@ -87,8 +88,8 @@ func (w *World) Advance(d time.Duration) error {
 	return w.Settle()
 }
 
-// Close closes the loop: its tasks are told to stop, and streams that are left end with
-// ioloop.ErrClosed.
+// Close closes the loop. Its tasks are told to stop, and streams that are open
+// end with ioloop.ErrClosed.
 func (w *World) Close() error { return w.Loop.Close() }
 
 // noPoller has no descriptors to wait for. It takes noFD for one.

@@ -14,7 +14,7 @@ type Event struct {
 	line line
 }
 
-// Set sets the flag; all who wait go on. Setting it again does nothing.
+// Set sets the flag and ends all waits. Setting it again does nothing.
 func (e *Event) Set() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -23,7 +23,7 @@ func (e *Event) Set() {
 	}
 }
 
-// Clear resets the flag. Whose wait Set has ended goes on all the same.
+// Clear resets the flag. Waits that Set has ended still return nil.
 func (e *Event) Clear() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -37,7 +37,8 @@ func (e *Event) IsSet() bool {
 	return e.set
 }
 
-// Wait waits until the flag is set. On a set one it returns at once.
+// Wait waits until the flag is set and returns nil, at once if it is, or the
+// error of ctx.
 func (e *Event) Wait(ctx context.Context) error {
 	if err := ioloop.CheckContext(ctx); err != nil {
 		return err
@@ -50,8 +51,8 @@ func (e *Event) Wait(ctx context.Context) error {
 	return e.line.wait(ctx, &e.mu, nil)
 }
 
-// Future is a result that comes later. The zero value has none yet. Any number may
-// wait for it.
+// Future is a result that comes later. The zero value has none yet. Any number
+// of callers may wait for it.
 type Future[T any] struct {
 	done  Event
 	once  sync.Once
@@ -59,7 +60,8 @@ type Future[T any] struct {
 	err   error
 }
 
-// Resolve sets the result, and reports whether there was none before. The first counts.
+// Resolve sets the result, and reports whether it was the first to do so. Later
+// results are ignored.
 func (f *Future[T]) Resolve(value T, err error) (first bool) {
 	f.once.Do(func() {
 		f.value, f.err = value, err
@@ -72,7 +74,8 @@ func (f *Future[T]) Resolve(value T, err error) (first bool) {
 // Resolved reports whether there is a result.
 func (f *Future[T]) Resolved() bool { return f.done.IsSet() }
 
-// Wait waits for the result and returns it, or the context's error if that comes first.
+// Wait waits for the result and returns it, or the error of ctx if that comes
+// first.
 func (f *Future[T]) Wait(ctx context.Context) (T, error) {
 	if err := f.done.Wait(ctx); err != nil {
 		var none T
@@ -81,9 +84,10 @@ func (f *Future[T]) Wait(ctx context.Context) (T, error) {
 	return f.value, f.err
 }
 
-// Start runs fn as a task of l and returns its result to come. If fn panics or calls
-// runtime.Goexit, that is ErrNoReturn, and the loop logs it. Start returns
-// ioloop.ErrClosed once l is closed, and ErrInvalid for a nil l or fn.
+// Start runs fn as a task of l and returns a Future of its result. If fn panics
+// or calls runtime.Goexit, the result is ErrNoReturn, and the loop logs the
+// panic. Start returns ioloop.ErrClosed once l is closed, and ErrInvalid for a
+// nil l or fn.
 func Start[T any](l *ioloop.Loop, fn func(t *ioloop.Task) (T, error)) (*Future[T], error) {
 	if l == nil || fn == nil {
 		return nil, ErrInvalid
@@ -97,9 +101,10 @@ func Start[T any](l *ioloop.Loop, fn func(t *ioloop.Task) (T, error)) (*Future[T
 	})
 }
 
-// All waits for all futures and returns their values in order. If some have failed,
-// it still waits for the others, and returns the first error in order; the context's
-// error it returns at once.
+// All waits for all futures and returns their values in order. If some have
+// failed, it still waits for the others, and then returns the error of the
+// first of them in the order of the arguments. If ctx is done first, All
+// returns its error at once.
 func All[T any](ctx context.Context, futures ...*Future[T]) ([]T, error) {
 	for _, f := range futures {
 		if err := f.done.Wait(ctx); err != nil {

@@ -7,8 +7,8 @@ import (
 	"github.com/eddyloop/eddy/ioloop"
 )
 
-// Group starts tasks and goroutines that work on one thing, and joins them. When
-// one returns an error, the others are cancelled. The zero value is ready.
+// Group starts tasks and goroutines that work together, and waits for them.
+// When one returns an error, the others are cancelled. The zero value is ready.
 type Group struct {
 	mu      sync.Mutex
 	running int
@@ -19,8 +19,9 @@ type Group struct {
 	cancel  context.CancelFunc
 }
 
-// Go starts fn as a task of l. It returns ioloop.ErrClosed once l is closed, and
-// ErrInvalid for a nil l or fn; then nothing was started.
+// Go starts fn as a task of l. It returns ioloop.ErrClosed once l is closed,
+// and ErrInvalid for a nil l or fn; then nothing was started. If fn panics or
+// calls runtime.Goexit, its error is ErrNoReturn.
 func (g *Group) Go(l *ioloop.Loop, fn func(t *ioloop.Task) error) error {
 	if l == nil || fn == nil {
 		return ErrInvalid
@@ -38,8 +39,9 @@ func (g *Group) Go(l *ioloop.Loop, fn func(t *ioloop.Task) error) error {
 	return err
 }
 
-// GoBlocking starts fn on a goroutine of its own, for work that blocks. Its context
-// is done when the Group is cancelled.
+// GoBlocking starts fn on a goroutine of its own, for work that blocks. The
+// context of fn is done when the Group is cancelled. It returns ErrInvalid for
+// a nil fn. As with any goroutine, a panic of fn ends the program.
 func (g *Group) GoBlocking(fn func(ctx context.Context) error) error {
 	if fn == nil {
 		return ErrInvalid
@@ -54,11 +56,12 @@ func (g *Group) GoBlocking(fn func(ctx context.Context) error) error {
 	return nil
 }
 
-// Cancel cancels all that run, and those that are started from now on.
+// Cancel cancels all tasks and goroutines that run, and those that are started
+// later.
 func (g *Group) Cancel() { g.fail(context.Canceled) }
 
-// Wait waits until all have ended, and returns the first error. If ctx is done first,
-// Wait returns its error and cancels nothing.
+// Wait waits until all have ended, and returns the first error. If ctx is done
+// first, Wait returns its error and cancels nothing.
 func (g *Group) Wait(ctx context.Context) error {
 	if err := ioloop.CheckContext(ctx); err != nil {
 		return err

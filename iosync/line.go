@@ -1,19 +1,39 @@
-// Package iosync has what tasks and goroutines need among themselves: Group and
-// Future to start work and join it, Event, Semaphore, Mutex and Queue.
+// Package iosync synchronizes tasks and goroutines: Group and Future start work
+// and wait for its end; Event, Semaphore,
+// Mutex and Queue coordinate it.
 //
-// Every wait takes a context. A task passes itself and is suspended; a goroutine
-// passes any other context and blocks. So one of these may be used by tasks of
-// several loops and by goroutines at once, where package sync would block a loop.
-// A timed wait is one with a context that has a time limit: ioloop.Task.WithTimeout in
-// a task, context.WithTimeout elsewhere. Who waits is served in order of arrival. A
-// wait that ends with an error has taken nothing.
+// Two tasks with a queue between them, in a task t:
 //
-// The methods that do not wait may be called from any goroutine, callbacks of a
-// loop included. Waiting methods return the errors of ioloop.CheckContext, and
-// ioloop.ErrOnLoop where they would block a loop.
+//	queue, err := iosync.NewQueue[string](16)
+//	if err != nil {
+//		return err
+//	}
+//	var group iosync.Group
+//	group.Go(t.Loop(), func(t *ioloop.Task) error {
+//		defer queue.Close()
+//		return queue.Put(t, "hello")
+//	})
+//	group.Go(t.Loop(), func(t *ioloop.Task) error {
+//		word, err := queue.Get(t)
+//		fmt.Println(word)
+//		return err
+//	})
+//	return group.Wait(t)
 //
-// There is no select over several of them. What comes from several sources goes into
-// one Queue: start a task for each source that puts what it gets there.
+// Every wait takes a context: a task passes itself and is suspended, a
+// goroutine passes any other context and blocks. So tasks of several loops and
+// goroutines may share one of these, where package sync would block a loop. For
+// a time limit pass ioloop.Task.WithTimeout in a task and context.WithTimeout
+// elsewhere. Waiters are served in order of arrival. A wait that returns an
+// error has taken nothing.
+//
+// Methods without a context do not wait and may be called from any goroutine
+// and in callbacks. Waiting methods return the error of the context, the other
+// errors of ioloop.CheckContext, and ioloop.ErrOnLoop where they would block a
+// loop. None of the types may be copied after first use.
+//
+// There is no select. To wait for several sources, start a task for each that
+// puts its values into one Queue.
 package iosync
 
 import (

@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// Queue hands values from those who put to those who get, in order, and makes who puts
-// wait while it is full. It is made by [NewQueue].
+// Queue passes values from Put to Get, in order. While it is full, Put waits.
+// NewQueue makes one.
 type Queue[T any] struct {
 	room   *Semaphore // what may still be put
 	there  *Semaphore // what can be got
@@ -15,7 +15,8 @@ type Queue[T any] struct {
 	closed bool
 }
 
-// NewQueue returns a Queue for at most size values, or ErrInvalid if size is below 1.
+// NewQueue returns a Queue for at most size values, or ErrInvalid if size is
+// below 1.
 func NewQueue[T any](size int) (*Queue[T], error) {
 	room, err := NewSemaphore(size)
 	if err != nil {
@@ -24,7 +25,8 @@ func NewQueue[T any](size int) (*Queue[T], error) {
 	return &Queue[T]{room: room, there: new(Semaphore)}, nil
 }
 
-// Put waits for room and puts value into the Queue. After Close it returns ErrClosed.
+// Put waits for room and adds value to the Queue. After Close it returns
+// ErrClosed.
 func (q *Queue[T]) Put(ctx context.Context, value T) error {
 	if err := q.room.Acquire(ctx); err != nil {
 		return err
@@ -32,7 +34,8 @@ func (q *Queue[T]) Put(ctx context.Context, value T) error {
 	return q.add(value)
 }
 
-// TryPut is Put that does not wait. It reports whether there was room.
+// TryPut is Put without waiting. It reports whether it has added value: it
+// returns false if the Queue is full or closed.
 func (q *Queue[T]) TryPut(value T) bool { return q.room.TryAcquire() && q.add(value) == nil }
 
 func (q *Queue[T]) add(value T) error {
@@ -47,8 +50,8 @@ func (q *Queue[T]) add(value T) error {
 	return nil
 }
 
-// Get waits for a value and takes it out. After Close it returns what is left, then
-// ErrClosed.
+// Get waits for a value, removes it and returns it. After Close it returns the
+// values that are left, then ErrClosed.
 func (q *Queue[T]) Get(ctx context.Context) (T, error) {
 	if err := q.there.Acquire(ctx); err != nil {
 		var none T
@@ -57,7 +60,7 @@ func (q *Queue[T]) Get(ctx context.Context) (T, error) {
 	return q.take(), nil
 }
 
-// TryGet is Get that does not wait. It reports whether there was a value.
+// TryGet is Get without waiting. It reports whether there was a value.
 func (q *Queue[T]) TryGet() (value T, ok bool) {
 	if !q.there.TryAcquire() {
 		return value, false
@@ -83,8 +86,9 @@ func (q *Queue[T]) Len() int {
 	return len(q.values)
 }
 
-// Close ends the Queue: nothing more can be put, and who waits is told ErrClosed. A
-// second Close does nothing.
+// Close ends the Queue: Put returns ErrClosed, also a Put that waits, and Get
+// returns the values that are left, then ErrClosed. A second Close does
+// nothing.
 func (q *Queue[T]) Close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()

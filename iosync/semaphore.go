@@ -7,7 +7,8 @@ import (
 	"github.com/eddyloop/eddy/ioloop"
 )
 
-// Semaphore lets a number of holders in at a time. It is made by [NewSemaphore].
+// Semaphore limits how many holders there are at a time. NewSemaphore makes
+// one.
 type Semaphore struct {
 	mu    sync.Mutex
 	free  int
@@ -24,7 +25,8 @@ func NewSemaphore(n int) (*Semaphore, error) {
 	return &Semaphore{free: n}, nil
 }
 
-// Acquire waits until the caller is let in. Nobody overtakes those who wait.
+// Acquire waits until there are fewer than n holders and makes the caller one,
+// in order of arrival. After an error it is none.
 func (s *Semaphore) Acquire(ctx context.Context) error {
 	if err := ioloop.CheckContext(ctx); err != nil {
 		return err
@@ -41,15 +43,17 @@ func (s *Semaphore) Acquire(ctx context.Context) error {
 	return s.line.wait(ctx, &s.mu, s.give)
 }
 
-// TryAcquire reports whether the caller is let in at once.
+// TryAcquire is Acquire without waiting. It reports whether the caller is a
+// holder now.
 func (s *Semaphore) TryAcquire() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.take()
 }
 
-// Release lets the next one in. It need not be called by who has acquired. It returns
-// ErrNotHeld, and changes nothing, if nobody holds the Semaphore.
+// Release ends one hold and admits the first waiter. Any goroutine or task may
+// call it, not only the one that has acquired. It returns ErrNotHeld, and
+// changes nothing, if there is no holder.
 func (s *Semaphore) Release() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -94,14 +98,16 @@ func (s *Semaphore) end(err error) {
 	}
 }
 
-// Mutex is a lock that a task may hold while it waits. The zero value is unlocked.
+// Mutex is a lock that a task may hold while it waits. The zero value is
+// unlocked.
 type Mutex struct {
 	mu     sync.Mutex
 	locked bool
 	line   line
 }
 
-// Lock waits until the Mutex is the caller's. Nobody overtakes those who wait.
+// Lock waits until the Mutex is unlocked and locks it, in order of arrival.
+// After an error the caller does not hold it.
 func (m *Mutex) Lock(ctx context.Context) error {
 	if err := ioloop.CheckContext(ctx); err != nil {
 		return err
@@ -124,8 +130,9 @@ func (m *Mutex) TryLock() bool {
 	return !was
 }
 
-// Unlock hands the Mutex to the first who waits. It need not be called by who has
-// locked. It returns ErrNotHeld for an unlocked Mutex.
+// Unlock unlocks the Mutex, or passes it to the first waiter. Any goroutine or
+// task may call it, not only the one that has locked. It returns ErrNotHeld if
+// the Mutex is unlocked.
 func (m *Mutex) Unlock() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

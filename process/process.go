@@ -1,5 +1,22 @@
 // Package process runs child processes with their standard input and output as
-// streams of a loop, and tells when they have exited, without holding the loop.
+// streams of a loop, and waits for their exit without holding the loop.
+//
+// In a task t of a loop:
+//
+//	p, err := process.Start(loop, exec.Command("ls"), process.Stdout, nil)
+//	if err != nil {
+//		return err
+//	}
+//	defer p.Stdout.Close()
+//	for line, err := range p.Stdout.Messages(t, iostream.Until("\n")) {
+//		if err != nil {
+//			return err
+//		}
+//		fmt.Printf("%s", line)
+//	}
+//	return p.Wait(t)
+//
+// The streams are those of iostream.NewPipe.
 package process
 
 import (
@@ -26,15 +43,17 @@ const (
 	Stderr
 )
 
-// ErrInvalid is returned by Start for arguments that make no sense. It is
+// ErrInvalid is returned by Start for arguments out of range. It is
 // fs.ErrInvalid too.
 var ErrInvalid = fmt.Errorf("process: %w", fs.ErrInvalid)
 
-// Process is a child process. Stdin is a stream that is for writing only, and
-// whose CloseWrite lets the child read the end; Stdout and Stderr are for
-// reading only. Those that Start was not asked for are nil. They are the
-// caller's to close, and independent of the process: what it wrote can be read
-// after it has exited, and they may outlive it in what it has started.
+// Process is a child process. Its methods may be called from any goroutine.
+//
+// Stdin is a write-only stream, whose CloseWrite lets the child read the end;
+// Stdout and Stderr are read-only streams. Those that Start was not asked for
+// are nil. The caller closes them. They are independent of the process: its
+// output can be read after it has exited, and its own children may keep them
+// open.
 type Process struct {
 	Stdin, Stdout, Stderr *iostream.Stream
 
@@ -48,14 +67,15 @@ type Process struct {
 	onExit  func(error)
 }
 
-// Start starts cmd, with a pipe to a stream on l, set up by config, for each of
-// pipes. It returns ErrInvalid if one of these is set in cmd already, and else
-// the error of iostream.NewPipe or cmd.Start; nothing is left behind then.
+// Start starts cmd. For each of pipes it makes a pipe whose end is a stream on
+// l, set up by config. It returns ErrInvalid for a nil l or cmd, for unknown
+// pipes and if cmd has set one of them already, otherwise the error of
+// iostream.NewPipe or cmd.Start. After an error nothing is left behind.
 //
-// Everything else is as package exec has it: with exec.CommandContext the
-// process is killed when the context is done. Only cmd.Wait must not be called:
-// the process is waited for in any case, also while l does not run, so that it does
-// not stay as a zombie. When l closes, the streams do, and the process lives on.
+// All else is as in os/exec: with exec.CommandContext the process is killed
+// when the context is done. Do not call cmd.Wait: the process is waited for in
+// any case, also while l does not run, so that it does not stay as a zombie.
+// When l closes, the streams close and the process goes on.
 //
 // A process that writes more than a pipe holds (64 KiB on Linux) exits only
 // when that is read: read first, then wait.
@@ -154,10 +174,10 @@ func (p *Process) tell() {
 	}
 }
 
-// Wait waits until the process has exited and returns what cmd.Wait does: nil
-// if its status was 0, and an *exec.ExitError for another and for a signal. If
-// ctx is done first, Wait returns its error, and the process goes on. Many may
-// wait, also afterwards. From then on cmd.ProcessState may be looked at.
+// Wait waits until the process has exited and returns what cmd.Wait returns:
+// nil if its status was 0, otherwise an *exec.ExitError. Afterwards
+// cmd.ProcessState may be read. If ctx is done first, Wait returns its error
+// and the process goes on. Any number of calls may wait, also after the exit.
 func (p *Process) Wait(ctx context.Context) (err error) {
 	if err := ioloop.CheckContext(ctx); err != nil {
 		return err
@@ -186,9 +206,9 @@ func (p *Process) Wait(ctx context.Context) (err error) {
 	return w.Wait()
 }
 
-// OnExit has fn called on the loop, once, when the process has exited, with
-// what Wait returns; soon if it has. If the loop closes first it is not called.
-// A second call replaces fn.
+// OnExit has fn called once on the loop when the process has exited, with what
+// Wait returns; soon if it has exited already. If the loop closes first, fn is
+// not called. A second call replaces fn.
 func (p *Process) OnExit(fn func(error)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -196,11 +216,11 @@ func (p *Process) OnExit(fn func(error)) {
 	p.tell()
 }
 
-// Pid returns the number of the process.
+// Pid returns the process ID.
 func (p *Process) Pid() int { return p.cmd.Process.Pid }
 
-// Signal sends a signal to the process. It returns os.ErrProcessDone if it has
-// exited, and else the error of os.Process.Signal.
+// Signal sends a signal to the process. It returns os.ErrProcessDone if the
+// process has exited, or the error of os.Process.Signal.
 func (p *Process) Signal(signal os.Signal) error {
 	if signal == nil {
 		return ErrInvalid
@@ -208,5 +228,5 @@ func (p *Process) Signal(signal os.Signal) error {
 	return p.cmd.Process.Signal(signal)
 }
 
-// Kill is Signal(os.Kill): the process ends at once, and has no say in it.
+// Kill is Signal(os.Kill): the process ends at once.
 func (p *Process) Kill() error { return p.Signal(os.Kill) }
