@@ -12,7 +12,7 @@ import "github.com/eddyloop/eddy/poller"
 // bytes, and there is nothing else to see to.
 func (s *Stream) steady(ready poller.Interest) bool {
 	return ready == poller.Readable && s.armed == poller.Readable && s.unremarkable() &&
-		s.in.data == nil && s.op.takesScratch() && !(s.op.task() != nil && s.any(handling)) && s.config.Budget == nil
+		s.in.data == nil && s.op.takesScratch() && !s.splicesNext() && !(s.op.task() != nil && s.any(handling)) && s.config.Budget == nil
 }
 
 // takesScratch reports whether the read takes its message out of the scratch

@@ -192,6 +192,9 @@ func (s *Stream) fill() {
 	if (s.in.len() > 0 || s.op.size == 0) && s.satisfied() {
 		return
 	}
+	if s.splicesNext() && s.splice(s.details.flow) {
+		return
+	}
 	for range maxFills {
 		full, err := s.readOnce()
 		if err != nil {

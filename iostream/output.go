@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync"
 	"unsafe"
+
+	"github.com/eddyloop/eddy/internal/socket"
 )
 
 // output is what a stream has accepted for writing and not yet handed to its
@@ -19,6 +21,8 @@ type output struct {
 	first   int
 	vector  [][]byte // scratch for what goes to Transport.Write
 	spare   []byte   // a chunk that is used again and again
+
+	pipe *socket.Pipe // what is sent before the chunks, if any: a relay's
 
 	// borrowed is the chunk, if any, that is a waiting writer's own slice. It begins where
 	// that does, whatever is cut off its end.
@@ -250,6 +254,7 @@ func (q *output) queued() int {
 
 // drop forgets all bytes.
 func (q *output) drop() {
+	q.dropPipe()
 	q.consume(q.size)
 	q.unsent = 0
 }

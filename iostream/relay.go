@@ -102,6 +102,10 @@ type flow struct {
 	read     atomic.Int64
 	err      error // under relay.mu
 	ended    bool  // under relay.mu
+
+	// How bulk is moved, see splice.go; of the loop of from.
+	bulk, small int
+	copies      bool // one of the two is no plain socket, or the system cannot do it
 }
 
 // newRelay takes the two streams, which do not move anything before begin.
@@ -176,8 +180,15 @@ func (f *flow) prepare() error {
 	if err := f.from.start(op, &some); err != nil {
 		return err
 	}
+	f.from.setFlow(f)
 	f.from.serve() // that its reader has ended does not close it: the relay does
 	return nil
+}
+
+func (s *Stream) setFlow(f *flow) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ensureDetails().flow = f
 }
 
 // withdraw takes back what prepare has begun.
@@ -196,6 +207,7 @@ func (f *flow) receive(p []byte, err error) bool {
 		return false
 	}
 	f.read.Add(int64(len(p)))
+	f.noteSize(len(p))
 	if err := f.to.forward(p); err != nil {
 		f.relay.note(f, err)
 		f.from.breakOff(err)
@@ -230,7 +242,12 @@ func (f *flow) pace() {
 		return
 	}
 	f.from.Pause()
-	err := f.to.RoomFunc(func(err error) {
+	f.resumeWhen(f.to.RoomFunc)
+}
+
+// resumeWhen has reading go on when wait calls what it is given.
+func (f *flow) resumeWhen(wait func(func(error)) error) {
+	err := wait(func(err error) {
 		if err != nil {
 			f.broken(err)
 			return

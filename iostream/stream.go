@@ -156,6 +156,7 @@ type details struct {
 	deadlines  *deadlines
 	closing    *stall // looks after a Close
 	values     *valueNode
+	flow       *flow  // of the relay that reads the stream
 	sending    *stall // looks after what waits to be sent
 	message    *alarm // of a message that takes too long
 	remote     net.Addr

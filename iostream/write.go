@@ -211,8 +211,14 @@ func (s *Stream) flushLayer(err error) error {
 func (s *Stream) writeQueue(p []byte, stays bool) error {
 	q := s.output()
 	for budget := maxFlush; !s.any(blocked) && q.size+len(p) > 0; {
-		n, err := s.transport.Write(q.slices(p))
-		p = p[q.consume(n):]
+		var n int
+		var err error
+		if q.pipe != nil {
+			n, err = s.drainPipe(q)
+		} else {
+			n, err = s.transport.Write(q.slices(p))
+			p = p[q.consume(n):]
+		}
 		budget -= n
 		if err != nil && err != ErrWouldBlock {
 			q.append(p) // it counts as not sent

@@ -70,8 +70,11 @@ func count() counts { return counts{runtime.NumGoroutine(), openFiles()} }
 
 func (before counts) check() error {
 	deadline := time.Now().Add(patience)
-	for {
+	for round := 0; ; round++ {
 		now := count()
+		if round%100 == 99 {
+			runtime.GC() // which closes the pipes that a pool of package socket holds
+		}
 		switch {
 		case now.goroutines <= before.goroutines && now.files <= before.files:
 			return nil

@@ -1,0 +1,164 @@
+package iostream
+
+import (
+	"net"
+
+	"github.com/eddyloop/eddy/internal/socket"
+)
+
+// A relay between two plain sockets moves bulk through a pipe, without a copy into this
+// process: the loop of the stream that is read fills the pipe from its socket (splice(2)),
+// and the pipe stands at the head of the other stream's output until it is empty. Its bytes
+// count as read and not sent. One turn moves one pipe, that is at most socket.PipeSize.
+//
+// Small messages are copied, which is cheaper for them: the pipe comes when bulkReads reads in
+// a row were large, and goes when smallSplices were small. A direction that stands still has none.
+const (
+	bulkReads    = 4
+	smallSplices = 8
+	largeSplice  = 16 << 10
+)
+
+// noteSize notes how much a read has brought, by copy or by splice.
+func (f *flow) noteSize(n int) {
+	switch {
+	case n < largeSplice && f.bulk >= bulkReads:
+		if f.small++; f.small >= smallSplices {
+			f.bulk, f.small = 0, 0
+		}
+	case n < largeSplice:
+		f.bulk = 0
+	default:
+		f.bulk, f.small = min(f.bulk+1, bulkReads), 0
+	}
+}
+
+// splicesNext reports whether the stream is read by a relay in bulk.
+func (s *Stream) splicesNext() bool { return s.op.relayed && s.details.flow.splices() }
+
+// splices reports whether what comes next goes through a pipe.
+func (f *flow) splices() bool { return f != nil && f.bulk == bulkReads && !f.copies }
+
+// splice is fill for a relay in bulk: it takes the stream's input to the other stream. It
+// reports false if nothing was done, and the input has to be read. The stream is pumping;
+// its lock is released while the other's is held.
+func (s *Stream) splice(f *flow) bool {
+	if !s.any(plainSocket) || s.in.len() > 0 {
+		return false
+	}
+	s.mu.Unlock()
+	takes, waits := f.to.takesPipe()
+	if waits {
+		f.waitEmpty()
+	}
+	s.mu.Lock()
+	switch {
+	case waits || !s.reading():
+		return true
+	case !takes:
+		f.copies = true
+		return false
+	}
+	pipe := socket.GetPipe()
+	if pipe == nil {
+		f.bulk = 0
+		return false
+	}
+	n, err := pipe.Fill(s.descriptor())
+	if n == 0 {
+		pipe.Put()
+		if err != nil && socket.CannotSplice(err) {
+			f.copies = true
+			return false
+		}
+		_, err = readOutcome(0, err)
+		s.readFailed(err)
+		return true
+	}
+	s.noteReceived()
+	s.loop.Kit().Charge(n)
+	f.noteSize(n)
+	f.read.Add(int64(n))
+	s.mu.Unlock()
+	defer s.mu.Lock()
+	if err := f.to.sendPipe(pipe); err != nil {
+		f.relay.note(f, err)
+		s.breakOff(err)
+	}
+	return true
+}
+
+// waitEmpty stops reading until the other stream has sent everything.
+func (f *flow) waitEmpty() {
+	f.from.Pause()
+	f.resumeWhen(func(fn func(error)) error { return f.to.WaitSentFunc(f.to.Mark(), fn) })
+}
+
+// takesPipe reports whether the stream can send from a pipe, and whether it has to send what
+// is queued before.
+func (s *Stream) takesPipe() (takes, waits bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.any(plainSocket) {
+		return false, false
+	}
+	if s.backlog() > 0 && !s.any(blocked) {
+		s.flush()
+		s.afterFlush()
+	}
+	return true, s.backlog() > 0
+}
+
+// sendPipe is Write of what is in the pipe, which becomes the stream's.
+func (s *Stream) sendPipe(pipe *socket.Pipe) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	err := s.refusal()
+	if err == nil && (!s.any(plainSocket) || s.backlog() > 0) {
+		err = net.ErrClosed // somebody else has written, or taken it over
+	}
+	if err != nil {
+		pipe.Put()
+		return err
+	}
+	s.accepted += int64(pipe.Held())
+	q := s.output()
+	q.pipe = pipe
+	q.size += pipe.Held()
+	if s.any(attached) && !s.any(blocked) {
+		s.flush()
+		s.afterFlush()
+	}
+	return s.writeEnd()
+}
+
+// drainPipe sends from the pipe at the head of the queue.
+func (s *Stream) drainPipe(q *output) (int, error) {
+	tried := q.pipe.Held()
+	n, err := q.pipe.Drain(s.descriptor())
+	q.size -= n
+	if n == tried {
+		q.dropPipe()
+	}
+	return writeOutcome(n, tried, err)
+}
+
+// descriptor returns a plain socket's.
+func (s *Stream) descriptor() int { return s.transport.(interface{ FD() int }).FD() }
+
+// dropPipe gives the pipe back, and forgets what is in it.
+func (q *output) dropPipe() {
+	if q.pipe != nil {
+		q.size -= q.pipe.Held()
+		q.pipe.Put()
+		q.pipe = nil
+	}
+}
+
+// piped returns how many of the queued bytes are in a pipe.
+func (q *output) piped() int {
+	if q == nil || q.pipe == nil {
+		return 0
+	}
+	return q.pipe.Held()
+}
