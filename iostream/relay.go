@@ -28,6 +28,8 @@ type RelayCount struct {
 // on as the end of that direction only (CloseWrite), so half-closed connections
 // work. It reads a stream only as fast as the other can be written: at most the
 // other's Config.HighWaterMark and the bytes of one read wait to be sent.
+// Between plain sockets on Linux bulk goes through a pipe (splice(2)), and the
+// contents of a pipe, 1 MiB, may wait instead.
 //
 // The streams may be on different loops and of different kinds, for instance
 // TLS and plain. Bytes that were received and not read before go first. Both

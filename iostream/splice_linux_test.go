@@ -100,7 +100,6 @@ func TestRelayWithoutPipes(t *testing.T) {
 	a, client := pair(t, l, "tcp", nil)
 	b, back := pair(t, l, "tcp", nil)
 	done := make(chan relayOutcome, 1)
-	takePipes(t)
 	var limit unix.Rlimit
 	require.NoError(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &limit))
 	fd, err := unix.Dup(0) // the lowest that is free
@@ -110,6 +109,7 @@ func TestRelayWithoutPipes(t *testing.T) {
 	low.Cur = uint64(fd)
 	require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &low))
 	t.Cleanup(func() { require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &limit)) })
+	takePipes(t) // and no other can be made
 	require.NoError(t, iostream.RelayFunc(a, b, func(c iostream.RelayCounts, err error) { done <- relayOutcome{c, err} }))
 	text := randomText(t, 16<<20)
 	go func() { _, _ = client.Write(text); _ = client.(*net.TCPConn).CloseWrite() }()
@@ -161,5 +161,6 @@ func takePipes(t *testing.T) {
 		for _, p := range taken {
 			p.Put()
 		}
+		taken = nil
 	})
 }
