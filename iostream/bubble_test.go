@@ -47,6 +47,17 @@ func TestStreamInBubbleLoopOutside(t *testing.T) {
 	}
 }
 
+// The streams of loops outside are summed up in a bubble.
+func TestTotalInBubbleLoopOutside(t *testing.T) {
+	l := startLoop(t, ioloop.Config{})
+	pair(t, l, "tcp", nil)
+	synctest.Test(t, func(t *testing.T) {
+		sum, err := iostream.Total(context.Background(), l)
+		require.NoError(t, err)
+		require.Equal(t, 1, sum.Streams)
+	})
+}
+
 // Tests that keep everything in a bubble each do not meet.
 func TestEverythingInBubble(t *testing.T) {
 	for range 2 {

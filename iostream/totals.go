@@ -2,6 +2,7 @@ package iostream
 
 import (
 	"context"
+	"sync"
 
 	"github.com/eddyloop/eddy/ioloop"
 )
@@ -27,21 +28,36 @@ func Total(ctx context.Context, loops ...*ioloop.Loop) (Totals, error) {
 	if err := ioloop.MayBlock(); err != nil {
 		return sum, err
 	}
-	lists := make(chan []*Stream, len(loops))
+	// Not a channel: the loops may be outside of the bubble of testing/synctest.
+	var w ioloop.Waiter
+	if err := w.Begin(ctx); err != nil {
+		return sum, err
+	}
+	var mu sync.Mutex
+	var lists [][]*Stream
+	answer := func(list []*Stream) {
+		mu.Lock()
+		defer mu.Unlock()
+		if lists = append(lists, list); len(lists) == len(loops) {
+			w.Wake()
+		}
+	}
 	for _, l := range loops {
-		if l.Post(func() { lists <- listStreams(l) }) != nil {
-			lists <- nil
+		if l.Post(func() { answer(listStreams(l)) }) != nil {
+			answer(nil)
 		}
 	}
-	for range loops {
-		select {
-		case list := <-lists:
-			sum.add(list)
-		case <-ctx.Done():
-			return sum, ctx.Err()
-		}
+	var err error
+	if len(loops) > 0 {
+		err = w.Wait()
 	}
-	return sum, nil
+	mu.Lock()
+	answered := lists
+	mu.Unlock()
+	for _, list := range answered {
+		sum.add(list)
+	}
+	return sum, err
 }
 
 func listStreams(l *ioloop.Loop) []*Stream {
