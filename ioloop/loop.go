@@ -129,11 +129,15 @@ type Loop struct {
 	// blocks in the kernel and keeps the processor.
 	wokeGoroutine atomic.Bool
 
+	// What is queued, read without the lock, which a turn with nothing to take need not
+	// have. What comes a moment too late for that is found before the loop blocks.
+	hasQueue, hasLate atomic.Bool
+
 	mu        sync.Mutex
-	queue     []Runner // for the next step
-	late      []Runner // for the end of this turn
-	awake     bool     // the loop looks at queue and late before it blocks
-	stopped   bool     // Stop was called and Run has not ended since
+	queue     []Runner    // for the next step
+	late      []Runner    // for the end of this turn
+	awake     bool        // the loop looks at queue and late before it blocks
+	stopped   atomic.Bool // Stop was called and Run has not ended since
 	running   bool
 	awaited   bool           // see expectRun
 	closing   bool           // Close was called: no more posts
@@ -351,7 +355,7 @@ func (l *Loop) begin() error {
 func (l *Loop) leave() {
 	l.mu.Lock()
 	l.running = false
-	l.stopped = false
+	l.stopped.Store(false)
 	release := l.closing
 	l.mu.Unlock()
 	if release {
@@ -363,7 +367,7 @@ func (l *Loop) leave() {
 // the next Run returns after one turn.
 func (l *Loop) Stop() {
 	l.mu.Lock()
-	l.stopped = true
+	l.stopped.Store(true)
 	wake := !l.awake && !l.closed
 	l.mu.Unlock()
 	if wake {

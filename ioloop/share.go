@@ -110,9 +110,11 @@ func (s *turnShare) startTurn(now time.Duration) {
 // startKind gives the share of another kind of work, of which there is some.
 func (l *Loop) startKind(k kind) {
 	s := &l.share
-	if s.left != s.perLook || s.tasks > 0 || s.done > 0 {
-		l.readClock()
+	if s.left == s.perLook && s.done == 0 && s.tasks == 0 {
+		s.kind = k // the whole share is still there
+		return
 	}
+	l.readClock()
 	s.start(k)
 }
 

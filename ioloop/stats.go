@@ -41,6 +41,7 @@ func (l *Loop) endTurn() {
 	c.busy += took
 	if took > c.longest {
 		c.longest = took
+		c.published.longest.Store(uint64(took))
 		c.published.longestBy.Store(1 + uint32(l.share.most()))
 	}
 	p := &c.published
@@ -49,7 +50,6 @@ func (l *Loop) endTurn() {
 	p.events.Store(c.events)
 	p.callbacks.Store(c.callbacks)
 	p.busy.Store(uint64(c.busy))
-	p.longest.Store(uint64(c.longest))
 }
 
 // Stats returns the loop's numbers as of the end of its last turn.

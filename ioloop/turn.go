@@ -21,7 +21,7 @@ const (
 func (l *Loop) turns() {
 	for {
 		l.turn()
-		if l.isStopped() {
+		if l.stopped.Load() { // Close calls Stop too
 			return
 		}
 		l.wait()
@@ -43,12 +43,6 @@ func (l *Loop) turn() {
 	}
 	l.runPutOff()
 	l.endTurn()
-}
-
-func (l *Loop) isStopped() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.stopped || l.closing
 }
 
 func (l *Loop) isClosing() bool {
@@ -115,9 +109,12 @@ func (l *Loop) growEvents() {
 // queued meanwhile, else until the next timer. From then on whoever queues work
 // wakes the loop.
 func (l *Loop) sleep() time.Duration {
+	if l.hasQueue.Load() || l.hasLate.Load() || l.unfinished() || l.stopped.Load() {
+		return 0
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.queue) > 0 || len(l.late) > 0 || l.unfinished() || l.stopped || l.closing {
+	if l.hasQueue.Load() || l.hasLate.Load() || l.stopped.Load() || l.closing {
 		return 0
 	}
 	timeout := l.timers.timeout(l.clock)
@@ -211,10 +208,15 @@ func (l *Loop) dispatchContained() {
 // step.
 func (l *Loop) takeBatch() {
 	spare := emptied(l.batch)
+	l.batchPos = 0
+	if !l.hasQueue.Load() {
+		l.batch = spare
+		return
+	}
 	l.mu.Lock()
 	l.batch, l.queue = l.queue, spare
+	l.hasQueue.Store(false)
 	l.mu.Unlock()
-	l.batchPos = 0
 }
 
 // runBatch is a turn's step: it goes on with the batch, or takes the next one.
@@ -297,11 +299,16 @@ func (l *Loop) takePutOff() bool {
 		return true
 	}
 	spare := emptied(l.endBatch)
+	l.endPos = 0
+	if !l.hasLate.Load() {
+		l.endBatch = spare
+		return false
+	}
 	l.mu.Lock()
 	l.endBatch, l.late = l.late, spare
+	l.hasLate.Store(false)
 	l.mu.Unlock()
-	l.endPos = 0
-	return len(l.endBatch) > 0
+	return true
 }
 
 func (l *Loop) runNextPutOff() {
@@ -346,6 +353,9 @@ func (l *Loop) enqueue(r Runner, evenClosing bool) error {
 		return ErrClosed
 	}
 	l.queue = append(l.queue, r)
+	if !l.hasQueue.Load() {
+		l.hasQueue.Store(true)
+	}
 	wake := !l.awake
 	if !l.running {
 		l.expectRun()
@@ -365,5 +375,6 @@ func (l *Loop) putOff(r Runner) bool {
 		return false
 	}
 	l.late = append(l.late, r)
+	l.hasLate.Store(true)
 	return true
 }

@@ -166,6 +166,7 @@ const eachBatch = 32
 func (s *Stream) callEach(data []byte) {
 	op, each := &s.op, s.op.each()
 	op.running, s.in.pinned = true, true
+	most := -1 // bytes may wait to be sent: found out when there is a next message
 	for left := eachBatch; left > 0; left-- {
 		op.nextMessage(data)
 		s.unset(inMessage)
@@ -185,8 +186,13 @@ func (s *Stream) callEach(data []byte) {
 			break
 		}
 		ok := false
-		if left > 1 && s.in.len() > 0 && !op.stopped && !s.holdsBack() && !s.loop.Kit().TurnUsedUp() {
-			data, ok = s.next(op)
+		if left > 1 && s.in.len() > 0 && !op.stopped {
+			if most < 0 {
+				most = s.config.highWaterMark()
+			}
+			if (s.keepsUp(most) || !s.holdsBack()) && !s.loop.Kit().TurnUsedUp() {
+				data, ok = s.next(op)
+			}
 		}
 		if !ok {
 			op.running = false

@@ -48,19 +48,22 @@ func (s *Stream) express() bool {
 	if s.op.each() == nil {
 		s.in.own() // the caller keeps the bytes for longer than the scratch buffer does
 	}
-	if end, _ := s.match(&s.op); end < 0 {
+	if s.op.task() != nil {
+		end, _ := s.match(&s.op)
+		if end < 0 {
+			return false
+		}
+		s.startTask(end)
+	} else if message, ok := s.next(&s.op); !ok {
 		return false
 	} else if s.op.each() != nil {
-		s.callEach(s.takeMessage(&s.op, end))
-	} else if s.op.task() != nil {
-		s.startTask(end)
+		s.callEach(message)
 	} else {
-		s.resumeReader(s.takeMessage(&s.op, end))
+		s.resumeReader(message)
 	}
 	if s.out != nil {
 		s.flushInTurn()
 	}
-	s.in.own()
-	s.in.release()
+	s.in.settle()
 	return n < len(scratch) && s.in.len() == 0 && s.unremarkable() && s.op.needsInput()
 }

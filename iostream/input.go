@@ -68,6 +68,16 @@ func (in *input) copyOut() {
 	}
 }
 
+// settle is own and release, after a delivery.
+func (in *input) settle() {
+	if in.borrowed && in.len() == 0 { // nearly always
+		*in = input{pinned: in.pinned}
+		return
+	}
+	in.own()
+	in.release()
+}
+
 // append adds a copy of b.
 func (in *input) append(b []byte) {
 	in.own()

@@ -186,6 +186,12 @@ func (s *Stream) holdsBack() bool {
 	return s.op.held
 }
 
+// keepsUp is a quick look that finds out most times that holdsBack would be false; most
+// is the high-water mark.
+func (s *Stream) keepsUp(most int) bool {
+	return s.out == nil || s.out.size+s.out.unsent <= most && !s.op.held
+}
+
 // fill reads until a read came up short or the pending read is satisfied, which
 // it may be already: by no bytes at all, or by what a pump has not got round to.
 func (s *Stream) fill() {

@@ -168,7 +168,8 @@ func (s *Stream) nextForTask(err error, more bool) (fn taskFunc, msg []byte, ok 
 		return nil, nil, false
 	}
 	op.running, op.expired = false, s.any(readExpired)
-	if !more || s.in.len() == 0 || op.cut || op.stopped || s.holdsBack() || s.loop.Kit().TurnUsedUp() {
+	if !more || s.in.len() == 0 || op.cut || op.stopped ||
+		!s.keepsUp(s.config.highWaterMark()) && s.holdsBack() || s.loop.Kit().TurnUsedUp() {
 		return nil, nil, false
 	}
 	if msg, ok = s.next(op); ok {

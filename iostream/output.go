@@ -60,11 +60,11 @@ func (q *output) append(p []byte) {
 	if q.squeeze(p) {
 		return
 	}
-	q.size += len(p)
 	if last := len(q.chunks) - 1; last >= 0 {
 		c := q.chunks[last]
 		if len(c)+len(p) <= chunkSize && !q.isBorrowed(c) {
 			q.chunks[last] = extend(c, p)
+			q.size += len(p)
 			return
 		}
 	}
@@ -97,6 +97,7 @@ func (q *output) begin(p []byte) {
 		c = getBuffer(len(p))
 	}
 	q.chunks = append(q.chunks, append(c, p...))
+	q.size += len(p)
 }
 
 // borrow queues p itself, which its owner leaves alone until it is out, taken back or

@@ -282,14 +282,16 @@ func (s *Stream) match(op *readOp) (int, error) {
 	return op.match(s.in.bytes())
 }
 
-// next takes the next message of a repeating read, if it is there.
+// next takes the next message of a read, if it is there. Nothing of it has been searched.
 func (s *Stream) next(op *readOp) (message []byte, ok bool) {
-	if op.kind == readUntil { // nearly always
-		n, _ := op.matchDelimiter(s.in.bytes())
-		if n < 0 {
+	if op.kind == readUntil && len(op.delim) == 1 { // nearly always
+		b := s.in.bytes()
+		if n := bytes.IndexByte(b, op.delim[0]) + 1; n > 0 && n <= int(op.size) {
+			return s.in.take(n), true
+		} else if n == 0 {
+			op.scanned = int32(len(b))
 			return nil, false
 		}
-		return s.in.take(n), true
 	}
 	n, _ := s.match(op)
 	if n < 0 {

@@ -29,14 +29,23 @@ func (s *Stream) Write(p []byte) (int, error) {
 	return s.take(p)
 }
 
-// joins adds p to what is put off already, if there is such and it has room, as for
-// most of several writes in a row. It is what take would do, found out quickly.
+// joins puts p off, behind what is put off already, if somebody is sure to flush that
+// and there is room, as for most writes of a callback or task. It is what take would do,
+// found out quickly.
 func (s *Stream) joins(p []byte) bool {
 	const leaves = blocked | finWanted | outputEnded | closed | writeExpired
-	q := s.out
-	if q == nil || s.state&leaves != 0 || s.state&(pumping|dirty) == 0 ||
-		q.size+q.unsent+len(p) > min(corkLimit, s.config.writeLimit()) || !q.squeeze(p) {
+	if s.state&leaves != 0 || s.state&(pumping|dirty) == 0 {
 		return false
+	}
+	q, limit := s.out, min(corkLimit, s.config.writeLimit())
+	if q != nil {
+		if q.size+q.unsent+len(p) > limit || !q.squeeze(p) {
+			return false
+		}
+	} else if len(p) == 0 || len(p) > limit {
+		return false
+	} else {
+		s.output().begin(p)
 	}
 	s.accepted += int64(len(p))
 	return true
