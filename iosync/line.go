@@ -1,6 +1,5 @@
 // Package iosync synchronizes tasks and goroutines: Group and Future start work
-// and wait for its end; Event, Semaphore,
-// Mutex and Queue coordinate it.
+// and wait for its end; Event, Semaphore, Mutex and Queue coordinate it.
 //
 // Two tasks with a queue between them, in a task t:
 //

@@ -2,7 +2,7 @@
 
 package poller
 
-// New returns a Poller.
+// New returns a Poller of the system. Its error is an *os.SyscallError.
 func New() (Poller, error) {
 	p, err := newEpoll(pwait2Missing.Load())
 	if err != nil {

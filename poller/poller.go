@@ -1,11 +1,25 @@
-// Package poller tells which file descriptors are ready for reading or writing:
-// one interface, with epoll behind it on Linux, kqueue on macOS and the BSDs,
+// Package poller tells which file descriptors are ready for reading or writing.
+// One interface stands for epoll on Linux, kqueue on macOS and the BSDs,
 // poll(2) on AIX, Solaris and illumos, and \Device\Afd on Windows, where a
 // descriptor is the handle of a socket.
 //
-// A Poller knows descriptors and nothing above them. It never reads, writes or
-// closes a descriptor that it watches; closing is the caller's, after
-// [Poller.Remove].
+//	p, err := poller.New()
+//	if err != nil {
+//		return err
+//	}
+//	defer p.Close()
+//	if err := p.Add(fd, 1, poller.Readable, poller.Level); err != nil {
+//		return err
+//	}
+//	events := make([]poller.Event, 64)
+//	n, err := p.Wait(events, time.Second)
+//	for _, e := range events[:n] {
+//		fmt.Println(e) // token 1: Readable
+//	}
+//
+// A Poller never reads, writes or closes a descriptor that it watches. The
+// caller closes it, after Poller.Remove. Most programs want package ioloop,
+// which calls handlers, or iostream.
 package poller
 
 import (
@@ -15,8 +29,8 @@ import (
 	"time"
 )
 
-// Token is the caller's name for a registration. It comes back in every
-// [Event]; the Poller gives it no meaning, so every value is allowed.
+// Token is the caller's name for a registration, returned in every Event. Any
+// value is allowed.
 type Token uint64
 
 // Interest is a set of conditions to watch for and, in an [Event], the set that
@@ -29,15 +43,15 @@ const (
 	Readable Interest = 1 << iota
 
 	// Writable: a write would not block. A descriptor that can never be written
-	// again is writable too: the write tells why.
+	// again is writable too: the write returns why.
 	Writable
 
-	// PeerClosed is the close watch: the peer of a stream socket has shut down
-	// its writing side, or the connection is gone. Unread data neither hides it
-	// nor wakes it, and it is told once for each arming, in every mode, and
-	// once more, with the hint Failed, if the connection breaks after that;
-	// together with Readable it may be told again with each Readable. Where the
-	// kernel has no such condition it is told when the stream has been drained.
+	// PeerClosed: the peer of a stream socket has shut down its writing side,
+	// or the connection is gone. Unread data neither hides nor triggers it. It
+	// is reported once for each Add or Modify, in every mode, and once more,
+	// with the hint Failed, if the connection breaks after that. Together with
+	// Readable it may be reported with each Readable. Where the kernel has no
+	// such condition, it is reported when the stream has been read to its end.
 	PeerClosed
 )
 
@@ -48,21 +62,21 @@ const (
 	// Level reports a condition in every Wait for as long as it holds.
 	Level Mode = iota
 
-	// Edge reports a condition when it arises: when new data arrives (also
-	// behind unread data) or room appears. Modify re-arms it, so that a
-	// condition that holds already is reported once more. With poll(2) and on
-	// Windows it is refused with ErrNoEdges.
+	// Edge reports a condition when it arises: when new data arrives, also
+	// behind unread data, or when there is room again. Modify re-arms it: a
+	// condition that holds is reported once more. poll(2) and Windows refuse it
+	// with ErrNoEdges.
 	Edge
 
-	// OneShot reports one event and is then silent in both directions until the
-	// next Modify. On some kernels (FreeBSD, NetBSD) the event may tell of what has
-	// been taken since it arose: they do not look again.
+	// OneShot reports one event and then nothing until the next Modify. On
+	// FreeBSD and NetBSD the event may tell of data that was read since it
+	// arose.
 	OneShot
 )
 
 // Hint tells more about an Event than readiness. Hints help to choose what to
-// do first; they are not facts to act on. End of stream is a read of 0 bytes,
-// and an error is what the system call returns.
+// do first; do not rely on them. A read of 0 bytes is the end of the stream,
+// and a system call returns the error.
 type Hint uint8
 
 const (
@@ -73,8 +87,8 @@ const (
 	Failed
 )
 
-// Event is what Wait found on one descriptor. There is at most one Event for a
-// descriptor in a batch, its directions joined.
+// Event is what Wait found on one descriptor. A batch has at most one Event for
+// a descriptor, with all of its conditions.
 type Event struct {
 	Token Token
 	Ready Interest
@@ -99,65 +113,66 @@ var (
 // Poller watches descriptors. All methods may be called from any goroutine
 // while another one is in Wait, and no lock is held while Wait blocks.
 //
-// A descriptor must be removed before it is closed. On Linux the kernel keeps
-// reporting a closed descriptor as long as a duplicate of it is open (in a
-// child process, for example).
+// Remove a descriptor before closing it. On Linux the kernel reports a closed
+// descriptor as long as a duplicate of it is open, for example in a child
+// process.
 //
-// Whoever writes a Poller of his own embeds another one, or [Unimplemented], and
-// has what is added to this interface later.
+// Methods may be added to this interface. Another implementation embeds a
+// Poller or Unimplemented, and then has them too.
 type Poller interface {
-	// Add starts watching fd. With interest 0 the descriptor is known but
-	// nothing at all is reported, not even errors. It returns ErrExists if fd
-	// is registered, ErrNotPollable for files without readiness (regular files,
-	// directories) and those that the system cannot watch, ErrInvalid for an
-	// unknown interest or mode, ErrNoEdges, ErrClosed, or the kernel's error.
+	// Add starts watching fd. With interest 0, nothing is reported, not even
+	// errors. It returns ErrExists if fd is registered, ErrNotPollable for
+	// files without readiness (regular files, directories) and those that the
+	// system cannot watch, ErrInvalid for an unknown interest or mode,
+	// ErrNoEdges, ErrClosed, or the kernel's error.
 	Add(fd int, token Token, interest Interest, mode Mode) error
 
 	// Modify replaces token, interest and mode, and re-arms: a condition that
 	// holds is reported again in every mode. It returns ErrNotExist if fd is
-	// not registered. After any other error the registration is as it was, and
-	// may report once more. If the kernel has lost it, the error is ErrNotExist
-	// as well as the kernel's, and fd is registered no more.
+	// not registered. If the kernel has lost the registration, the error is
+	// ErrNotExist as well as the kernel's, and fd is no longer registered.
+	// After any other error the registration is unchanged, and may report once
+	// more.
 	Modify(fd int, token Token, interest Interest, mode Mode) error
 
 	// Remove stops watching fd. A Wait that returns after Remove has returned
-	// has no event for this registration, whoever uses the number next; a batch
-	// that Wait has returned before may. It returns ErrNotExist if fd is not
-	// registered; a descriptor that has been closed already is removed without
-	// an error. After a kernel's error fd is registered no more either.
+	// reports no event of this registration, even if the number is used again;
+	// a batch that was returned before may contain one. Remove returns
+	// ErrNotExist if fd is not registered, and nil if fd has been closed
+	// already. Even after an error of the kernel fd is no longer registered.
 	Remove(fd int) error
 
 	// Wait fills events from the front and returns how many it found: 0 when
-	// the timeout ran out, a signal arrived, or Wake was called. A negative
-	// timeout waits without end, 0 does not wait. Timeouts over a day may end
-	// early. Only one goroutine may wait: a second gets ErrBusy. An empty slice
-	// is ErrInvalid. After Close it returns ErrClosed.
+	// the timeout has passed, a signal arrived, or Wake was called. A negative
+	// timeout waits without limit, 0 does not wait; a timeout above a day may
+	// end early. Only one goroutine may wait: a second gets ErrBusy. An empty
+	// slice is ErrInvalid. After Close, Wait returns ErrClosed.
 	Wait(events []Event, timeout time.Duration) (int, error)
 
 	// Wake makes the Wait in progress, or else the next one, return. Any number
-	// of calls before that Wait returns are one wake-up. After an error nobody
-	// has been woken, and the next call tries again.
+	// of calls before that Wait returns count as one. After an error nothing
+	// was woken, and the next call tries again.
 	Wake() error
 
-	// SupportsEdge reports whether there is mode Edge.
+	// SupportsEdge reports whether the mode Edge is supported.
 	SupportsEdge() bool
 
-	// FD returns the descriptor of the Poller itself, which is readable when
-	// events are pending, so that one Poller can be watched by another. It is
-	// the Poller's to close. After Close, and with poll(2), it is -1.
+	// FD returns the descriptor of the Poller itself, so that another Poller
+	// can watch it: it is readable when events are pending. The caller must not
+	// close it. It is -1 after Close and with poll(2).
 	FD() int
 
-	// Close wakes the Wait in progress, waits until it has left, and releases
-	// the Poller's own descriptors. A second Close returns ErrClosed. If the
-	// Wait cannot be woken, Close returns why at once, and the descriptors are
-	// released when that Wait ends.
+	// Close ends the Wait in progress, waits until it has returned, and
+	// releases the Poller's own descriptors. A second Close returns ErrClosed.
+	// If the Wait cannot be woken, Close returns why at once, and the
+	// descriptors are released when that Wait ends.
 	Close() error
 
 	grows()
 }
 
-// Unimplemented is a Poller that watches nothing, to be embedded in one that is
-// written for a simulation, say. Wake and Close do nothing.
+// Unimplemented is a Poller that watches nothing. Embed it in an implementation
+// of your own, such as a simulation. Wake and Close return nil.
 type Unimplemented struct{}
 
 // Add returns ErrUnsupported.

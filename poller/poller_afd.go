@@ -69,7 +69,7 @@ const (
 	keyWake
 )
 
-// New returns a Poller.
+// New returns a Poller of the system. Its error is an *os.SyscallError.
 func New() (Poller, error) {
 	port, err := windows.CreateIoCompletionPort(windows.InvalidHandle, 0, 0, 0)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// New returns a Poller.
+// New returns a Poller of the system. Its error is an *os.SyscallError.
 func New() (Poller, error) {
 	k, err := newNativeQueue()
 	if err != nil {

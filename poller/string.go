@@ -6,13 +6,13 @@ import (
 	"strings"
 )
 
-// String names the conditions: "Readable|Writable", or "0".
+// String returns the names of the conditions: "Readable|Writable", or "0".
 func (i Interest) String() string { return names(uint8(i), "Readable", "Writable", "PeerClosed") }
 
-// String names the hints: "Hangup|Failed", or "0".
+// String returns the names of the hints: "Hangup|Failed", or "0".
 func (h Hint) String() string { return names(uint8(h), "Hangup", "Failed") }
 
-// String names the mode: "Level".
+// String returns the name of the mode: "Level".
 func (m Mode) String() string {
 	if list := [...]string{"Level", "Edge", "OneShot"}; int(m) < len(list) {
 		return list[m]
@@ -20,7 +20,7 @@ func (m Mode) String() string {
 	return "Mode(" + strconv.Itoa(int(m)) + ")"
 }
 
-// String is for logs: "token 7: Readable, Failed".
+// String describes e for logs: "token 7: Readable, Failed".
 func (e Event) String() string {
 	s := fmt.Sprintf("token %d: %v", e.Token, e.Ready)
 	if e.Hints != 0 {
