@@ -1,10 +1,11 @@
-// Package iostreamtest plays the outside world to streams, so that a protocol can be
-// tested under every chunking, delay and fault without a socket, a sleep or luck.
+// Package iostreamtest tests protocols on simulated connections, under every
+// chunking, delay and fault, without sockets or sleeps.
 //
-// A [Wire] is the far end of a simulated connection: what a test lets arrive there, the
-// stream can read, and the wire knows what the stream has sent. A [World] is an event
-// loop that runs only when a test says so, on a clock that only the test moves, so that
-// every run is the same. World.Serve has the program's own [tcp.Server] serve a wire:
+// A [Wire] is the far end of a simulated connection: the stream reads what a
+// test lets arrive there, and the wire records what the stream has sent. A
+// [World] is an event loop that runs only when a test calls for it, on a clock
+// that only the test moves, so every run is the same. World.Serve has the
+// program's own tcp.Server serve a wire:
 //
 //	world := iostreamtest.NewWorld()
 //	defer world.Close()
@@ -14,14 +15,13 @@
 //	err = world.Settle()
 //	// ... and look at wire.Sent() and stream.Err()
 //
-// The examples do that in each style: callback, message, task, goroutine, net.Conn. A
+// The examples show each style: callback, message, task, goroutine, net.Conn. A
 // client of a protocol, or anything else without a server, starts with
-// iostream.New(world.Loop, wire.Transport(), nil), and [Pipe] connects both ends of a
-// protocol. Options.Seed has a wire misbehave as a network may, in a different way for
-// each seed; Reset, FailReads, FailWrites, FailAttach, FailArm and FailProbe are the
-// faults.
-//
-// A Wire serves streams on a running loop as well.
+// iostream.New(world.Loop, wire.Transport(), nil). [Pipe] connects both ends of
+// a protocol. With Options.Seed a wire misbehaves as a network may, differently
+// for each seed. Reset, FailReads, FailWrites, FailAttach, FailArm and
+// FailProbe are faults. A Wire also serves a stream on a loop that runs by
+// itself.
 package iostreamtest
 
 import (
