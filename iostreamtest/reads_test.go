@@ -185,7 +185,7 @@ func (p *player) handle(s *step) {
 		if p.observe(); err == nil && !p.stream.Closed() && p.model.backlog() > p.model.config.HighWaterMark {
 			p.fail("%s goes on with %d bytes to send", c.name, p.model.backlog())
 		}
-		if err == nil && p.model.stopped(c) {
+		if err == nil && p.model.stopped(c) && !p.stream.Closed() {
 			p.fail("%s is called while it is paused", c.name)
 		}
 		p.model.taken = false

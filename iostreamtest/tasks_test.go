@@ -157,7 +157,7 @@ func (p *player) begins(c *call, msg []byte) {
 	if !p.stream.Closed() && m.backlog() > m.config.HighWaterMark {
 		p.fail("%s goes on with %d bytes to send", c.name, m.backlog())
 	}
-	if m.stopped(c) {
+	if m.stopped(c) && !p.stream.Closed() {
 		p.fail("%s gets a message while it is paused", c.name)
 	}
 	message := *c
@@ -272,7 +272,7 @@ func (m *model) messagesOver(view slot) {
 	}
 	broken := m.wire.ReadErr != nil && m.wire.ReadErr != io.EOF
 	switch {
-	case n >= 0 && !(expired && m.paused(c)):
+	case n >= 0 && !(m.paused(c) && (expired || m.idle > 0)):
 		m.wrong = fmt.Errorf("%s has ended with a message of %d bytes in hand", c.name, n)
 	case len(reasons) == 0 && broken: // it is closed for that
 		return
