@@ -111,3 +111,34 @@ func TestAcceptErrors(t *testing.T) {
 		require.True(t, ConnectionLost(lost), lost)
 	}
 }
+
+// One call is given no more bytes, and no more slices, than it moves.
+func TestClip(t *testing.T) {
+	sizes := func(bufs [][]byte) (sizes []int) {
+		for _, b := range bufs {
+			sizes = append(sizes, len(b))
+		}
+		return sizes
+	}
+	for _, c := range []struct{ in, want []int }{
+		{nil, nil},
+		{[]int{1, 0, 2}, []int{1, 0, 2}},
+		{[]int{MaxBytes + 1, 1}, []int{MaxBytes}},
+		{[]int{MaxBytes - 2, 1, 5, 1}, []int{MaxBytes - 2, 1, 1}},
+		{[]int{MaxBytes - 2, 2, 5}, []int{MaxBytes - 2, 2}},
+		{make([]int, maxVector+1), make([]int, maxVector)},
+	} {
+		var bufs [][]byte
+		for _, n := range c.in {
+			bufs = append(bufs, make([]byte, n))
+		}
+		got := clip(bufs)
+		require.Equal(t, c.want, sizes(got))
+		require.Equal(t, c.in, sizes(bufs), "the caller's slices are as they were")
+		total := 0
+		for _, n := range c.want {
+			total += n
+		}
+		require.Equal(t, total, Attempt(bufs))
+	}
+}

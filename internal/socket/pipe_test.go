@@ -49,6 +49,24 @@ func TestPeekPipe(t *testing.T) {
 	require.NoError(t, socket.Close(r))
 }
 
+// What a pipe that is ready takes for sure is all that is written to a shared one: more
+// could block.
+func TestWriteSharedIsShort(t *testing.T) {
+	r, w := pipe(t)
+	n, err := socket.WriteShared(w, [][]byte{nil, make([]byte, 1000), make([]byte, 5)})
+	require.NoError(t, err)
+	require.Equal(t, 512, n)
+	require.NoError(t, unix.SetNonblock(w, true))
+	for err == nil {
+		_, err = unix.Write(w, make([]byte, 512))
+	}
+	require.NoError(t, unix.SetNonblock(w, false))
+	_, err = socket.WriteShared(w, [][]byte{{1}})
+	require.True(t, socket.WouldBlock(err))
+	require.NoError(t, socket.Close(r))
+	require.NoError(t, socket.Close(w))
+}
+
 func TestReaderGone(t *testing.T) {
 	r, w := pipe(t)
 	require.NoError(t, socket.ReaderGone(w))
