@@ -70,3 +70,6 @@ func PauseReports(d time.Duration) {
 	defer reports.mu.Unlock()
 	reports.next = time.Now().Add(d)
 }
+
+// Linked reports whether t is linked to other tasks of its loop's list.
+func (t *Task) Linked() bool { return t.job.prev != nil || t.job.following != nil }

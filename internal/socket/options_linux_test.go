@@ -170,3 +170,24 @@ func TestListenFamilies(t *testing.T) {
 		})
 	}
 }
+
+// A port of 0 is left to connect, another is taken at once.
+func TestBindWithoutPort(t *testing.T) {
+	leaktest.Check(t)
+	late := option{unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT}
+	fd := newSocket(t, unix.AF_INET)
+	require.NoError(t, socket.Bind(fd, loopback))
+	require.NotZero(t, late.of(t, fd))
+	require.Zero(t, socket.LocalAddr(fd).(*net.TCPAddr).Port)
+
+	listener, err := socket.Listen(loopback, 1, nil)
+	require.NoError(t, err)
+	addr := socket.LocalAddr(listener)
+	require.NoError(t, socket.Close(listener))
+	fd = newSocket(t, unix.AF_INET)
+	if err := socket.Bind(fd, addr); err != unix.EADDRINUSE { // somebody else may have got it
+		require.NoError(t, err)
+		require.Equal(t, addr, socket.LocalAddr(fd))
+		require.Zero(t, late.of(t, fd))
+	}
+}
