@@ -267,7 +267,8 @@ func (m *model) messagesOver(view slot) {
 	}
 	if end := m.end(); end != nil {
 		reasons = append(reasons, end) // it was closed for that before
-	} else if m.wire.ReadErr == io.EOF && rest == "" {
+	}
+	if m.wire.ReadErr == io.EOF && rest == "" {
 		reasons = append(reasons, io.EOF)
 	}
 	broken := m.wire.ReadErr != nil && m.wire.ReadErr != io.EOF
