@@ -118,6 +118,19 @@ func TestCloseWhenIdleSparesAFilledBuffer(t *testing.T) {
 	require.Equal(t, ends{nil, 1}, read)
 }
 
+// TestCloseWhenIdleNeedsNoEvent: a stream that waits for its peer is closed at once.
+func TestCloseWhenIdleNeedsNoEvent(t *testing.T) {
+	p := playWire(t, nil, iostreamtest.Options{})
+	var read ends
+	require.NoError(t, p.ReadFunc(iostream.Until("\n"), read.read))
+	p.settle()
+	streamhook.CloseWhenIdle(p.Stream)
+	p.settle()
+	require.Equal(t, 1, p.wire.State().FINs)
+	require.True(t, p.Closed(), "nothing is lost: the peer is not waited for")
+	requireIs(t, read.err, net.ErrClosed)
+}
+
 // TestCloseWhenIdleClosesTheNextRead: no event was due that would have looked.
 func TestCloseWhenIdleClosesTheNextRead(t *testing.T) {
 	p := playWire(t, nil, iostreamtest.Options{})
