@@ -444,7 +444,12 @@ func TestValue(t *testing.T) {
 	l := startLoop(t, ioloop.Config{})
 	a, _ := pair(t, l, "tcp", nil)
 	b, _ := pair(t, l, "tcp", nil)
+	require.Nil(t, one.Get(a))
+	require.Zero(t, testing.AllocsPerRun(10, func() { one.Get(b) }))
 	one.Of(a).user = "x"
+	require.Same(t, one.Of(a), one.Get(a))
+	require.Nil(t, one.Get(b))
+	require.Nil(t, other.Get(a))
 	require.Equal(t, "x", one.Of(a).user)
 	require.Empty(t, one.Of(b).user)
 	require.Empty(t, other.Of(a).user)

@@ -24,13 +24,30 @@ type valueNode struct {
 func (v *Value[T]) Of(s *Stream) *T {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	m := s.ensureDetails()
-	for n := m.values; n != nil; n = n.next {
+	if variable := v.find(s); variable != nil {
+		return variable
+	}
+	m, variable := s.ensureDetails(), new(T)
+	m.values = &valueNode{key: v, variable: variable, next: m.values}
+	return variable
+}
+
+// Get returns the variable of s, nil if Of was never called for it: to look through many
+// streams without giving each a variable. Otherwise it is as Of.
+func (v *Value[T]) Get(s *Stream) *T {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return v.find(s)
+}
+
+func (v *Value[T]) find(s *Stream) *T {
+	if s.details == nil {
+		return nil
+	}
+	for n := s.details.values; n != nil; n = n.next {
 		if n.key == any(v) {
 			return n.variable.(*T)
 		}
 	}
-	variable := new(T)
-	m.values = &valueNode{key: v, variable: variable, next: m.values}
-	return variable
+	return nil
 }

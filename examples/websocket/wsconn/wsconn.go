@@ -44,7 +44,6 @@ type Conn struct {
 	*iostream.Stream
 
 	server   *Server
-	open     bool      // of the loop
 	kind     ws.OpCode // of the message whose fragments are being received; 0: none is
 	received []byte    // fragments
 }
@@ -53,10 +52,7 @@ var conns iostream.Value[Conn]
 
 // Of returns the WebSocket on a stream, on the stream's loop, and nil if it has none.
 func Of(s *iostream.Stream) *Conn {
-	if c := conns.Of(s); c.open {
-		return c
-	}
-	return nil
+	return conns.Get(s)
 }
 
 // Request answers the head of a request.
@@ -81,7 +77,7 @@ func (srv *Server) Request(t *ioloop.Task, s *iostream.Stream, head []byte) erro
 		return err // the client was told
 	}
 	c := conns.Of(s)
-	c.Stream, c.server, c.open = s, srv, true
+	c.Stream, c.server = s, srv
 	if err := s.HandleTask(iostream.Split(splitFrame), c.frame); err != nil {
 		return err
 	}
