@@ -3,10 +3,12 @@
 package iostream_test
 
 import (
+	"context"
 	"io"
 	"net"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
@@ -62,6 +64,21 @@ func TestCloseEndsWaitingWrites(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A Close that comes between a Write and its waiting ends that too.
+func TestCloseAheadOfTheWait(t *testing.T) {
+	l := startLoop(t, ioloop.Config{})
+	s, err := iostream.New(l, fullWire().Transport(), nil)
+	require.NoError(t, err)
+	quiet(t, l)
+	mark, err := iostream.WriteNow(s, make([]byte, 100))
+	require.NoError(t, err)
+	require.NoError(t, s.Close())
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	require.ErrorIs(t, iostream.WaitWritten(ctx, s, mark), net.ErrClosed)
+	s.Abort(nil)
 }
 
 // Room and RoomFunc have nothing to wait for behind a Close; Flush has.

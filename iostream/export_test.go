@@ -2,6 +2,8 @@
 
 package iostream
 
+import "context"
+
 // KnowsOfInput reports whether a read into a buffer would not wait for the loop.
 func KnowsOfInput(s *Stream) bool {
 	s.mu.Lock()
@@ -14,4 +16,11 @@ func InMessage(s *Stream) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.any(inMessage)
+}
+
+// WriteNow begins a Write that waits, and WaitWritten is the rest of it.
+func WriteNow(s *Stream, p []byte) (int64, error) { return s.writeNow(p) }
+
+func WaitWritten(ctx context.Context, s *Stream, mark int64) error {
+	return s.waitSent(ctx, "write", mark)
 }

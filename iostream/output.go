@@ -42,10 +42,9 @@ type sentWaiter struct {
 	fn     func(error)
 }
 
-// wantsToWrite reports whether it waits in order to write, and not for what is written.
-func (w *sentWaiter) wantsToWrite() bool {
-	return w.op == "write" || w.op == "room" || w.op == "room func"
-}
+// wantsToWrite reports whether who waits in op does so in order to write, and not for what is
+// written.
+func wantsToWrite(op string) bool { return op == "write" || op == "room" || op == "room func" }
 
 // chunkSize is how large a chunk grows before the next is begun.
 const chunkSize = 64 << 10
@@ -286,7 +285,7 @@ func (q *output) expire(sent int64) {
 // now on.
 func (q *output) failWriters(reason error) {
 	for i := q.first; i < len(q.waiters); i++ {
-		if w := q.waiters[i]; w.wantsToWrite() && w.failed == nil {
+		if w := q.waiters[i]; wantsToWrite(w.op) && w.failed == nil {
 			w.index, w.failed = 0, reason
 			q.waiters = slices.Delete(q.waiters, i, i+1)
 			q.wait(w)

@@ -110,6 +110,9 @@ func (s *Stream) trySent(name string, index int64) (bool, error) {
 	if index <= s.sent() {
 		return true, nil
 	}
+	if s.any(closing) && wantsToWrite(name) {
+		return true, opError(name, s.details.reason) // Close was quicker than this wait
+	}
 	err := s.waitEnd()
 	return err != nil, opError(name, err)
 }
