@@ -286,7 +286,7 @@ func TestTLSFarewell(t *testing.T) {
 			}, io.EOF},
 		} {
 			t.Run(name, func(t *testing.T) {
-				s, m, peer, secured := secureSim(t, version, nil)
+				s, m, peer, secured := secureSim(t, version, &iostream.Config{CloseTimeout: 200 * time.Millisecond})
 				_, _ = s.Write([]byte("last words"))
 				require.NoError(t, s.Flush(patient(t)))
 				c.do(s, m)
