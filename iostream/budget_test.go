@@ -188,14 +188,16 @@ func TestBudgetCountsHeldMessages(t *testing.T) {
 		_, _ = ioloop.Await(task, func() (int, error) { <-release; return 0, nil })
 	}
 	t.Run("message", func(t *testing.T) {
-		b, release := newBudget(t, 1<<20), make(chan struct{})
+		b, begun, release := newBudget(t, 1<<20), make(chan struct{}), make(chan struct{})
 		l := startLoop(t, ioloop.Config{})
 		s, peer := pair(t, l, "tcp", &iostream.Config{Budget: b})
 		require.NoError(t, s.HandleTask(iostream.Until("\n"), func(task *ioloop.Task, _ *iostream.Stream, _ []byte) error {
+			close(begun)
 			wait(task, release)
 			return nil
 		}))
 		send(t, peer, strings.Repeat("x", size), "\n")
+		receive(t, begun) // before that, an abort would drop it
 		require.Eventually(t, func() bool { return b.Used() >= size }, patience, time.Millisecond)
 		s.Abort(nil)
 		quiet(t, l)
