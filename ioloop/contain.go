@@ -54,16 +54,19 @@ func (l *Loop) contain(owner any, value any) {
 
 // fail tells owner why it has to end. That is user code too.
 func (l *Loop) fail(owner any, err error) {
-	f, ok := owner.(Failer)
-	if !ok {
-		return
+	if f, ok := owner.(Failer); ok {
+		l.guard(func() { f.Fail(err) })
 	}
+}
+
+// guard calls fn, of which a panic is logged and matters no further.
+func (l *Loop) guard(fn func()) {
 	defer func() {
 		if value := recover(); value != nil {
 			_ = l.failure(value)
 		}
 	}()
-	f.Fail(err)
+	fn()
 }
 
 // failure turns what recover returned into an error, and logs it. A nil value

@@ -159,16 +159,9 @@ func (a *awaited[T]) leave() {
 
 // dispose closes a result that nobody takes.
 func dispose[T any](l *Loop, value T, err error) {
-	closer, ok := any(value).(io.Closer)
-	if err != nil || !ok {
-		return
+	if closer, ok := any(value).(io.Closer); ok && err == nil {
+		l.guard(func() { _ = closer.Close() })
 	}
-	defer func() {
-		if value := recover(); value != nil {
-			_ = l.failure(value)
-		}
-	}()
-	_ = closer.Close()
 }
 
 // perform calls work and hands on its outcome, however it ends.
