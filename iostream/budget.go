@@ -18,10 +18,11 @@ import (
 // When they hold that much, streams are aborted with ErrBudget until the others
 // hold less than seven eighths of the limit. The first to go are those with the
 // greatest product of bytes held and time without progress, which counts as at
-// least one second and at most one minute. Progress is that bytes come, are
-// read or are sent, together a sixteenth of what the stream holds. A message
-// that is read and answered in one turn of the loop is never counted, so even a
-// Budget of one byte lets such streams work.
+// least one second and at most one minute. Of equal ones, the one whose progress
+// is the latest goes. Progress is that bytes come, are read or are sent, together
+// a sixteenth of what the stream holds. A message that is read and answered in
+// one turn of the loop is never counted, so even a Budget of one byte lets such
+// streams work.
 //
 // A stream is counted at the end of its turn, so it can exceed its limits by
 // what one turn brings. Empty buffers, the kernel's buffers, and what the
@@ -194,7 +195,10 @@ func (b *Budget) worst() []*Stream {
 			candidates = append(candidates, candidate{s, h, h.weight(s)})
 		}
 	}
-	slices.SortFunc(candidates, func(x, y candidate) int { return cmp.Compare(y.weight, x.weight) })
+	// Equal weights are common, as buffers double: who grows now goes, not who did before.
+	slices.SortFunc(candidates, func(x, y candidate) int {
+		return cmp.Or(cmp.Compare(y.weight, x.weight), cmp.Compare(y.since.Load(), x.since.Load()))
+	})
 	var worst []*Stream
 	for _, c := range candidates {
 		if excess <= 0 {

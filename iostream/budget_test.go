@@ -142,6 +142,28 @@ func TestBudgetHoardersGoFirst(t *testing.T) {
 	require.False(t, config.Budget.Full())
 }
 
+// Buffers grow by doubling, so streams often hold equally much.
+func TestBudgetOfEqualStreams(t *testing.T) {
+	const streams, each = 8, 64 << 10
+	world := iostreamtest.NewWorld()
+	defer world.Close()
+	config := &iostream.Config{Budget: newBudget(t, streams*each)}
+	var all []*iostream.Stream
+	for range streams {
+		wire := iostreamtest.NewWire(iostreamtest.Options{})
+		s, err := iostream.New(world.Loop, wire.Transport(), config)
+		require.NoError(t, err)
+		require.NoError(t, s.Handle(iostream.Until("\n"), func([]byte, error) bool { return true }))
+		wire.Arrive(make([]byte, 40<<10))
+		world.Clock.Advance(time.Millisecond)
+		require.NoError(t, world.Settle())
+		all = append(all, s)
+	}
+	for i, s := range all {
+		require.Equal(t, i == streams-1, s.Closed(), "stream %d", i)
+	}
+}
+
 // What a handshake holds counts as soon as it has begun, and not when it is over.
 func TestBudgetCountsHandshakes(t *testing.T) {
 	const hello = 60 << 10
