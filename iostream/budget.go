@@ -38,6 +38,7 @@ type Budget struct {
 	mu    sync.Mutex
 	held  map[*Stream]*holding
 	asked *ioloop.Loop // it has been asked for relief
+	room  []func()     // are called once there is room
 }
 
 // holding is what a stream holds.
@@ -161,10 +162,34 @@ func (b *Budget) take(s *Stream, h *holding, bytes int64) {
 	} else {
 		b.held[s] = h
 	}
+	if used < b.limit {
+		b.tellRoom()
+		return
+	}
 	// Another loop is not relied on: it may never get round to it.
-	if used >= b.limit && b.asked != s.loop && s.loop.Kit().Schedule((*relief)(b)) == nil {
+	if b.asked != s.loop && s.loop.Kit().Schedule((*relief)(b)) == nil {
 		b.asked = s.loop
 	}
+}
+
+// whenRoom has tell called once the budget is no longer full. It returns false if
+// it is not full now. The budget's lock is held in tell, maybe a stream's too: it must not
+// wait, and not use them.
+func (b *Budget) whenRoom(tell func()) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.used.Load() < b.limit {
+		return false
+	}
+	b.room = append(b.room, tell)
+	return true
+}
+
+func (b *Budget) tellRoom() {
+	for _, tell := range b.room {
+		tell()
+	}
+	b.room = nil
 }
 
 // relief is a Budget that a loop has to bring back within its limit.

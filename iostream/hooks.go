@@ -26,6 +26,8 @@ func init() {
 		return new(readOp).setFrame(f, config.(*Config))
 	}
 	streamhook.Handling = func(s any) bool { return s.(*Stream).isHandling() }
+	streamhook.Relieve = func(b any) { (*relief)(b.(*Budget)).Run() }
+	streamhook.WhenRoom = func(b any, tell func()) bool { return b.(*Budget).whenRoom(tell) }
 	streamhook.Close = func(s any, reason error) { s.(*Stream).closeFor(reason) }
 	streamhook.CloseWhenIdle = func(s any) { s.(*Stream).closeWhenIdle() }
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/eddyloop/eddy/internal/socket"
+	"github.com/eddyloop/eddy/internal/streamhook"
 	"github.com/eddyloop/eddy/iostream"
 )
 
@@ -19,6 +20,9 @@ var acceptOwn = socket.Accept
 // one that it has refused. Without room and with OverloadQueue it returns why
 // there is none.
 func (srv *Server) accept(l *listener) (*conn, error) {
+	if b := srv.Stream.Budget; b.Full() {
+		streamhook.Relieve(b) // who knocks need not wait until those that hold it are told
+	}
 	c, refusal, err := srv.admit(l)
 	if err == nil && refusal != nil {
 		srv.refused(l.addr, refusal)

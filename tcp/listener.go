@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"github.com/eddyloop/eddy/internal/socket"
+	"github.com/eddyloop/eddy/internal/streamhook"
 	"github.com/eddyloop/eddy/ioloop"
+	"github.com/eddyloop/eddy/iostream"
 	"github.com/eddyloop/eddy/poller"
 )
 
@@ -41,6 +43,7 @@ type listener struct {
 	sweeping     bool          // it takes the last connections
 	pause        time.Duration // the present back-off, 0 when accepting goes well
 	full         bool          // there was no room
+	awaiting     bool          // the Budget tells when it has room
 	lost         int           // connections in a row that were lost before they were accepted
 }
 
@@ -93,6 +96,10 @@ func (l *listener) acceptSome() bool {
 				l.retryHandshakes()
 			}
 			return false
+		case err == iostream.ErrBudget:
+			if l.awaitBudget() {
+				return false
+			}
 		case socket.WouldBlock(err):
 			l.lost = 0
 			return false
@@ -126,13 +133,38 @@ func (l *listener) backOff(err error) {
 	if l.pause == 0 {
 		l.srv.logger().Warn("accepting is put off", slog.String("addr", l.addr.String()), slog.Any("err", err))
 	}
-	l.srv.paused()
 	l.pause = min(max(minPause, 2*l.pause), maxPause)
 	l.listenFor(0)
 	l.loop.AfterFunc(l.pause, l.resume)
+	l.tellPaused(err)
+}
+
+func (l *listener) tellPaused(err error) {
+	l.srv.paused()
 	if l.srv.Hooks.Paused != nil {
 		l.srv.Hooks.Paused(l.addr, err)
 	}
+}
+
+// awaitBudget stops accepting until the server's Budget has room. It returns false if it has.
+func (l *listener) awaitBudget() bool {
+	if !l.awaiting {
+		tell := func() { _ = l.loop.Post(l.budgetRoom) }
+		if !streamhook.WhenRoom(l.srv.Stream.Budget, tell) {
+			return false
+		}
+		l.awaiting = true
+		l.srv.logger().Warn("accepting is put off", slog.String("addr", l.addr.String()), slog.Any("err", iostream.ErrBudget))
+		l.tellPaused(iostream.ErrBudget)
+	}
+	l.full = true
+	l.listenFor(0)
+	return true
+}
+
+func (l *listener) budgetRoom() {
+	l.awaiting = false
+	l.room()
 }
 
 func (srv *Server) paused() {

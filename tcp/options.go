@@ -140,7 +140,8 @@ type Hooks struct {
 	Failed func(s *iostream.Stream, err error)
 
 	// Paused is called on the listener's loop each time that accepting fails
-	// for lack of descriptors or memory and is put off.
+	// for lack of descriptors or memory and is put off: until the Budget has room
+	// if cause is iostream.ErrBudget, else for 5 ms to 1 s.
 	Paused func(listener net.Addr, cause error)
 }
 

@@ -9,9 +9,11 @@ import (
 	"net"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
+	"github.com/eddyloop/eddy/iostreamtest"
 	"github.com/eddyloop/eddy/tcp"
 	"github.com/stretchr/testify/require"
 )
@@ -44,11 +46,17 @@ func TestRefuse(t *testing.T) {
 	require.Len(t, accepted, 1)
 }
 
+func mustBudget(t *testing.T, limit int64) *iostream.Budget {
+	t.Helper()
+	b, err := iostream.NewBudget(limit)
+	require.NoError(t, err)
+	return b
+}
+
 // hoarding serves what it is sent but "full\n": the rest of that stream stays in
 // its buffer, half a message.
 func hoarding(t *testing.T, budget int64, srv *tcp.Server) (net.Addr, *iostream.Budget, chan error) {
-	b, err := iostream.NewBudget(budget)
-	require.NoError(t, err)
+	b := mustBudget(t, budget)
 	reasons := make(chan error, 100)
 	srv.Handler = lines
 	srv.Stream = iostream.Config{Budget: b, OnClosed: func(_ *iostream.Stream, err error) { reasons <- err }}
@@ -109,24 +117,26 @@ func TestBudgetCountsOutput(t *testing.T) {
 	require.Zero(t, budget.Used())
 }
 
-// useUp has a stream hold all of a budget, on a loop that does not run and so cannot give
-// any back, until the returned function is called.
+// useUp has the message of a closed stream hold all of a budget, until the returned function
+// is called: nobody can be sent away for it.
 func useUp(t *testing.T, budget *iostream.Budget) (release func()) {
 	t.Helper()
-	l, err := ioloop.New(ioloop.Config{})
+	world, wire := iostreamtest.NewWorld(), iostreamtest.NewWire(iostreamtest.Options{})
+	s, err := iostream.New(world.Loop, wire.Transport(), &iostream.Config{Budget: budget})
 	require.NoError(t, err)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	conn, err := net.Dial("tcp", listener.Addr().String())
-	require.NoError(t, err)
-	require.NoError(t, listener.Close())
-	s, err := iostream.Adopt(l, conn, &iostream.Config{Budget: budget})
-	require.NoError(t, err)
-	_, err = s.Write(make([]byte, 1<<20))
-	require.NoError(t, err)
-	require.NoError(t, s.ReadFunc(iostream.Some(0), func([]byte, error) {})) // which has it look
+	require.NoError(t, s.HandleTask(iostream.Until("\n"), func(task *ioloop.Task, s *iostream.Stream, _ []byte) error {
+		s.Abort(nil)
+		return task.Sleep(time.Second)
+	}))
+	wire.Arrive(append(make([]byte, 1<<20-10), '\n'))
+	require.NoError(t, world.Settle())
 	require.True(t, budget.Full())
-	return func() { require.NoError(t, l.Close()) }
+	return func() {
+		world.Clock.Advance(time.Second)
+		require.NoError(t, world.Settle())
+		require.False(t, budget.Full())
+		require.NoError(t, world.Close())
+	}
 }
 
 // Nobody is let in while memory is used up.
@@ -151,6 +161,49 @@ func TestBudgetKeepsOut(t *testing.T) {
 		require.Equal(t, told{addr, iostream.ErrBudget}, receive(t, paused))
 		release()
 		late.expect("hello\n")
+	}
+}
+
+// Accepting goes on as soon as there is room, and no clock has a part in that.
+func TestBudgetThatHasRoomAgain(t *testing.T) {
+	for _, loops := range []int{1, 3} {
+		paused := make(chan told, 100)
+		srv := &tcp.Server{Handler: lines, Stream: iostream.Config{Budget: mustBudget(t, 64<<10)},
+			Group: newGroup(t, loops, ioloop.Config{Clock: new(ioloop.ManualClock)}),
+			Hooks: tcp.Hooks{Paused: func(addr net.Addr, err error) { paused <- told{addr, err} }}}
+		addr, _ := local(t, srv)
+		for range 5 {
+			release := useUp(t, srv.Stream.Budget)
+			waiting := []*client{dial(t, addr), dial(t, addr), dial(t, addr)}
+			for _, c := range waiting {
+				c.send("hello\n")
+			}
+			require.Equal(t, told{addr, iostream.ErrBudget}, receive(t, paused))
+			release()
+			for _, c := range waiting {
+				c.expect("hello\n")
+			}
+		}
+		require.EqualValues(t, 5, srv.Stats().AcceptPauses)
+	}
+}
+
+// Who comes while memory is used up need not wait for the loop of those that have to go for it.
+func TestBudgetIsRelievedByWhoComes(t *testing.T) {
+	for _, overload := range []tcp.Overload{tcp.OverloadQueue, tcp.OverloadRefuse} {
+		addr, budget, _ := hoarding(t, 64<<10, &tcp.Server{Overload: overload, Loops: 1})
+		l, err := ioloop.New(ioloop.Config{}) // does not run
+		require.NoError(t, err)
+		wire := iostreamtest.NewWire(iostreamtest.Options{})
+		s, err := iostream.New(l, wire.Transport(), &iostream.Config{Budget: budget})
+		require.NoError(t, err)
+		_, err = s.Write(make([]byte, 1<<20))
+		require.NoError(t, err)
+		require.NoError(t, s.ReadFunc(iostream.Some(0), func([]byte, error) {})) // which has it look
+		require.True(t, budget.Full())
+		dial(t, addr).echo("hello\n")
+		require.True(t, s.Closed())
+		require.NoError(t, l.Close())
 	}
 }
 

@@ -48,6 +48,13 @@ var (
 	// Handling reports whether a task handles a message of the stream.
 	Handling func(stream any) bool
 
+	// Relieve aborts the streams that have to leave a full Budget, whatever their loops do.
+	Relieve func(budget any)
+
+	// WhenRoom has tell called once a Budget is no longer full, on any goroutine and with
+	// locks held: it must not wait. WhenRoom returns false if the Budget is not full now.
+	WhenRoom func(budget any, tell func()) bool
+
 	// Close is the method of that name, with a reason that Err then returns.
 	Close func(stream any, reason error)
 
