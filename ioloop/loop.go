@@ -139,6 +139,8 @@ type Loop struct {
 	awake     bool        // the loop looks at queue and late before it blocks
 	stopped   atomic.Bool // Stop was called and Run has not ended since
 	running   bool
+	unsent    int            // what has bytes to send before it is closed
+	stopsSent bool           // Stop is due when that is 0
 	awaited   bool           // see expectRun
 	closing   bool           // Close was called: no more posts
 	releasing bool           // nothing is put off any more
@@ -239,8 +241,10 @@ func (l *Loop) run(ctx context.Context) error {
 	return err
 }
 
-// RunTask runs fn as a task, and the loop until fn has returned. It returns the
-// error of fn, a *PanicError if fn panicked, or ErrGoexit. If something else
+// RunTask runs fn as a task, and the loop until fn has returned. If streams of
+// the loop have been closed and still have bytes to send, RunTask waits for
+// them too, within their Config.CloseTimeout. It returns the error of fn, a
+// *PanicError if fn panicked, or ErrGoexit. If something else
 // would end Run first, the waits of fn return ErrTaskStopped, and RunTask
 // returns what fn then returns; if fn has not begun, it never does, and RunTask
 // returns the error of Run or ErrTaskStopped. A nil fn or ctx is ErrInvalid;
@@ -265,7 +269,7 @@ func (l *Loop) RunTask(ctx context.Context, fn func(*Task) error) error {
 			if !returned && t.job.stopping != unwinding {
 				err = l.failure(recover())
 			}
-			l.Stop()
+			l.stopOnceSent()
 		}()
 		err = fn(t)
 		returned = true
@@ -354,7 +358,7 @@ func (l *Loop) begin() error {
 // leave leaves the running state, and releases the loop if Close came meanwhile.
 func (l *Loop) leave() {
 	l.mu.Lock()
-	l.running = false
+	l.running, l.stopsSent = false, false
 	l.stopped.Store(false)
 	release := l.closing
 	l.mu.Unlock()
@@ -372,6 +376,27 @@ func (l *Loop) Stop() {
 	l.mu.Unlock()
 	if wake {
 		_ = l.poller.Wake()
+	}
+}
+
+// stopOnceSent is Stop as soon as nothing is left to send of what was closed.
+func (l *Loop) stopOnceSent() {
+	l.mu.Lock()
+	l.stopsSent = true
+	l.mu.Unlock()
+	l.countUnsent(0)
+}
+
+func (l *Loop) countUnsent(n int) {
+	l.mu.Lock()
+	l.unsent += n
+	stop := l.unsent == 0 && l.stopsSent
+	if stop {
+		l.stopsSent = false
+	}
+	l.mu.Unlock()
+	if stop {
+		l.Stop()
 	}
 }
 

@@ -25,7 +25,9 @@ import (
 // reset and TLS sends no close_notify, so that the peer does not take what it
 // has for complete. A pipe, a terminal and most Unix sockets have no such sign.
 //
-// A loop that closes sends only what the kernel takes at once.
+// What the kernel takes at once is sent before Close returns. A program that
+// ends, and a loop that closes, send no more than that: call Flush before Close,
+// or WaitClosed after it. ioloop.Loop.RunTask waits by itself.
 func (s *Stream) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -76,10 +78,22 @@ func (s *Stream) closeInOrder(reason error) {
 		s.out.failWriters(reason)
 		s.wakeSent()
 	}
+	s.flush()            // at once: a program that ends next has sent what the kernel takes
 	if !s.any(pumping) { // else pump does
-		s.flush()
 		s.endOutput()
 		s.schedule()
+	}
+	if s.backlog() > 0 {
+		s.set(leaving)
+		s.loop.Kit().Closing(1)
+	}
+}
+
+// hasLeft notes that nothing more will be sent.
+func (s *Stream) hasLeft() {
+	if s.any(leaving) {
+		s.unset(leaving)
+		s.loop.Kit().Closing(-1)
 	}
 }
 
@@ -174,7 +188,7 @@ func (s *Stream) oneWay(access int) {
 
 // endOutput ends the writing direction if that is wanted and everything is out.
 func (s *Stream) endOutput() {
-	if !s.any(finWanted) || s.any(finSent|outputEnded|handshaking|closed) || !s.any(attached) || s.backlog() > 0 {
+	if !s.any(finWanted) || s.any(finSent|outputEnded|handshaking|closed) || !s.takesWrites() || s.backlog() > 0 {
 		return
 	}
 	err := s.transport.CloseWrite()
@@ -238,6 +252,7 @@ func (s *Stream) closeLocked(reason error) {
 	m := s.ensureDetails()
 	m.sent, m.err = sent, reason
 	s.set(closed)
+	s.hasLeft()
 	s.noteEOF()
 	if s.out != nil {
 		s.out.drop()

@@ -112,6 +112,8 @@ func (t *pipeTransport) Write(bufs [][]byte) (int, error) {
 	return writeOutcome(n, socket.Attempt(bufs), err)
 }
 
+func (t *pipeTransport) writesEarly() bool { return true }
+
 func (t *pipeTransport) Probe() error {
 	if t.write {
 		return os.NewSyscallError("write", socket.ReaderGone(int(t.fd)))

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/eddyloop/eddy/internal/streamhook"
 	"github.com/eddyloop/eddy/ioloop"
@@ -345,4 +346,35 @@ func TestPipeIsClosedOnExec(t *testing.T) {
 	require.Nil(t, s.LocalAddr())
 	s.Abort(nil)
 	require.NoError(t, s.WaitClosed(patient(t)))
+}
+
+// What a goroutine writes does not wait for the loop.
+func TestPipesTakeWritesBeforeTheyAreAttached(t *testing.T) {
+	for name, open := range map[string]func(l *ioloop.Loop, fd int) (*iostream.Stream, error){
+		"pipe": func(l *ioloop.Loop, fd int) (*iostream.Stream, error) {
+			fd, err := unix.Dup(fd)
+			require.NoError(t, err)
+			return iostream.NewPipe(l, fd, nil)
+		},
+		"stdio": func(l *ioloop.Loop, fd int) (*iostream.Stream, error) {
+			in, _ := makePipe(t)
+			return iostream.NewStdioOf(l, int(in.Fd()), fd, false, nil)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, err := ioloop.New(ioloop.Config{}) // it never runs
+			require.NoError(t, err)
+			defer l.Close()
+			r, w := makePipe(t)
+			s, err := open(l, int(w.Fd()))
+			require.NoError(t, err)
+			_, err = s.Write([]byte("hello"))
+			require.NoError(t, err)
+			require.NoError(t, r.SetReadDeadline(time.Now().Add(patience)))
+			got := make([]byte, 5)
+			_, err = io.ReadFull(r, got)
+			require.NoError(t, err)
+			require.Equal(t, "hello", string(got))
+		})
+	}
 }

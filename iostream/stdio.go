@@ -231,6 +231,8 @@ func (t *stdioTransport) Read(p []byte) (int, error) {
 	return readOutcome(socket.ReadShared(t.in.fd, p))
 }
 
+func (t *stdioTransport) writesEarly() bool { return t.out.file == nil }
+
 func (t *stdioTransport) Write(bufs [][]byte) (int, error) {
 	switch {
 	case t.out.file != nil:

@@ -232,3 +232,22 @@ func TestStdioOfATerminal(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, string(out), "ONE\r\nTWO\r\n")
 }
+
+// A filter that is a task has written its file when it ends.
+func TestRunTaskWritesTheFile(t *testing.T) {
+	const size = 8 << 20
+	l, err := ioloop.New(ioloop.Config{})
+	require.NoError(t, err)
+	out := tempFile(t, "")
+	s, err := iostream.NewStdioOf(l, int(tempFile(t, "x").Fd()), int(out.Fd()), false, nil)
+	require.NoError(t, err)
+	require.NoError(t, l.RunTask(context.Background(), func(*ioloop.Task) error {
+		_, err := s.Write(make([]byte, size))
+		require.NoError(t, err)
+		return s.Close()
+	}))
+	require.NoError(t, l.Close())
+	info, err := os.Stat(out.Name())
+	require.NoError(t, err)
+	require.EqualValues(t, size, info.Size())
+}

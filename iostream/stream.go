@@ -130,6 +130,7 @@ const (
 	takenOver                       // the callback of a read that runs has begun another read, or ended the stream's reads
 	plainSocket                     // the transport is a socket, which any goroutine may read
 	cameFull                        // the last read into a buffer of the caller filled it
+	leaving                         // it is closing and has bytes to send, and the loop knows
 	inMessage                       // a part of the message that a read waits for is here, and its time runs
 )
 

@@ -83,7 +83,7 @@ func (s *Stream) take(p []byte) (int, error) {
 // flush them.
 func (s *Stream) cork(n int) bool {
 	switch {
-	case s.any(blocked) || !s.any(attached):
+	case s.any(blocked) || !s.takesWrites():
 		return true // pump does when the transport is writable, or attached
 	case s.out != nil && s.out.size+n > corkLimit || n > corkLimit:
 		return false
@@ -95,6 +95,19 @@ func (s *Stream) cork(n int) bool {
 	}
 	return s.any(dirty)
 }
+
+// takesWrites reports whether the transport can be written to. Descriptors can be before the
+// loop knows them, so that what a goroutine writes does not wait for the loop.
+func (s *Stream) takesWrites() bool {
+	if s.any(attached | plainSocket) {
+		return true
+	}
+	t, ok := s.transport.(earlyWriter)
+	return ok && t.writesEarly()
+}
+
+// earlyWriter is a transport whose Write may be called before Attach, at least sometimes.
+type earlyWriter interface{ writesEarly() bool }
 
 func (s *Stream) output() *output {
 	if s.out == nil {
@@ -169,7 +182,7 @@ func (s *Stream) flush() { s.send(nil, false) }
 // send is flush with p behind what is queued. If p stays as it is until it is out
 // (stays), what is left of it is queued without a copy.
 func (s *Stream) send(p []byte, stays bool) {
-	if s.any(closed|outputEnded) || !s.any(attached) || s.out == nil && len(p) == 0 && !s.any(layered) {
+	if s.any(closed|outputEnded) || !s.takesWrites() || s.out == nil && len(p) == 0 && !s.any(layered) {
 		return
 	}
 	var err error
@@ -256,6 +269,7 @@ func (s *Stream) endWriting(err error) {
 	m := s.ensureDetails()
 	m.sent, m.writeErr = sent, err
 	s.set(outputEnded)
+	s.hasLeft()
 	s.unset(blocked)
 	if s.out != nil {
 		s.out.drop()
