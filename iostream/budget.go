@@ -120,6 +120,13 @@ func (s *Stream) charge() {
 	}
 }
 
+// chargeUnlessLater is charge, but where the loop does so anyway.
+func (s *Stream) chargeUnlessLater() {
+	if !s.any(pumping | dirty) {
+		s.charge()
+	}
+}
+
 func (s *Stream) chargeBudget() {
 	b := s.config.Budget
 	now := s.holds()

@@ -5,6 +5,7 @@ package iostream_test
 import (
 	"bytes"
 	"context"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -243,4 +244,52 @@ func TestBudgetCountsHeldMessages(t *testing.T) {
 		require.Eventually(t, func() bool { return b.Used() == 0 }, patience, time.Millisecond)
 		s.Abort(nil)
 	})
+}
+
+// What is given back without a turn of the stream's is counted at once.
+func TestBudgetForgetsAtOnce(t *testing.T) {
+	open := func(t *testing.T) (*iostreamtest.World, *iostream.Stream, *iostreamtest.Wire, *iostream.Budget) {
+		world, wire, b := iostreamtest.NewWorld(), iostreamtest.NewWire(iostreamtest.Options{}), newBudget(t, 1<<20)
+		t.Cleanup(func() { _ = world.Close() })
+		s, err := iostream.New(world.Loop, wire.Transport(), &iostream.Config{Budget: b})
+		require.NoError(t, err)
+		return world, s, wire, b
+	}
+	for name, take := range map[string]func(t *testing.T, s *iostream.Stream){
+		"Discard": func(t *testing.T, s *iostream.Stream) {
+			n, err := s.Discard(10)
+			require.NoError(t, err)
+			require.Equal(t, 4, n)
+		},
+		"ReadFull": func(t *testing.T, s *iostream.Stream) {
+			_, err := s.ReadFull(context.Background(), make([]byte, 4))
+			require.NoError(t, err)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			world, s, wire, b := open(t)
+			require.NoError(t, s.ReadFunc(iostream.Until("\n"), func([]byte, error) {}))
+			wire.Arrive([]byte("line\nrest"))
+			require.NoError(t, world.Settle())
+			require.Positive(t, b.Used())
+			take(t, s)
+			require.Zero(t, b.Used())
+		})
+	}
+	for name, fail := range map[string]func(){"panic": func() { panic("oops") }, "Goexit": runtime.Goexit} {
+		t.Run(name, func(t *testing.T) {
+			world, s, wire, b := open(t)
+			require.NoError(t, s.HandleTask(iostream.Until("\n"), func(task *ioloop.Task, _ *iostream.Stream, _ []byte) error {
+				_ = task.Sleep(time.Second)
+				fail()
+				return nil
+			}))
+			wire.Arrive([]byte("line\n"))
+			require.NoError(t, world.Settle())
+			require.Positive(t, b.Used())
+			require.NoError(t, world.Advance(time.Second))
+			require.True(t, s.Closed())
+			require.Zero(t, b.Used())
+		})
+	}
 }

@@ -144,6 +144,7 @@ func (m *messages) Fail(err error) {
 		s.mu.Unlock()
 		return
 	}
+	s.in.kept, s.in.lent = false, true // whoever failed may have kept the message
 	s.endHandling(err)
 }
 

@@ -77,6 +77,8 @@ func (s *Stream) ReadAtLeast(ctx context.Context, p []byte, least int) (int, err
 			w = waitOps.Get().(*waitOp)
 			err = s.occupy(ctx, &op, w)
 		}
+		s.in.release() // if the last of it has been placed
+		s.chargeUnlessLater()
 	}
 	s.mu.Unlock()
 	if w != nil {
@@ -146,6 +148,7 @@ func (s *Stream) Discard(n int) (int, error) {
 	s.in.take(n)
 	s.in.lent = false
 	s.in.release()
+	s.chargeUnlessLater()
 	return n, nil
 }
 
@@ -162,9 +165,7 @@ func (s *Stream) begin(kind readKind) error {
 	s.in.lent = false
 	s.in.release()
 	s.unset(inMessage)
-	if !s.any(pumping | dirty) { // else it is done when what was put off is out
-		s.charge()
-	}
+	s.chargeUnlessLater()
 	return nil
 }
 

@@ -70,6 +70,7 @@ func init() { // operations refer to steps, which refer to operations
 		{"write deadline", 2, (*player).setDeadline},
 		{"idle timeout", 1, (*player).idleTimeout},
 		{"neighbour", 3, (*player).neighbour},
+		{"sharer", 8, (*player).sharer},
 		{"crash", 1, (*player).crashNested},
 	}
 }

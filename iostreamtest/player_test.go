@@ -34,9 +34,10 @@ type player struct {
 	trace   func(event string) // nil: nobody listens
 	failed  error
 
-	strict   bool // the loop comes to rest after each operation
-	settled  bool // it is at rest
-	depth    int  // of operations in callbacks of operations
+	shared   *shared // nil: there is no Budget
+	strict   bool    // the loop comes to rest after each operation
+	settled  bool    // it is at rest
+	depth    int     // of operations in callbacks of operations
 	calls    int
 	kept     []byte // what a waiting read returned last, which stays as it is
 	keptWas  string
@@ -73,6 +74,7 @@ func (p *player) fail(format string, args ...any) {
 
 // observe brings the model up to date before anything is done or judged.
 func (p *player) observe() {
+	p.observeBudget()
 	var view slot
 	if c := p.model.pending(); c != nil && c.task && p.model.handling == nil {
 		view = slot{free: !isPending(p.stream), buffered: p.stream.Buffered()}
@@ -100,6 +102,7 @@ func (p *player) settle() {
 			}
 			p.collect()
 			p.look()
+			p.restBudget()
 			return
 		}
 	}
@@ -366,6 +369,9 @@ func (c *manualContext) end(err error) {
 
 // crash ends a callback as user code may.
 func (p *player) crash(goexit bool) {
+	if p.shared != nil {
+		p.shared.failed = true
+	}
 	if !p.stream.Closed() {
 		p.model.cut()
 	}

@@ -32,7 +32,7 @@ func TestMain(m *testing.M) { leaktest.Main(m) }
 type schedule []byte
 
 const (
-	headSize = 10
+	headSize = 11
 	stepSize = 4
 	maxSteps = 60
 )
@@ -195,6 +195,14 @@ func play(s schedule, trace func(event string)) (failed error) {
 		trace:   trace,
 		strict:  s.head()[9]%2 == 0 || turnshare.Pieces == 1, // see inTask
 	}
+	if limit := pick(s.head()[10], 0, 0, 1, 700, 3000, 40_000); limit > 0 {
+		b, err := iostream.NewBudget(int64(limit))
+		if err != nil {
+			return err
+		}
+		config.Budget, p.shared = b, &shared{budget: b, limit: int64(limit)}
+		p.note("budget of %d", limit)
+	}
 	p.note("close timeout %v, limits %d, %d, %d; wire %+v", config.CloseTimeout, config.ReadLimit,
 		config.WriteLimit, config.HighWaterMark, struct {
 			Read, Write, Window, Record int
@@ -204,6 +212,9 @@ func play(s schedule, trace func(event string)) (failed error) {
 	var err error
 	if p.stream, err = iostream.New(p.world.Loop, p.wire.Transport(), &config); err != nil {
 		return err
+	}
+	if p.shared != nil {
+		p.shared.own.stream = p.stream
 	}
 	p.onClosed(nil)
 	_ = p.stream.WaitReadClosedFunc(func() { p.ends++ })
@@ -225,6 +236,7 @@ func (p *player) conclude(told *int) {
 	}
 	p.observe()
 	p.abort(nil)
+	p.settled = false
 	p.note("close")
 	if p.failed == nil {
 		p.settle()
@@ -232,6 +244,9 @@ func (p *player) conclude(told *int) {
 	}
 	for naps := 0; naps < 5 && p.model.handling != nil && p.failed == nil; naps++ {
 		p.advance(&step{a: 2})
+	}
+	if err := p.concludeBudget(); err != nil {
+		p.fail("%v", err)
 	}
 	left := p.open()
 	sent := p.wire.Sent()
