@@ -54,6 +54,7 @@ type model struct {
 
 	silentSince time.Duration // when the peer was heard, or something was under way
 	idle        time.Duration
+	idleCut     bool          // with bytes to send: the stream may be aborted for that
 	heard       time.Duration // when a byte came, or a hold ended, or all was sent
 	readDue     deadline
 	writeDue    deadline
@@ -175,6 +176,7 @@ func (m *model) observe(w iostreamtest.State, now time.Duration, view slot) {
 	}
 	if m.idle > 0 && m.backlog() > 0 && m.frozen == endless && now >= m.sentAt+m.idle {
 		m.mayClose(iostream.ErrIdle)
+		m.idleCut = true
 	}
 	for _, c := range m.reads {
 		c.expired = c.expired || m.past(c)
@@ -555,6 +557,7 @@ func (m *model) judgeRead(c *call, o outcome) error {
 	case c.kind == kindUntilClose && (len(got) != len(rest) || tooLong):
 		return fmt.Errorf("%v with %d bytes of %d", o.err, len(got), len(rest))
 	case c.repeats() && c.expired && isDeadline(o.err): // as above, of a stream that was closed for that
+	case c.style == callback && m.idleCut && errors.Is(o.err, iostream.ErrIdle): // as an Abort does
 	case c.into == nil && c.kind != kindUntilClose && (n >= 0 || tooLong):
 		return fmt.Errorf("%v, though it can have %d bytes of %s", o.err, n, brief(rest))
 	}
