@@ -133,3 +133,32 @@ func TestLongestTurnTellsWhatTookIt(t *testing.T) {
 		})
 	}
 }
+
+// RunOnce leaves nothing put off, however little of the share is left.
+func TestRunOnceRunsAllPutOff(t *testing.T) {
+	const n = 200
+	l := newLoop(t, ioloop.Config{})
+	done := 0
+	require.NoError(t, l.Post(func() {
+		for range n {
+			require.True(t, l.Kit().AtTurnEnd(runnerFunc(func() {
+				work(20 * time.Microsecond)
+				done++
+			})))
+		}
+	}))
+	_, err := l.RunOnce()
+	require.NoError(t, err)
+	require.Equal(t, n, done)
+}
+
+func TestKitRunning(t *testing.T) {
+	l := newLoop(t, ioloop.Config{})
+	require.False(t, l.Kit().Running())
+	running := false
+	require.NoError(t, l.Post(func() { running = l.Kit().Running() }))
+	_, err := l.RunOnce()
+	require.NoError(t, err)
+	require.True(t, running)
+	require.False(t, l.Kit().Running())
+}

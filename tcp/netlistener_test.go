@@ -52,6 +52,34 @@ func TestNetListenerHoldsBack(t *testing.T) {
 	}
 }
 
+// Accept makes room for another at once: also while what it has returned stays open.
+func TestNetListenerFillsUp(t *testing.T) {
+	const clients, most = 40, 16
+	srv := &tcp.Server{Loops: 1}
+	listener := netListen(t, srv)
+	for range clients {
+		dial(t, listener.Addr())
+	}
+	for open := range clients {
+		eventually(t, func() bool { return srv.Stats().Conns == min(clients, open+most) })
+		conn, err := listener.Accept()
+		require.NoError(t, err)
+		defer conn.Close()
+	}
+}
+
+// What was waiting when the listener was closed is closed, and not returned.
+func TestNetListenerCloseDropsWhatWaits(t *testing.T) {
+	srv := &tcp.Server{Loops: 1}
+	listener := netListen(t, srv)
+	c := dial(t, listener.Addr())
+	eventually(t, func() bool { return srv.Stats().Conns == 1 })
+	require.NoError(t, listener.Close())
+	_, err := listener.Accept()
+	require.ErrorIs(t, err, net.ErrClosed)
+	c.expectEnd()
+}
+
 // Clients that have gone before anybody accepts them make room for others.
 func TestNetListenerForgetsTheGone(t *testing.T) {
 	if posix.UnderWine() {

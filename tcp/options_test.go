@@ -88,7 +88,9 @@ func TestReusePort(t *testing.T) {
 	for _, late := range []bool{false, true} {
 		group := newGroup(t, 3, ioloop.Config{})
 		streams := make(chan *iostream.Stream, 1)
-		srv := &tcp.Server{Handler: lines, Group: group, ReusePort: true, Logger: quiet(), Hooks: tcp.Hooks{
+		controlled := 0
+		control := func(string, string, uintptr) error { controlled++; return nil }
+		srv := &tcp.Server{Handler: lines, Group: group, ReusePort: true, Socket: tcp.SocketOptions{Control: control}, Logger: quiet(), Hooks: tcp.Hooks{
 			Accepted: func(s *iostream.Stream) { streams <- s },
 		}}
 		var addr net.Addr
@@ -106,6 +108,7 @@ func TestReusePort(t *testing.T) {
 		require.Contains(t, srv.Addrs(), addr)
 		require.Len(t, srv.Addrs(), map[bool]int{false: 1, true: 2}[late])
 		require.Len(t, socketsOf(t, addr), 3)
+		require.Equal(t, map[bool]int{false: 3, true: 6}[late], controlled)
 		seen := map[*ioloop.Loop]bool{}
 		for range 1000 {
 			if len(seen) == 3 {
