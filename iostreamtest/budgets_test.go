@@ -38,12 +38,13 @@ type sharer struct {
 // maxSharers is how many there are besides the schedule's stream.
 const maxSharers = 4
 
-// room is the largest buffer for so many bytes: buffers double.
+// room is the largest buffer for so many bytes: it doubles when what was read and what
+// was not have no room in it together, and less than half of it was read.
 func room(n int) int64 {
 	if n == 0 {
 		return 0
 	}
-	return int64(max(512, 2*n))
+	return int64(max(512, 4*n))
 }
 
 // grow says that n bytes have come or were written.
