@@ -17,7 +17,7 @@ var ErrTaskStopped = fmt.Errorf("ioloop: loop stopped: %w", context.Canceled)
 // wait with: one derived from a *Task, since it could be used on another
 // goroutine, or a *Task used outside its own function. For a deadline use
 // Task.WithTimeout, and for goroutines Task.Detach.
-var ErrTaskContext = errors.New("ioloop: context belongs to a task but cannot suspend it")
+var ErrTaskContext = errors.New("ioloop: this context is of a task and cannot suspend it: in the task, pass the task itself or what its WithTimeout returns; elsewhere, what its Detach returns")
 
 // Task is a function that runs on the loop and can wait without holding it.
 // Loop.Go starts one.

@@ -136,5 +136,13 @@ func (f *Frame) mostEmpties() int {
 	return 1
 }
 
-// endless reports whether there would be no end of messages without input.
-func (f *Frame) endless() bool { return f.kind == readBytes && f.n == 0 }
+// repeats returns what is wrong with a repeating read of the frame by a function.
+func (f *Frame) repeats(noFunction bool) error {
+	switch {
+	case noFunction:
+		return errNoFunction
+	case f.kind == readBytes && f.n == 0:
+		return errEndless
+	}
+	return nil
+}

@@ -20,8 +20,8 @@ func init() {
 	streamhook.OnTasks = func(config any, t *streamhook.Tasks) { config.(*Config).tasks = t }
 	streamhook.CheckFrame = func(config, frame any) error {
 		f := frame.(*Frame)
-		if f.endless() {
-			return ErrInvalid
+		if err := f.repeats(false); err != nil {
+			return err
 		}
 		return new(readOp).setFrame(f, config.(*Config))
 	}

@@ -35,8 +35,8 @@ import (
 // frame and function from the next message on; after it, fn's own reads are
 // ErrReadPending.
 func (s *Stream) HandleTask(f Frame, fn func(t *ioloop.Task, s *Stream, msg []byte) error) error {
-	if fn == nil || f.endless() {
-		return opError(readNames[f.kind], ErrInvalid)
+	if err := f.repeats(fn == nil); err != nil {
+		return opError(readNames[f.kind], err)
 	}
 	return s.submit(&f, &readOp{reader: fn})
 }

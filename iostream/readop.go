@@ -137,41 +137,54 @@ func (op *waitOp) release() {
 	waitOps.Put(op)
 }
 
+// What can be wrong with a frame.
+var (
+	errNoFrame      = fmt.Errorf("%w: the zero Frame says no message; say what to read, such as Until(\"\\n\")", ErrInvalid)
+	errNoDelimiter  = fmt.Errorf("%w: empty delimiter", ErrInvalid)
+	errNoRegexp     = fmt.Errorf("%w: nil regular expression", ErrInvalid)
+	errNoFunction   = fmt.Errorf("%w: nil function", ErrInvalid)
+	errEndless      = fmt.Errorf("%w: Bytes(0) would repeat for ever", ErrInvalid)
+	errNoSplit      = fmt.Errorf("%w: nil SplitFunc", ErrInvalid)
+	errFrameShape   = fmt.Errorf("%w: a length prefix has 1, 2, 3, 4 or 8 bytes, and a byte order", ErrInvalid)
+	errFrameNumbers = fmt.Errorf("%w: negative number of bytes, or KeepHeader or CountsHeader of a frame without a header", ErrInvalid)
+	errFrameLimit   = fmt.Errorf("%w: the frame allows longer messages than Config.ReadLimit", ErrTooLong)
+)
+
 // setFrame checks what is to be read, and sets it: what ends the message, and
 // how many bytes it has or at most has.
 func (op *readOp) setFrame(f *Frame, c *Config) error {
 	limit := c.readLimit()
 	switch {
 	case f.limit < 0 || f.n < 0 || f.shape != 0 && f.kind != readPrefix:
-		return ErrInvalid
+		return errFrameNumbers
 	case f.limit > limit:
-		return ErrTooLong
+		return errFrameLimit
 	case f.limit > 0:
 		limit = f.limit
 	}
 	switch f.kind {
 	case readNone:
-		return ErrInvalid
+		return errNoFrame
 	case readUntil:
 		if f.delim == "" {
-			return ErrInvalid
+			return errNoDelimiter
 		}
 		op.delim = f.delim
 	case readRegexp:
 		if f.re == nil {
-			return ErrInvalid
+			return errNoRegexp
 		}
 	case readSplit:
 		if f.split == nil {
-			return ErrInvalid
+			return errNoSplit
 		}
 	case readPrefix:
 		if !f.shape.valid() {
-			return ErrInvalid
+			return errFrameShape
 		}
 	case readBytes, readPeek:
 		if f.n > limit {
-			return ErrTooLong
+			return errFrameLimit
 		}
 		limit = f.n
 	case readSome:

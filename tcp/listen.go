@@ -148,6 +148,7 @@ func (srv *Server) add(listeners []*listener) error {
 		}
 	}
 	srv.listeners = append(srv.listeners, listeners...)
+	srv.listened = true
 	return nil
 }
 

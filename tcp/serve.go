@@ -81,12 +81,28 @@ func (srv *Server) serve(ctx context.Context) error {
 	}
 	cancel := context.AfterFunc(ctx, func() { srv.endWith(ctx) })
 	defer cancel()
+	deaf := time.AfterFunc(deafTime, srv.tellIfDeaf)
+	defer deaf.Stop()
 	if srv.Group == nil {
 		srv.run(group)
 	} else {
 		srv.await(nil)
 	}
 	return nil
+}
+
+// deafTime is how long a server may serve nowhere before the log tells so. It is no
+// error at once, as Listen may be about to be called.
+const deafTime = time.Second
+
+// tellIfDeaf has the log tell that Listen was forgotten.
+func (srv *Server) tellIfDeaf() {
+	srv.mu.Lock()
+	deaf := !srv.listened && srv.net == nil && srv.cause == nil
+	srv.mu.Unlock()
+	if deaf {
+		srv.logger().Warn("the server serves nothing: call Listen before Serve, or ListenAndServe")
+	}
 }
 
 // endWith ends the server because the context of Serve is done.

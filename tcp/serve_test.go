@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"log/slog"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -290,4 +292,14 @@ func TestIdleTimeout(t *testing.T) {
 	})
 	c.expectEOF()
 	require.ErrorIs(t, receive(t, reasons), iostream.ErrIdle)
+}
+
+// Who forgets Listen is told.
+func TestServeNowhere(t *testing.T) {
+	log := new(logBuffer)
+	srv := &tcp.Server{Handler: lines, Logger: slog.New(slog.NewTextHandler(log, nil))}
+	served := serve(t, srv)
+	require.Eventually(t, func() bool { return strings.Contains(log.String(), "call Listen before Serve") }, patience, 10*time.Millisecond)
+	require.NoError(t, srv.Close())
+	require.ErrorIs(t, receive(t, served), tcp.ErrServerClosed)
 }

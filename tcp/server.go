@@ -219,6 +219,7 @@ type Server struct {
 	cause     error
 	workers   []*worker   // there once Serve runs
 	listeners []*listener // that are open
+	listened  bool        // there has been one
 	open      int         // connections that are not over
 	shaking   []*conn     // those that have yet to say something first, the oldest in front
 	wanting   bool        // a listener had no room
@@ -267,14 +268,15 @@ func (srv *Server) Stats() Stats {
 }
 
 func (srv *Server) check() error {
+	frameErr := streamhook.CheckFrame(&srv.Stream, &srv.Frame)
 	switch {
 	case srv.net != nil && srv.styles() > 0:
 		return fmt.Errorf("%w: set Handler or Callback before NetListener, which takes no Message", ErrInvalid)
 	case srv.net == nil && srv.styles() != 1:
 		return fmt.Errorf("%w: exactly one of Message, Handler and Callback must be set", ErrInvalid)
-	case srv.Message != nil && streamhook.CheckFrame(&srv.Stream, &srv.Frame) != nil:
-		return fmt.Errorf("%w: Frame says no message within Stream.ReadLimit, which Message needs", ErrInvalid)
-	case srv.Message == nil && streamhook.CheckFrame(&srv.Stream, &srv.Frame) == nil:
+	case srv.Message != nil && frameErr != nil:
+		return fmt.Errorf("%w: Frame: %w", ErrInvalid, frameErr)
+	case srv.Message == nil && frameErr == nil:
 		return fmt.Errorf("%w: Frame is for Message, which is not set", ErrInvalid)
 	case srv.Message == nil && srv.Open != nil:
 		return fmt.Errorf("%w: Open comes before Message, which is not set; a Handler begins with what it says first", ErrInvalid)
