@@ -56,8 +56,8 @@ func (s *Stream) take(p []byte) (int, error) {
 	if s.any(finWanted | outputEnded | closed | writeExpired) {
 		return 0, opError("write", s.refusal())
 	}
-	if len(p) > s.config.writeLimit()-s.backlog() {
-		return 0, opError("write", ErrBufferFull)
+	if err := s.makeRoom(len(p)); err != nil {
+		return 0, opError("write", err)
 	}
 	if len(p) == 0 {
 		return 0, nil
@@ -77,6 +77,22 @@ func (s *Stream) take(p []byte) (int, error) {
 		return 0, opError("write", err)
 	}
 	return len(p), nil
+}
+
+// makeRoom sends what was only put off if n more bytes go beyond the limit. It returns an
+// error if they still do.
+func (s *Stream) makeRoom(n int) error {
+	limit := s.config.writeLimit()
+	if n <= limit-s.backlog() {
+		return nil
+	}
+	if n <= limit && !s.any(blocked) {
+		s.flush()
+		if err := s.writeEnd(); err != nil || n <= limit-s.backlog() {
+			return err
+		}
+	}
+	return ErrBufferFull
 }
 
 // cork reports whether n bytes can be put off, because somebody is sure to

@@ -4,6 +4,7 @@ package iostream_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -372,4 +373,37 @@ func TestAnswersOfTheTransportItselfGoOut(t *testing.T) {
 	require.Empty(t, pending)
 	m.AddWindow(5) // what a record has of its own
 	require.Equal(t, "1234567890", receive(t, pending).data)
+}
+
+// What is put off to the end of the turn, and the kernel would take, is not in the way of
+// more.
+func TestWriteLimitAndWhatIsPutOff(t *testing.T) {
+	for name, write := range map[string]func(s *iostream.Stream, text string) error{
+		"Write":       func(s *iostream.Stream, text string) error { _, err := s.Write([]byte(text)); return err },
+		"WriteString": func(s *iostream.Stream, text string) error { _, err := s.WriteString(text); return err },
+		"WriteBuffers": func(s *iostream.Stream, text string) error {
+			_, err := s.WriteBuffers([][]byte{[]byte(text)})
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			world, wire := iostreamtest.NewWorld(), iostreamtest.NewWire(iostreamtest.Options{Window: 25})
+			defer world.Close()
+			s, err := iostream.New(world.Loop, wire.Transport(), &iostream.Config{WriteLimit: 10})
+			require.NoError(t, err)
+			var errs []error
+			require.NoError(t, s.ReadFunc(iostream.Bytes(1), func([]byte, error) {
+				for range 6 {
+					errs = append(errs, write(s, "1234567"))
+				}
+				errs = append(errs, write(s, "12345678901"))
+			}))
+			wire.Arrive([]byte("x"))
+			require.NoError(t, world.Settle())
+			for i, err := range errs {
+				require.Equal(t, i >= 5, errors.Is(err, iostream.ErrBufferFull), "write %d: %v", i, err)
+			}
+			require.Equal(t, "1234567123456712345671234", wire.Sent())
+		})
+	}
 }

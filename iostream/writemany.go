@@ -29,8 +29,8 @@ func (s *Stream) WriteBuffers(bufs [][]byte) (int64, error) {
 	if err := s.refusal(); err != nil {
 		return 0, opError("write", err)
 	}
-	if total > s.config.writeLimit()-s.backlog() {
-		return 0, opError("write", ErrBufferFull)
+	if err := s.makeRoom(total); err != nil {
+		return 0, opError("write", err)
 	}
 	s.accepted += int64(total)
 	if err := s.sendAll(bufs, total); err != nil {

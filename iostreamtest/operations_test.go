@@ -163,6 +163,7 @@ func (p *player) write(s *step) {
 	var e *iostream.Error
 	switch {
 	case err == nil:
+		fits = fits || m.wire.Writable && n <= m.config.WriteLimit-m.backlog() // what was put off has left first
 		m.accepted += n
 		if ended || !fits || took != n || late && p.settled {
 			p.fail("write of %d bytes took %d; ended: %v, fits: %v, late: %v", n, took, ended, fits, late)
@@ -174,7 +175,7 @@ func (p *player) write(s *step) {
 			p.fail("write: %v; ended: %v, late: %v", err, ended, late)
 		}
 	case errors.Is(err, iostream.ErrBufferFull):
-		if ended || fits {
+		if ended || n <= m.config.WriteLimit-m.backlog() {
 			p.fail("write of %d bytes to a backlog of %d: %v", n, m.backlog(), err)
 		}
 	case m.finWanted && errors.Is(err, net.ErrClosed):
