@@ -93,6 +93,7 @@ type call struct {
 	stop     int  // a repeating read ends after so many results; 0: it does not repeat
 	task     bool // a repeating read has tasks handle its messages
 	late     bool // began when the stream was known to be closed
+	behind   bool // began while a message's function was at work: what holds when that returns counts
 	cut      bool // Close or Abort was called: no message is for it
 	canceled bool
 	expired  bool          // the stream's deadline has passed since it began

@@ -166,6 +166,7 @@ func (p *player) open() []*call {
 // begin enters an operation that was accepted.
 func (p *player) begin(c *call) {
 	if c.isRead() {
+		c.behind = c.task && p.model.handling != nil
 		p.model.reads = append(p.model.reads, c)
 		p.model.hadRead, p.model.taken = true, true
 		p.model.over = p.model.over || c.repeats() && !c.task

@@ -35,7 +35,7 @@ func (m *model) due(c *call) bool {
 		return true
 	}
 	n, tooLong := m.satisfied(c, m.rest())
-	return n >= 0 || tooLong || c.expired || m.past(c) || m.frozen != endless || m.wire.ReadErr != nil
+	return n >= 0 || tooLong || c.expired && !c.behind || m.past(c) || m.frozen != endless || m.wire.ReadErr != nil
 }
 
 // stopped reports whether Pause has paused a repeating read: once the stream is closed
