@@ -1,0 +1,55 @@
+//go:build unix || windows
+
+package iostream_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/eddyloop/eddy/iostream"
+	"github.com/eddyloop/eddy/iostreamtest"
+	"github.com/stretchr/testify/require"
+)
+
+// The silence that IdleTimeout measures begins when work ends, however long before the
+// clock looks that was.
+func TestIdleBeginsWhenWorkEnds(t *testing.T) {
+	const limit = 8 * time.Second
+	p := playWire(t, nil, iostreamtest.Options{})
+	require.NoError(t, p.Stream.Handle(iostream.Until("\n"), func([]byte, error) bool { return true }))
+	release := p.Stream.Hold()
+	require.NoError(t, p.Stream.SetIdleTimeout(limit))
+	for range 9 {
+		require.NoError(t, p.Advance(time.Second))
+	}
+	release()
+	for range 7 {
+		require.NoError(t, p.Advance(time.Second))
+	}
+	require.NoError(t, p.Advance(time.Second-1))
+	require.Zero(t, p.wire.State().FINs)
+	require.NoError(t, p.Advance(limit/4+1))
+	require.Equal(t, 1, p.wire.State().FINs)
+	p.wire.FIN()
+	p.settle()
+	require.ErrorIs(t, p.Stream.Err(), iostream.ErrIdle)
+}
+
+// So it is with bytes that a peer takes slowly.
+func TestIdleBeginsWhenAllIsSent(t *testing.T) {
+	const limit = 8 * time.Second
+	p := playWire(t, nil, iostreamtest.Options{Window: iostreamtest.NoWindow})
+	require.NoError(t, p.Stream.Handle(iostream.Until("\n"), func([]byte, error) bool { return true }))
+	require.NoError(t, p.Stream.SetIdleTimeout(limit))
+	_, err := p.Stream.Write(make([]byte, 20))
+	require.NoError(t, err)
+	for range 20 {
+		require.NoError(t, p.Advance(limit/2))
+		require.False(t, p.Stream.Closed())
+		p.wire.AddWindow(1)
+	}
+	require.NoError(t, p.Advance(limit/2))
+	require.Zero(t, p.wire.State().FINs)
+	require.NoError(t, p.Advance(limit))
+	require.Equal(t, 1, p.wire.State().FINs)
+}
