@@ -81,7 +81,7 @@ func (s *Stream) holds() int64 {
 	if s.any(closed) {
 		return int64(n)
 	}
-	n += s.backlog() - s.out.lent() - s.out.piped()
+	n += s.backlog() - s.out.lent() - s.out.elsewhere()
 	if t, ok := s.transport.(*tlsTransport); ok {
 		n += t.holds()
 	}

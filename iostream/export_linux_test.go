@@ -4,7 +4,7 @@ package iostream
 func Piped(s *Stream) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.out.piped()
+	return s.out.elsewhere()
 }
 
 // Splices reports whether a relay that reads the stream moves bulk by itself now. Only for

@@ -125,7 +125,7 @@ func (s *Stream) writeNow(p []byte) (int64, error) {
 		return 0, opError("write", err)
 	}
 	s.accepted += int64(len(p)) // no limit applies: whoever writes waits, and what waits is the writer's
-	if s.any(blocked) || !s.any(attached) {
+	if s.mustQueue() {
 		s.output().borrow(p)
 	} else {
 		s.send(p, true)

@@ -22,7 +22,8 @@ type output struct {
 	vector  [][]byte // scratch for what goes to Transport.Write
 	spare   []byte   // a chunk that is used again and again
 
-	pipe *socket.Pipe // what is sent before the chunks, if any: a relay's
+	pipe     *socket.Pipe // what is sent before the chunks, if any: a relay's
+	reserved int          // bytes before the chunks that a goroutine is sending from a file
 
 	// borrowed is the chunk, if any, that is a waiting writer's own slice. It begins where
 	// that does, whatever is cut off its end.
@@ -249,12 +250,17 @@ func (q *output) queued() int {
 	if q == nil {
 		return 0
 	}
-	return q.size
+	return q.size - q.reserved
 }
+
+// isReserved reports whether a goroutine is sending the head of the queue.
+func (q *output) isReserved() bool { return q != nil && q.reserved > 0 }
 
 // drop forgets all bytes.
 func (q *output) drop() {
 	q.dropPipe()
+	q.size -= q.reserved
+	q.reserved = 0
 	q.consume(q.size)
 	q.unsent = 0
 }

@@ -155,10 +155,13 @@ func (q *output) dropPipe() {
 	}
 }
 
-// piped returns how many of the queued bytes are in a pipe.
-func (q *output) piped() int {
-	if q == nil || q.pipe == nil {
+// elsewhere returns how many of the queued bytes are in a pipe or a file.
+func (q *output) elsewhere() int {
+	switch {
+	case q == nil:
 		return 0
+	case q.pipe == nil:
+		return q.reserved
 	}
 	return q.pipe.Held()
 }

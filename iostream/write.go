@@ -99,7 +99,7 @@ func (s *Stream) makeRoom(n int) error {
 // flush them.
 func (s *Stream) cork(n int) bool {
 	switch {
-	case s.any(blocked) || !s.takesWrites():
+	case s.mustQueue():
 		return true // pump does when the transport is writable, or attached
 	case s.out != nil && s.out.size+n > corkLimit || n > corkLimit:
 		return false
@@ -110,6 +110,12 @@ func (s *Stream) cork(n int) bool {
 		s.set(dirty)
 	}
 	return s.any(dirty)
+}
+
+// mustQueue reports whether the transport cannot be written to now. Whoever changes that
+// flushes.
+func (s *Stream) mustQueue() bool {
+	return s.any(blocked) || !s.takesWrites() || s.out.isReserved()
 }
 
 // takesWrites reports whether the transport can be written to. Descriptors can be before the
@@ -198,7 +204,7 @@ func (s *Stream) flush() { s.send(nil, false) }
 // send is flush with p behind what is queued. If p stays as it is until it is out
 // (stays), what is left of it is queued without a copy.
 func (s *Stream) send(p []byte, stays bool) {
-	if s.any(closed|outputEnded) || !s.takesWrites() || s.out == nil && len(p) == 0 && !s.any(layered) {
+	if s.any(closed|outputEnded) || !s.takesWrites() || s.out == nil && len(p) == 0 && !s.any(layered) || s.out.isReserved() {
 		return
 	}
 	var err error

@@ -71,6 +71,9 @@ func (s *Stream) sendAll(bufs [][]byte, total int) error {
 // use Loop.Go, a goroutine, or RelayFunc there. It reads r on the calling
 // goroutine, so in a task r must not block.
 //
+// A goroutine has the kernel send a regular file, or an io.LimitedReader of one,
+// over a plain socket (sendfile, where the system has it).
+//
 // ReadFrom returns how many bytes it has read from r and written, and the first
 // error of either, except io.EOF. What was written may still wait to be sent:
 // see Flush.
@@ -88,6 +91,13 @@ func (s *Stream) ReadFrom(r io.Reader) (int64, error) {
 func (s *Stream) readFrom(ctx context.Context, r io.Reader) (written int64, err error) {
 	if r == nil {
 		return 0, opError("read from", ErrInvalid)
+	}
+	if _, isTask := ctx.(*ioloop.Task); !isTask {
+		if src := fileOf(r); src != nil {
+			if written, err = s.sendFile(ctx, src); err != nil {
+				return written, err
+			}
+		}
 	}
 	buf := getBuffer(maxRead)
 	defer putBuffer(buf)
