@@ -65,6 +65,8 @@ func TestKqueueHints(t *testing.T) {
 		{"end, watched for", Readable | PeerClosed, []kevent{{filter: filterRead, flags: evEOF}}, Event{1, Readable | PeerClosed, 0}},
 		{"reset", Readable, []kevent{{filter: filterRead, flags: evEOF, fflags: reset}}, Event{1, Readable, Failed | Hangup}},
 		{"reset, watched for", PeerClosed, []kevent{{filter: filterRead, flags: evEOF, fflags: reset}}, Event{1, PeerClosed, Failed | Hangup}},
+		{"reset, met by one filter", Readable | Writable | PeerClosed, []kevent{{filter: filterRead, flags: evEOF, fflags: reset}}, Event{1, Readable | Writable | PeerClosed, Failed | Hangup}},
+		{"refused, met by one filter", Readable | Writable, []kevent{{filter: filterWrite, flags: evEOF, fflags: reset}}, Event{1, Readable | Writable, Failed | Hangup}},
 		{"own end of writing", Writable | PeerClosed, []kevent{{filter: filterWrite, flags: evEOF}}, Event{1, Writable, 0}},
 		{"refused", Writable, []kevent{{filter: filterWrite, flags: evEOF, fflags: uint32(syscall.ECONNREFUSED)}}, Event{1, Writable, Failed | Hangup}},
 		{"both ends", Readable | Writable, []kevent{{filter: filterRead, flags: evEOF}, {filter: filterWrite, flags: evEOF}}, Event{1, Readable | Writable, Hangup}},
@@ -130,6 +132,30 @@ func TestKqueueOneShotIsPerDescriptor(t *testing.T) {
 	k.push(sock, filterRead, 0, 0)
 	require.Equal(t, []Event{{Token: 2, Ready: Readable | Writable}}, harvest(t, p))
 	require.Empty(t, k.says(), "both have fired")
+	require.NoError(t, p.Modify(sock, 3, Readable|Writable, OneShot))
+	k.says()
+	k.push(sock, filterRead, 0, 0)
+	require.Equal(t, []Event{{Token: 3, Ready: Readable}}, harvest(t, p))
+	require.Equal(t, []string{"-write 5"}, k.says())
 	require.NoError(t, p.Remove(sock))
 	require.Empty(t, k.says())
+}
+
+// A one-shot is over for both filters also where the other cannot be disarmed: what that
+// reports is told to nobody.
+func TestKqueueOneShotThatStaysArmed(t *testing.T) {
+	for _, first := range []filter{filterRead, filterWrite} {
+		p, k := newScripted(t)
+		require.NoError(t, p.Add(sock, 1, Readable|Writable, OneShot))
+		k.fail = func(ev kevent) error {
+			if ev.flags&evDelete != 0 {
+				return syscall.ENOMEM
+			}
+			return nil
+		}
+		k.push(sock, first, 0, 0)
+		require.Len(t, harvest(t, p), 1)
+		k.push(sock, filterRead+filterWrite-first, 0, 0)
+		require.Empty(t, harvest(t, p))
+	}
 }
