@@ -81,3 +81,27 @@ func TestCloseWaitsForASlowReader(t *testing.T) {
 		}
 	}
 }
+
+// Half a second of silence ends a Close whose bytes the peer has; one that still sends is
+// heard out.
+func TestCloseHearsThePeerOut(t *testing.T) {
+	world, wire := iostreamtest.NewWorld(), iostreamtest.NewWire(iostreamtest.Options{})
+	defer world.Close()
+	s, err := iostream.New(world.Loop, wire.Transport(), nil)
+	require.NoError(t, err)
+	_, err = s.Write([]byte("last words"))
+	require.NoError(t, err)
+	require.NoError(t, s.Close())
+	for range 10 {
+		require.NoError(t, world.Advance(300*time.Millisecond))
+		require.False(t, s.Closed())
+		wire.Arrive([]byte("more"))
+	}
+	require.NoError(t, world.Advance(400*time.Millisecond))
+	require.False(t, s.Closed())
+	for range 3 {
+		require.NoError(t, world.Advance(300*time.Millisecond))
+	}
+	require.True(t, s.Closed())
+	require.ErrorIs(t, s.Err(), net.ErrClosed)
+}
