@@ -94,6 +94,7 @@ type call struct {
 	task     bool // a repeating read has tasks handle its messages
 	late     bool // began when the stream was known to be closed
 	behind   bool // began while a message's function was at work: what holds when that returns counts
+	heldBack bool // has been, of messages of tasks
 	cut      bool // Close or Abort was called: no message is for it
 	canceled bool
 	expired  bool          // the stream's deadline has passed since it began
@@ -141,6 +142,9 @@ func (c *call) repeats() bool { return c.stop > 0 }
 func (m *model) observe(w iostreamtest.State, now time.Duration, view slot) {
 	before := m.wire
 	m.wire, m.now = w, now
+	if c := m.pending(); c != nil && c.task {
+		c.heldBack = c.heldBack || m.paused(c)
+	}
 	m.messagesOver(view)
 	if w.FINs > 0 && !m.finWanted && m.frozen == endless && !m.sealed {
 		m.closedByItself(w.AtFIN.Received == before.Received)

@@ -167,6 +167,7 @@ func (p *player) open() []*call {
 func (p *player) begin(c *call) {
 	if c.isRead() {
 		c.behind = c.task && p.model.handling != nil
+		c.heldBack = c.task && p.model.paused(c)
 		p.model.reads = append(p.model.reads, c)
 		p.model.hadRead, p.model.taken = true, true
 		p.model.over = p.model.over || c.repeats() && !c.task

@@ -253,6 +253,7 @@ func (m *model) messagesOver(view slot) {
 		return
 	}
 	m.reads = slices.DeleteFunc(m.reads, func(r *call) bool { return r == c })
+	c.heldBack = c.heldBack || m.paused(c)
 	if m.frozen != endless || m.sealed {
 		return
 	}
@@ -277,7 +278,7 @@ func (m *model) messagesOver(view slot) {
 	}
 	broken := m.wire.ReadErr != nil && m.wire.ReadErr != io.EOF
 	switch {
-	case n >= 0 && !(m.paused(c) && (expired || m.idle > 0)):
+	case n >= 0 && !(c.heldBack && (expired || m.idle > 0)):
 		m.wrong = fmt.Errorf("%s has ended with a message of %d bytes in hand", c.name, n)
 	case len(reasons) == 0 && broken: // it is closed for that
 		return
