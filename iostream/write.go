@@ -86,7 +86,7 @@ func (s *Stream) makeRoom(n int) error {
 	if n <= limit-s.backlog() {
 		return nil
 	}
-	if n <= limit && !s.any(blocked) {
+	if n <= limit && !s.mustQueue() {
 		s.flush()
 		if err := s.writeEnd(); err != nil || n <= limit-s.backlog() {
 			return err

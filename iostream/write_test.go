@@ -407,3 +407,20 @@ func TestWriteLimitAndWhatIsPutOff(t *testing.T) {
 		})
 	}
 }
+
+// Small writes of one turn are one call of the transport, also where nothing of the stream
+// is under way; what a turn writes beyond 16 KiB leaves at once.
+func TestWritesOfATurnLeaveTogether(t *testing.T) {
+	p := playWire(t, nil, iostreamtest.Options{})
+	for _, step := range []struct{ n, size, calls int }{{1, 5, 1}, {20, 5, 1}, {1, 20 << 10, 1}, {3, 20 << 10, 3}, {40, 1 << 10, 3}} {
+		before := p.wire.State().Writes
+		require.NoError(t, p.World.Loop.Post(func() {
+			for range step.n {
+				_, err := p.Stream.Write(make([]byte, step.size))
+				require.NoError(t, err)
+			}
+		}))
+		p.settle()
+		require.Equal(t, step.calls, p.wire.State().Writes-before, "%+v", step)
+	}
+}

@@ -240,6 +240,7 @@ func (m *model) handled(c *call, err error) {
 		m.close(net.ErrClosed)
 	default:
 		c.expired = m.past(c)
+		c.heldBack = c.heldBack || m.paused(c)
 		m.reads = append(m.reads, c)
 		m.hadRead = true
 	}
