@@ -511,3 +511,16 @@ func TestCloseDropsWhatNeverEnds(t *testing.T) {
 	require.Len(t, logged.all(), 1)
 	require.ErrorIs(t, l.Kit().Schedule(endless), ioloop.ErrClosed)
 }
+
+// A Run that is refused leaves nothing behind: there is no turn whose end would come.
+func TestRunThatIsRefusedIsNoTurn(t *testing.T) {
+	noLeaks(t)
+	outer, inner := newLoop(t, ioloop.Config{}), newLoop(t, ioloop.Config{})
+	require.NoError(t, outer.RunTask(context.Background(), func(*ioloop.Task) error {
+		require.ErrorIs(t, inner.Run(context.Background()), ioloop.ErrOnLoop)
+		return nil
+	}))
+	require.False(t, inner.Kit().AtTurnEnd(runnerFunc(func() {})))
+	require.NoError(t, inner.Close())
+	require.NoError(t, outer.Close())
+}

@@ -358,7 +358,7 @@ func (l *Loop) begin() error {
 // leave leaves the running state, and releases the loop if Close came meanwhile.
 func (l *Loop) leave() {
 	l.mu.Lock()
-	l.running, l.stopsSent = false, false
+	l.running, l.awake, l.stopsSent = false, false, false
 	l.stopped.Store(false)
 	release := l.closing
 	l.mu.Unlock()
