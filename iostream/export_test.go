@@ -2,7 +2,10 @@
 
 package iostream
 
-import "context"
+import (
+	"context"
+	"io"
+)
 
 // KnowsOfInput reports whether a read into a buffer would not wait for the loop.
 func KnowsOfInput(s *Stream) bool {
@@ -23,4 +26,14 @@ func WriteNow(s *Stream, p []byte) (int64, error) { return s.writeNow(p) }
 
 func WaitWritten(ctx context.Context, s *Stream, mark int64) error {
 	return s.waitSent(ctx, "write", mark)
+}
+
+// TakeForFiles has streams take what is of type T for an *os.File, until the test is over.
+func TakeForFiles[T io.Reader](t interface{ Cleanup(func()) }) {
+	before := isFile
+	isFile = func(r io.Reader) bool {
+		_, is := r.(T)
+		return is || before(r)
+	}
+	t.Cleanup(func() { isFile = before })
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"os"
+	"reflect"
 	"slices"
 	"syscall"
 
@@ -38,8 +40,14 @@ type fileSource struct {
 	left  int64             // as the file was when it was looked at
 }
 
-// fileOf returns r as a file to be sent by the kernel, nil if it is none or too small. The
-// interface is met by *os.File, and by what its WriteTo passes on.
+// isFile tells an *os.File, and what its WriteTo passes on, which is another type of package
+// os, from a type that embeds an *os.File: that may read in a way of its own. Tests replace it.
+var isFile = func(r io.Reader) bool {
+	_, ok := r.(*os.File)
+	return ok || r != nil && reflect.TypeOf(r).PkgPath() == "os"
+}
+
+// fileOf returns r as a file to be sent by the kernel, nil if it is none or too small.
 func fileOf(r io.Reader) *fileSource {
 	if !socket.CanSendFile {
 		return nil
@@ -53,7 +61,7 @@ func fileOf(r io.Reader) *fileSource {
 		io.Seeker
 		syscall.Conn
 	})
-	if !ok {
+	if !ok || !isFile(r) {
 		return nil
 	}
 	info, err := file.Stat()

@@ -43,6 +43,7 @@ func randomFile(t testing.TB, n int) (*countedFile, []byte) {
 	file, err := os.OpenFile(name, os.O_RDWR, 0)
 	require.NoError(t, err)
 	t.Cleanup(func() { file.Close() })
+	iostream.TakeForFiles[*countedFile](t)
 	return &countedFile{File: file}, data
 }
 
