@@ -163,7 +163,7 @@ func (p *player) write(s *step) {
 	var e *iostream.Error
 	switch {
 	case err == nil:
-		fits = fits || m.wire.Writable && n <= m.config.WriteLimit-m.backlog() // what was put off has left first
+		fits = fits || n <= m.config.WriteLimit-m.backlog() // what was put off has left first
 		m.accepted += n
 		if ended || !fits || took != n || late && p.settled {
 			p.fail("write of %d bytes took %d; ended: %v, fits: %v, late: %v", n, took, ended, fits, late)
