@@ -54,7 +54,7 @@ var (
 	errOwn    = errors.New("played by the program")
 	errPanic  = errors.New("panic played by a callback")
 	patience  = testtime.Patience(2 * time.Second) // never waited for when all is well
-	maxTurns  = 5000                               // far more than any schedule needs
+	maxTurns  = 50_000                             // far more than any schedule needs
 	errSpins  = errors.New("the loop does not come to rest")
 	errHalted = errors.New("operation did not end")
 )
