@@ -10,3 +10,10 @@ func Piped(s *Stream) int {
 // Splices reports whether a relay that reads the stream moves bulk by itself now. Only for
 // the stream's loop.
 func Splices(s *Stream) bool { return s.splicesNext() }
+
+// SendingFile has s as it is while a goroutine sends n bytes of a file, until end is called,
+// when none of them has been sent.
+func SendingFile(s *Stream, n int) (end func(), err error) {
+	_, mark, err := s.reserve(n)
+	return func() { s.settle(n, 0, mark); s.letGo() }, err
+}

@@ -3,6 +3,7 @@ package iostream_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"io"
 	"net"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/eddyloop/eddy/ioloop"
+	"github.com/eddyloop/eddy/iostream"
 	"github.com/stretchr/testify/require"
 )
 
@@ -204,3 +206,19 @@ func (l oneConn) Accept() (net.Conn, error) {
 }
 func (l oneConn) Close() error   { close(l.conns); return nil }
 func (l oneConn) Addr() net.Addr { return l.conn.LocalAddr() }
+
+// TestStartTLSWhileAFileIsSent refuses: the file is plaintext, and not all here.
+func TestStartTLSWhileAFileIsSent(t *testing.T) {
+	l := startLoop(t, ioloop.Config{})
+	s, peer := pair(t, l, "tcp", nil)
+	quiet(t, l)
+	end, err := iostream.SendingFile(s, 100)
+	require.NoError(t, err)
+	config := serverConfig(tls.VersionTLS13)
+	requireIs(t, s.StartTLSServer(patient(t), config), iostream.ErrInvalid)
+	end()
+	require.Zero(t, s.Backlog())
+	_, err = s.WriteString("plain")
+	require.NoError(t, err)
+	expect(t, peer, "plain")
+}

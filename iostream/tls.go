@@ -39,7 +39,7 @@ var (
 // Before the handshake begins, StartTLSServer returns ErrReadPending if a read
 // is pending (the function of a Handle may start TLS, which ends that Handle),
 // ErrEarlyPlaintext if received bytes are not the client's first TLS message,
-// and ErrInvalid if the stream has TLS already or the config has no
+// and ErrInvalid if the stream has TLS already, a file is being sent, or the config has no
 // certificates. Then nothing has changed. If the handshake fails, takes longer
 // than Config.HandshakeTimeout, or ctx is done first, the stream is closed with
 // the error: in good order if an alert has to reach the peer.
@@ -218,6 +218,9 @@ func (s *Stream) mayStartTLS(role tlsRole) error {
 	}
 	if s.readPending() {
 		return ErrReadPending
+	}
+	if s.out.elsewhere() > 0 {
+		return fmt.Errorf("%w: a file is being sent", ErrInvalid)
 	}
 	if early := s.in.bytes(); len(early) > 0 && (role == tlsClient || !looksLikeHello(early)) {
 		return ErrEarlyPlaintext
