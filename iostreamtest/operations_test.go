@@ -274,7 +274,9 @@ func (p *player) closeWrite(*step) {
 }
 
 func (p *player) close(*step) {
-	p.model.close(net.ErrClosed)
+	if !p.stream.Closed() {
+		p.model.close(net.ErrClosed)
+	}
 	_ = p.stream.Close()
 }
 
