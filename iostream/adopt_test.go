@@ -3,7 +3,6 @@
 package iostream_test
 
 import (
-	"context"
 	"crypto/tls"
 	"io"
 	"io/fs"
@@ -44,7 +43,7 @@ func TestAdoptAndDetach(t *testing.T) {
 		require.Equal(t, "two\n", string(line))
 
 		for s.Buffered() < 5 {
-			_, err := s.Peek(patient(t), 5)
+			_, err := s.Read(patient(t), iostream.Peek(5))
 			require.NoError(t, err)
 		}
 		back, rest, err := s.Detach()
@@ -99,7 +98,7 @@ func TestAdoptedConnectionIsMadeBlocking(t *testing.T) {
 	defer s.Close()
 	shared.Fd()
 	got := make(chan int, 1)
-	require.NoError(t, s.ReadFullFunc(make([]byte, size+1), func(n int, _ error) { got <- n }))
+	require.NoError(t, s.ReadAtLeastFunc(make([]byte, size+1), len(make([]byte, size+1)), func(n int, _ error) { got <- n }))
 	onLoop(t, l, func() { send(t, peer, strings.Repeat("x", size)) }) // so that it comes as a whole
 	quiet(t, l)
 	runtime.GC() // waits for every goroutine
@@ -167,7 +166,7 @@ func TestDetachRefuses(t *testing.T) {
 	require.NoError(t, err)
 	_, _, err = s.Detach()
 	requireIs(t, err, fs.ErrInvalid)
-	require.False(t, s.Closed(), "nothing has changed")
+	require.False(t, s.Err() != nil, "nothing has changed")
 	require.NoError(t, s.Close())
 	_, _, err = s.Detach()
 	requireIs(t, err, net.ErrClosed)
@@ -219,39 +218,26 @@ func TestControlBeyondTheLoop(t *testing.T) {
 	require.Equal(t, io.EOF, err)
 }
 
-func TestDiscard(t *testing.T) {
-	if runtime.GOOS == "windows" {
-		t.Skip("package net makes no connection of a file there: no Detach")
-	}
+func TestPeek(t *testing.T) {
 	l := startLoop(t, ioloop.Config{})
-	s, peer := pair(t, l, "unix", nil)
-	n, err := s.Discard(5)
-	require.NoError(t, err)
-	require.Zero(t, n)
+	s, peer := pair(t, l, "tcp", nil)
 	send(t, peer, "abcdef")
-	b, err := s.Peek(context.Background(), 6)
-	require.NoError(t, err)
-	require.Equal(t, "abcdef", string(b))
-	n, err = s.Discard(4)
-	require.NoError(t, err)
-	require.Equal(t, 4, n)
-	_, err = s.Discard(-1)
+	for range 2 {
+		b, err := s.Read(patient(t), iostream.Peek(6))
+		require.NoError(t, err)
+		require.Equal(t, "abcdef", string(b))
+	}
+	_, err := s.Read(patient(t), iostream.Peek(-1))
 	requireIs(t, err, os.ErrInvalid)
-
-	pending := faces[0].read(t, s, exactly(3))
-	awaitRead(t, s)
-	_, err = s.Discard(1)
-	requireIs(t, err, iostream.ErrReadPending)
-	send(t, peer, "g")
-	require.Equal(t, "efg", receive(t, pending).data)
-
-	got := make(chan string, 9)
-	require.NoError(t, s.Handle(iostream.Until("\n"), func(line []byte, err error) bool {
-		n, _ := s.Discard(2) // padding behind each line
-		got <- string(line[:len(line)*n/2])
-		return err == nil
+	never := func([]byte, error) bool { return true }
+	requireIs(t, s.Handle(iostream.Peek(1), never), iostream.ErrInvalid)
+	require.NoError(t, s.Handle(iostream.Bytes(4), func(b []byte, err error) bool {
+		requireIs(t, s.SetFrame(iostream.Peek(1)), iostream.ErrInvalid)
+		require.NoError(t, s.ReadFunc(iostream.Peek(2), func(b []byte, err error) {
+			require.Equal(t, "ef", string(b))
+			_, _ = s.Write([]byte("seen"))
+		}))
+		return true
 	}))
-	send(t, peer, "one\n..two\n..")
-	require.Equal(t, "one\n", receive(t, got))
-	require.Equal(t, "two\n", receive(t, got))
+	expect(t, peer, "seen")
 }

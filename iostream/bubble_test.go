@@ -85,7 +85,7 @@ func TestWriteHappensBeforeRead(t *testing.T) {
 		_, _ = s.Write([]byte("x"))
 		close(done)
 	}()
-	_, err = peer.ReadFull(context.Background(), make([]byte, 1))
+	_, err = peer.ReadAtLeast(context.Background(), make([]byte, 1), 1)
 	require.NoError(t, err)
 	require.Equal(t, 1, said)
 	<-done
@@ -99,7 +99,7 @@ func TestWaitOnLoopIsRefused(t *testing.T) {
 	bg := context.Background()
 	for name, wait := range map[string]func() error{
 		"read":        func() error { _, err := s.Read(bg, iostream.Until("\n")); return err },
-		"read full":   func() error { _, err := s.ReadFull(bg, make([]byte, 1)); return err },
+		"read full":   func() error { _, err := s.ReadAtLeast(bg, make([]byte, 1), 1); return err },
 		"wait closed": func() error { return s.WaitClosed(bg) },
 		"conn":        func() error { _, err := c.Read(make([]byte, 1)); return err },
 	} {

@@ -28,7 +28,7 @@ func (s *Stream) ReadFunc(f Frame, fn func(msg []byte, err error)) error {
 //
 // In fn the stream can go on in another way. [Stream.SetFrame] sets the frame
 // of the next message, and [Stream.Pause] puts the next message off. Any other
-// read, Handle, Detach, RelayFunc, StartTLSServer and StartTLSClient end this one
+// read, Handle, Detach, RelayFunc and StartTLS end this one
 // and take over; then the result of fn does not count.
 //
 // When fn has returned false or was told an error, nobody reads any more. Then
@@ -54,7 +54,11 @@ func (s *Stream) Handle(f Frame, fn func(msg []byte, err error) bool) error {
 // frame then, it is told io.ErrNoProgress next.
 func (s *Stream) SetFrame(f Frame) error {
 	var next readOp
-	if err := next.setFrame(&f, s.config); err != nil {
+	err := next.setFrame(&f, s.config)
+	if err == nil && f.kind == readPeek {
+		err = errEndless
+	}
+	if err != nil {
 		return opError("set frame", err)
 	}
 	s.mu.Lock()
@@ -94,17 +98,6 @@ func (s *Stream) Resume() {
 		op.stopped = false
 		s.schedule()
 	}
-}
-
-// PeekFunc is Peek with a callback. For the rest see ReadFunc.
-func (s *Stream) PeekFunc(n int, fn func([]byte, error)) error {
-	return s.ReadFunc(Frame{kind: readPeek, n: n}, fn)
-}
-
-// ReadFullFunc is ReadFull with a callback. The stream uses p until fn is
-// called.
-func (s *Stream) ReadFullFunc(p []byte, fn func(int, error)) error {
-	return s.ReadAtLeastFunc(p, len(p), fn)
 }
 
 // ReadAtLeastFunc is ReadAtLeast with a callback. The stream uses p until fn is

@@ -72,7 +72,7 @@ func TestMessageTimeoutIsOfEachMessage(t *testing.T) {
 		require.Contains(t, receive(t, lines), "ends\n")
 		quiet(t, l)
 	}
-	require.False(t, s.Closed())
+	require.NoError(t, s.Err())
 }
 
 // A peer that takes nothing is given up; one that takes something is not.
@@ -90,12 +90,12 @@ func TestSendTimeout(t *testing.T) {
 		clock.Advance(14 * time.Second) // the kernel may tell of what was taken later
 		quiet(t, l)
 	}
-	require.False(t, s.Closed())
+	require.NoError(t, s.Err())
 	require.Positive(t, s.Backlog())
 	require.Eventually(t, func() bool {
 		clock.Advance(15 * time.Second)
 		quiet(t, l)
-		return s.Closed()
+		return s.Err() != nil
 	}, patience, time.Millisecond)
 	require.ErrorIs(t, s.Err(), iostream.ErrSendTimeout)
 	_, err = io.Copy(io.Discard, peer)
@@ -128,5 +128,5 @@ func TestNoIdleTimeout(t *testing.T) {
 	clock.Advance(time.Hour)
 	quiet(t, l)
 	quiet(t, l)
-	require.False(t, s.Closed())
+	require.NoError(t, s.Err())
 }

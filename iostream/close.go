@@ -323,17 +323,7 @@ func (s *Stream) finish() {
 	}
 }
 
-// Closed reports whether the stream is closed. While Close sends what was
-// written, it is not closed yet.
-func (s *Stream) Closed() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.any(closed)
-}
-
-// ReadClosed reports whether the peer is known to have ended its side, or the
-// stream is closed. Bytes that came before can still be read.
-func (s *Stream) ReadClosed() bool {
+func (s *Stream) readClosed() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.any(eofSeen)

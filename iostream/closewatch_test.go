@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/eddyloop/eddy/internal/posix"
+	"github.com/eddyloop/eddy/internal/streamhook"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
 	"github.com/stretchr/testify/require"
@@ -49,8 +50,8 @@ func TestCloseWatchConsumesNothing(t *testing.T) {
 		send(t, peer, "unread")
 		require.NoError(t, peer.Close())
 		receive(t, noticed)
-		require.True(t, s.ReadClosed())
-		require.False(t, s.Closed())
+		require.True(t, streamhook.ReadClosed(s))
+		require.NoError(t, s.Err())
 		require.Zero(t, s.Buffered())
 		data, err := s.Read(patient(t), iostream.UntilClose())
 		require.NoError(t, err)
@@ -154,7 +155,7 @@ func TestResetBehindTheEnd(t *testing.T) {
 			_, err := s.Read(patient(t), iostream.UntilClose())
 			require.NoError(t, err)
 			quiet(t, s.Loop())
-			require.False(t, s.Closed())
+			require.NoError(t, s.Err())
 			reset(t, peer)
 			require.NoError(t, s.WaitClosed(patient(t)))
 			require.True(t, isAny(s.Err(), syscall.EPIPE, syscall.ECONNRESET), "%v", s.Err())

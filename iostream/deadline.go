@@ -7,14 +7,6 @@ type deadlines struct {
 	read, write alarm
 }
 
-// SetDeadline is SetReadDeadline and SetWriteDeadline.
-func (s *Stream) SetDeadline(t time.Time) error {
-	if err := s.SetReadDeadline(t); err != nil {
-		return err
-	}
-	return s.SetWriteDeadline(t)
-}
-
 // SetReadDeadline has reads fail with os.ErrDeadlineExceeded instead of waiting
 // beyond t: the pending one and later ones, until another deadline is set. What
 // has arrived stays buffered, and a read that it satisfies still succeeds. A t

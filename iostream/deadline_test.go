@@ -89,7 +89,7 @@ func TestReadDeadlineInThePast(t *testing.T) {
 		s, peer := pair(t, l, "tcp", nil)
 		pending := f.read(t, s, until("\n", 0))
 		awaitRead(t, s)
-		require.NoError(t, s.SetDeadline(past))
+		require.NoError(t, s.SetReadDeadline(past))
 		requireIs(t, receive(t, pending).err, os.ErrDeadlineExceeded)
 		require.NoError(t, s.SetReadDeadline(inAnHour()), "a new deadline, a new try")
 		send(t, peer, "ab\ncd")
@@ -192,7 +192,8 @@ func TestWriteDeadline(t *testing.T) {
 func TestDeadlineOfAClosedStream(t *testing.T) {
 	l, _ := clocked(t)
 	s, peer := pair(t, l, "unix", nil)
-	require.NoError(t, s.SetDeadline(inAnHour()))
+	require.NoError(t, s.SetReadDeadline(inAnHour()))
+	require.NoError(t, s.SetWriteDeadline(inAnHour()))
 	require.NoError(t, s.SetIdleTimeout(2*time.Hour))
 	require.Equal(t, 3, l.Stats().Timers)
 	require.NoError(t, peer.Close())

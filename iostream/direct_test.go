@@ -63,14 +63,14 @@ func TestGoroutineReadsWithoutTheLoop(t *testing.T) {
 		closeWrite(t, peer)
 		buf := make([]byte, 4)
 		for _, want := range []string{"one ", "two "} {
-			n, err := s.ReadFull(patient(t), buf)
+			n, err := s.ReadAtLeast(patient(t), buf, len(buf))
 			require.NoError(t, err)
 			require.Equal(t, want, string(buf[:n]))
 		}
-		_, err := s.ReadFull(patient(t), buf)
+		_, err := s.ReadAtLeast(patient(t), buf, len(buf))
 		requireIs(t, err, io.EOF)
 		release()
-		_, err = s.ReadFull(patient(t), buf)
+		_, err = s.ReadAtLeast(patient(t), buf, len(buf))
 		requireIs(t, err, io.EOF)
 	})
 }
@@ -123,7 +123,7 @@ func TestDirectReadsKeepTheOrder(t *testing.T) {
 				require.Equal(t, want, string(line))
 				continue
 			}
-			n, err := s.ReadFull(patient(t), buf[:len(want)])
+			n, err := s.ReadAtLeast(patient(t), buf[:len(want)], len(buf[:len(want)]))
 			require.NoError(t, err)
 			require.Equal(t, want, string(buf[:n]))
 		}

@@ -107,12 +107,12 @@ func TestRoomFuncLooksAgain(t *testing.T) {
 func TestCloseWhenIdleSparesAFilledBuffer(t *testing.T) {
 	p := playWire(t, nil, iostreamtest.Options{})
 	var read ends
-	require.NoError(t, p.ReadFullFunc(make([]byte, 2), func(_ int, err error) { read.take(err) }))
+	require.NoError(t, p.ReadAtLeastFunc(make([]byte, 2), 2, func(_ int, err error) { read.take(err) }))
 	p.wire.Arrive([]byte("a"))
 	p.settle()
 	streamhook.CloseWhenIdle(p.Stream)
 	p.settle()
-	require.False(t, p.Closed())
+	require.NoError(t, p.Err())
 	p.wire.Arrive([]byte("b"))
 	p.settle()
 	require.Equal(t, ends{nil, 1}, read)
@@ -127,7 +127,7 @@ func TestCloseWhenIdleNeedsNoEvent(t *testing.T) {
 	streamhook.CloseWhenIdle(p.Stream)
 	p.settle()
 	require.Equal(t, 1, p.wire.State().FINs)
-	require.True(t, p.Closed(), "nothing is lost: the peer is not waited for")
+	require.True(t, p.Err() != nil, "nothing is lost: the peer is not waited for")
 	requireIs(t, read.err, net.ErrClosed)
 }
 
@@ -140,12 +140,12 @@ func TestCloseWhenIdleClosesTheNextRead(t *testing.T) {
 	p.settle()
 	streamhook.CloseWhenIdle(p.Stream)
 	p.settle()
-	require.False(t, p.Closed(), "the message may be in work")
+	require.False(t, p.Err() != nil, "the message may be in work")
 	require.NoError(t, p.ReadFunc(iostream.Until("\n"), read.read))
 	p.settle()
 	p.wire.FIN()
 	p.settle()
-	require.True(t, p.Closed())
+	require.Error(t, p.Err())
 	requireIs(t, read.err, net.ErrClosed)
 }
 
@@ -174,7 +174,7 @@ func TestCloseDrainsTheTransport(t *testing.T) {
 	require.Equal(t, 20, p.wire.State().Received)
 	p.wire.FIN()
 	p.settle()
-	require.True(t, p.Closed())
+	require.Error(t, p.Err())
 	require.Empty(t, p.wire.State().Misuse)
 }
 
@@ -215,5 +215,5 @@ func TestEndIsNoticedBesideARead(t *testing.T) {
 	require.NoError(t, p.ReadFunc(iostream.Bytes(1), read.read))
 	p.settle()
 	require.Equal(t, ends{nil, 2}, read)
-	require.True(t, p.ReadClosed())
+	require.True(t, streamhook.ReadClosed(p.Stream))
 }

@@ -66,6 +66,11 @@ func UntilRegexp(re *regexp.Regexp) Frame {
 // wait.
 func Bytes(n int) Frame { return Frame{kind: readBytes, n: n} }
 
+// Peek is the next n bytes, which stay: the next read begins with them. They are
+// valid until that read. Peek(s.Buffered()) does not wait. A repeating read of
+// it is ErrInvalid, as there would be no end. For the rest see Bytes.
+func Peek(n int) Frame { return Frame{kind: readPeek, n: n} }
+
 // Some is what has been received, at least 1 and at most max bytes. With a max
 // of 0 or above the limit, the limit counts.
 func Some(max int) Frame { return Frame{kind: readSome, n: max} }
@@ -141,7 +146,7 @@ func (f *Frame) repeats(noFunction bool) error {
 	switch {
 	case noFunction:
 		return errNoFunction
-	case f.kind == readBytes && f.n == 0:
+	case f.kind == readBytes && f.n == 0 || f.kind == readPeek:
 		return errEndless
 	}
 	return nil

@@ -160,7 +160,7 @@ func TestSetFrameAnytime(t *testing.T) {
 		p.world.Settle()
 		p.Resume()
 		require.NoError(t, p.world.Settle())
-		require.True(t, p.Closed())
+		require.Error(t, p.Err())
 		require.NotEmpty(t, p.told)
 	})
 }
@@ -205,10 +205,10 @@ func TestTakeOver(t *testing.T) {
 			require.NoError(p.t, p.Handle(iostream.Bytes(3), func(b []byte, err error) bool { p.tell(b, err); return false }))
 		},
 		"waiting": func(p *puppet) { p.tell(p.Read(context.Background(), iostream.Bytes(3))) },
-		"peek":    func(p *puppet) { p.tell(p.Peek(context.Background(), 3)) },
+		"peek":    func(p *puppet) { p.tell(p.Read(context.Background(), iostream.Peek(3))) },
 		"into": func(p *puppet) {
 			b := make([]byte, 3)
-			require.NoError(p.t, p.ReadFullFunc(b, func(n int, err error) { p.tell(b[:n], err) }))
+			require.NoError(p.t, p.ReadAtLeastFunc(b, len(b), func(n int, err error) { p.tell(b[:n], err) }))
 		},
 	}
 	for name, next := range styles {
@@ -297,7 +297,7 @@ func TestEmptyMessages(t *testing.T) {
 	for msg, err := range p.Messages(context.Background(), iostream.Bytes(0)) {
 		p.tell(msg, err)
 	}
-	p.expect(", invalid argument: Bytes(0) would repeat for ever")
+	p.expect(", invalid argument: Bytes(0) and Peek would repeat for ever")
 	require.NoError(t, p.Handle(iostream.UntilClose(), each))
 	p.arrive("rest")
 	p.wire.FIN()

@@ -1,6 +1,8 @@
 package iostream
 
 import (
+	"net"
+
 	"github.com/eddyloop/eddy/internal/socket"
 	"github.com/eddyloop/eddy/internal/streamhook"
 	"github.com/eddyloop/eddy/ioloop"
@@ -14,6 +16,8 @@ func init() {
 	streamhook.NewAccepted = func(l *ioloop.Loop, fd int, peer socket.Address, config any) (any, error) {
 		return newSocket(l, fd, peer, config.(*Config))
 	}
+	streamhook.SetRemoteAddr = func(s any, addr net.Addr) { s.(*Stream).setRemoteAddr(addr) }
+	streamhook.ReadClosed = func(s any) bool { return s.(*Stream).readClosed() }
 	streamhook.HasConfig = func(s, config any) bool { return s.(*Stream).config == config.(*Config) }
 	streamhook.Serve = func(s any) { s.(*Stream).serve() }
 	streamhook.Unserve = func(s any) bool { return s.(*Stream).unserve() }

@@ -45,7 +45,7 @@ func TestIdleBeginsWhenAllIsSent(t *testing.T) {
 	require.NoError(t, err)
 	for range 20 {
 		require.NoError(t, p.Advance(limit/2))
-		require.False(t, p.Stream.Closed())
+		require.NoError(t, p.Stream.Err())
 		p.wire.AddWindow(1)
 	}
 	require.NoError(t, p.Advance(limit/2))

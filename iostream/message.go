@@ -29,7 +29,7 @@ import (
 // also close it.
 //
 // HandleTask returns the errors of Handle. SetFrame, Pause and Resume work as
-// for Handle. After reads, StartTLSServer and StartTLSClient that end before fn
+// for Handle. After reads, StartTLS that end before fn
 // returns, further messages are handled. Handle, Detach, and a read that is
 // still pending when fn returns take the stream over. HandleTask in fn replaces
 // frame and function from the next message on; after it, fn's own reads are

@@ -189,7 +189,8 @@ func (c *Conn) LocalAddr() net.Addr  { return c.local }
 func (c *Conn) RemoteAddr() net.Addr { return c.remote }
 
 func (c *Conn) SetDeadline(t time.Time) error {
-	return c.set(c.stream.SetDeadline, t)
+	_ = c.set(c.stream.SetReadDeadline, t)
+	return c.set(c.stream.SetWriteDeadline, t)
 }
 
 func (c *Conn) SetReadDeadline(t time.Time) error {

@@ -35,8 +35,8 @@ func netPair(t testing.TB, l *ioloop.Loop, network string) (*iostream.Stream, ne
 	t.Cleanup(func() { _ = other.Close() })
 	if version != 0 {
 		done := make(chan error, 1)
-		go func() { done <- other.StartTLSClient(context.Background(), clientConfig(version)) }()
-		require.NoError(t, s.StartTLSServer(patient(t), serverConfig(version)))
+		go func() { done <- other.StartTLS(context.Background(), iostream.TLSClient(clientConfig(version))) }()
+		require.NoError(t, s.StartTLS(patient(t), iostream.TLSServer(serverConfig(version))))
 		require.NoError(t, receive(t, done))
 	}
 	return s, s.NetConn(), other.NetConn()

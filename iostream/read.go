@@ -28,27 +28,15 @@ func (s *Stream) Read(ctx context.Context, f Frame) ([]byte, error) {
 	return data, err
 }
 
-// Peek waits until n bytes are buffered and returns them without reading them:
-// the next read begins with them. They are valid until that read. Peek returns
-// ErrTooLong if n is above Config.ReadLimit; other errors are those of Read.
-// Peek(ctx, s.Buffered()) does not wait.
-func (s *Stream) Peek(ctx context.Context, n int) ([]byte, error) {
-	return s.Read(ctx, Frame{kind: readPeek, n: n})
-}
-
-// ReadFull fills p and returns len(p). After an error it returns how many bytes
-// it has placed in p. As in io.ReadFull, the end of the stream is io.EOF if
-// there are none and io.ErrUnexpectedEOF otherwise. The stream uses p until
-// ReadFull returns. Config.ReadLimit does not limit len(p). Other errors are
-// those of Read.
-func (s *Stream) ReadFull(ctx context.Context, p []byte) (int, error) {
-	return s.ReadAtLeast(ctx, p, len(p))
-}
-
 // ReadAtLeast reads into p until at least the given number of bytes are there,
-// and returns how many it has placed. With least 1 it reads what there is; with
-// 0 it does not wait. A negative least is ErrInvalid; a least above len(p) is
-// ErrInvalid and io.ErrShortBuffer. For the rest see ReadFull.
+// and returns how many it has placed in p, also with an error. With least 1 it
+// reads what there is, with len(p) it fills p, with 0 it does not wait. The
+// stream uses p until ReadAtLeast returns. Config.ReadLimit does not limit
+// len(p).
+//
+// As in io.ReadAtLeast, the end of the stream is io.EOF if no bytes came and
+// io.ErrUnexpectedEOF otherwise. A negative least is ErrInvalid; a least above
+// len(p) is ErrInvalid and io.ErrShortBuffer. Other errors are those of Read.
 func (s *Stream) ReadAtLeast(ctx context.Context, p []byte, least int) (int, error) {
 	name := readNames[readInto]
 	if err := checkTarget(p, least); err != nil {
@@ -130,26 +118,6 @@ func (s *Stream) Buffered() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.in.len()
-}
-
-// Discard drops up to n buffered bytes and returns how many. It does not wait.
-// As after a read, the last message is no longer valid. It returns ErrInvalid
-// if n is negative, and ErrReadPending while a read waits for input.
-func (s *Stream) Discard(n int) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case n < 0:
-		return 0, opError("discard", ErrInvalid)
-	case s.readPending():
-		return 0, opError("discard", ErrReadPending)
-	}
-	n = min(n, s.in.len())
-	s.in.take(n)
-	s.in.lent = false
-	s.in.release()
-	s.chargeUnlessLater()
-	return n, nil
 }
 
 // begin makes way for a read. From here on the last result is no longer the

@@ -52,9 +52,11 @@ func exactly(n int) operation {
 
 func peek(n int) operation {
 	return operation{fmt.Sprintf("peek %d", n),
-		func(ctx context.Context, s *iostream.Stream) result { return bytesResult(s.Peek(ctx, n)) },
+		func(ctx context.Context, s *iostream.Stream) result {
+			return bytesResult(s.Read(ctx, iostream.Peek(n)))
+		},
 		func(s *iostream.Stream, done func(result)) error {
-			return s.PeekFunc(n, func(b []byte, err error) { done(bytesResult(b, err)) })
+			return s.ReadFunc(iostream.Peek(n), func(b []byte, err error) { done(bytesResult(b, err)) })
 		}}
 }
 
@@ -82,12 +84,12 @@ func into(size int) operation {
 	return operation{fmt.Sprintf("into %d", size),
 		func(ctx context.Context, s *iostream.Stream) result {
 			p := make([]byte, size)
-			n, err := s.ReadFull(ctx, p)
+			n, err := s.ReadAtLeast(ctx, p, len(p))
 			return result{string(p[:n]), n, err}
 		},
 		func(s *iostream.Stream, done func(result)) error {
 			p := make([]byte, size)
-			return s.ReadFullFunc(p, func(n int, err error) { done(result{string(p[:n]), n, err}) })
+			return s.ReadAtLeastFunc(p, len(p), func(n int, err error) { done(result{string(p[:n]), n, err}) })
 		}}
 }
 
@@ -239,7 +241,7 @@ func TestNilArguments(t *testing.T) {
 	requireIs(t, err, fs.ErrInvalid)
 	requireIs(t, s.ReadFunc(iostream.UntilRegexp(nil), func([]byte, error) {}), fs.ErrInvalid)
 	requireIs(t, s.ReadFunc(iostream.Until("\n"), nil), fs.ErrInvalid)
-	requireIs(t, s.ReadFullFunc(make([]byte, 1), nil), fs.ErrInvalid)
+	requireIs(t, s.ReadAtLeastFunc(make([]byte, 1), 1, nil), fs.ErrInvalid)
 	requireIs(t, s.Handle(iostream.Until("\n"), nil), fs.ErrInvalid)
 	requireIs(t, s.Handle(iostream.Bytes(0), func([]byte, error) bool { return true }), fs.ErrInvalid)
 	requireIs(t, s.WaitSentFunc(0, nil), fs.ErrInvalid)
@@ -291,7 +293,7 @@ func TestCancelledIntoReportsWhatItPlaced(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan result, 1)
 	go func() {
-		n, err := s.ReadFull(ctx, p)
+		n, err := s.ReadAtLeast(ctx, p, len(p))
 		done <- result{string(p[:n]), n, err}
 	}()
 	send(t, peer, "ab")
@@ -499,7 +501,7 @@ func TestReadOfNothingTouchesNothing(t *testing.T) {
 		done := make(chan error, 1)
 		onLoop(t, s.Loop(), func() { // in one turn: input is there, and so is the read
 			_, _ = peer.Write([]byte("y"))
-			_ = s.ReadFullFunc([]byte{}, func(_ int, err error) { done <- err })
+			_ = s.ReadAtLeastFunc([]byte{}, len([]byte{}), func(_ int, err error) { done <- err })
 		})
 		require.NoError(t, receive(t, done))
 		require.Equal(t, "y", receive(t, faces[2].read(t, s, exactly(1))).data)

@@ -143,7 +143,7 @@ var (
 	errNoDelimiter  = fmt.Errorf("%w: empty delimiter", ErrInvalid)
 	errNoRegexp     = fmt.Errorf("%w: nil regular expression", ErrInvalid)
 	errNoFunction   = fmt.Errorf("%w: nil function", ErrInvalid)
-	errEndless      = fmt.Errorf("%w: Bytes(0) would repeat for ever", ErrInvalid)
+	errEndless      = fmt.Errorf("%w: Bytes(0) and Peek would repeat for ever", ErrInvalid)
 	errNoSplit      = fmt.Errorf("%w: nil SplitFunc", ErrInvalid)
 	errFrameShape   = fmt.Errorf("%w: a length prefix has 1, 2, 3, 4 or 8 bytes, and a byte order", ErrInvalid)
 	errFrameNumbers = fmt.Errorf("%w: negative number of bytes, or KeepHeader or CountsHeader of a frame without a header", ErrInvalid)

@@ -122,8 +122,8 @@ func TestRelay(t *testing.T) {
 			AToB: iostream.RelayCount{Read: int64(len(up)), Written: int64(len(up))},
 			BToA: iostream.RelayCount{Read: int64(len(down)), Written: int64(len(down))},
 		}, o.counts)
-		require.True(t, r.a.Closed())
-		require.True(t, r.b.Closed())
+		require.Error(t, r.a.Err())
+		require.Error(t, r.b.Err())
 	})
 }
 

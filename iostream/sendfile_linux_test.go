@@ -215,7 +215,7 @@ func TestStartTLSWhileAFileIsSent(t *testing.T) {
 	end, err := iostream.SendingFile(s, 100)
 	require.NoError(t, err)
 	config := serverConfig(tls.VersionTLS13)
-	requireIs(t, s.StartTLSServer(patient(t), config), iostream.ErrInvalid)
+	requireIs(t, s.StartTLS(patient(t), iostream.TLSServer(config)), iostream.ErrInvalid)
 	end()
 	require.Zero(t, s.Backlog())
 	_, err = s.WriteString("plain")

@@ -174,10 +174,6 @@ func (s *Stream) WaitSentFunc(mark int64, fn func(error)) error {
 	return nil
 }
 
-// FlushFunc has fn called on the loop with what Flush would return:
-// WaitSentFunc of Mark.
-func (s *Stream) FlushFunc(fn func(error)) error { return s.WaitSentFunc(s.Mark(), fn) }
-
 // RoomFunc has fn called on the loop when Room would return, with nil or the
 // error that Room would return. RoomFunc returns ErrInvalid if fn is nil, and
 // ioloop.ErrClosed once the loop is closed; then fn is not called.

@@ -61,14 +61,14 @@ func TestCloseWaitsForASlowReader(t *testing.T) {
 				}
 				for i := range read {
 					require.NoError(t, world.Advance(time.Second))
-					require.False(t, s.Closed(), "after %d bytes", i)
+					require.False(t, s.Err() != nil, "after %d bytes", i)
 					wire.AddWindow(1)
 				}
 				require.NoError(t, world.Settle())
 				require.Equal(t, text[:read], wire.Sent())
 				if stops {
 					require.NoError(t, world.Advance(iostream.DefaultCloseTimeout-time.Second))
-					require.False(t, s.Closed())
+					require.NoError(t, s.Err())
 					require.NoError(t, world.Advance(iostream.DefaultCloseTimeout/4+time.Second))
 					require.ErrorIs(t, s.Err(), iostream.ErrSendTimeout)
 					return
@@ -94,14 +94,14 @@ func TestCloseHearsThePeerOut(t *testing.T) {
 	require.NoError(t, s.Close())
 	for range 10 {
 		require.NoError(t, world.Advance(300*time.Millisecond))
-		require.False(t, s.Closed())
+		require.NoError(t, s.Err())
 		wire.Arrive([]byte("more"))
 	}
 	require.NoError(t, world.Advance(400*time.Millisecond))
-	require.False(t, s.Closed())
+	require.NoError(t, s.Err())
 	for range 3 {
 		require.NoError(t, world.Advance(300*time.Millisecond))
 	}
-	require.True(t, s.Closed())
+	require.Error(t, s.Err())
 	require.ErrorIs(t, s.Err(), net.ErrClosed)
 }

@@ -130,8 +130,6 @@ func (t *socketTransport) LocalAddr() net.Addr { return socket.LocalAddr(t.FD())
 // RemoteAddr is called where Stream.peer has no address: nobody knows it.
 func (t *socketTransport) RemoteAddr() net.Addr { return nil }
 
-func (t *socketTransport) SetNoDelay(on bool) error { return socket.SetNoDelay(t.FD(), on) }
-
 // promptTransport is a socketTransport that nobody can have given SO_LINGER:
 // closing it does not block.
 type promptTransport struct{ socketTransport }

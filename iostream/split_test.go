@@ -207,7 +207,7 @@ func TestSplitCrashes(t *testing.T) {
 						p := newPuppet(t, iostreamtest.Options{}, nil)
 						if before {
 							p.wire.Arrive([]byte("1\n2\n"))
-							require.NoError(t, p.PeekFunc(4, func(b []byte, err error) { require.NoError(t, err) }))
+							require.NoError(t, p.ReadFunc(iostream.Peek(4), func(b []byte, err error) { require.NoError(t, err) }))
 							require.NoError(t, p.world.Settle())
 						}
 						last := start(p)
@@ -219,7 +219,7 @@ func TestSplitCrashes(t *testing.T) {
 							check(t, err) // whose goroutine has ended is told nothing
 						}
 						require.NoError(t, p.world.Settle())
-						require.True(t, p.Closed())
+						require.Error(t, p.Err())
 						check(t, p.Err())
 						require.Equal(t, 1, p.wire.State().Closes)
 					})
@@ -380,7 +380,7 @@ func TestFramesAllocateNothing(t *testing.T) {
 	}
 	p := newPuppet(t, iostreamtest.Options{}, nil)
 	p.wire.Arrive([]byte(strings.Repeat("a\n\x01b", 2000)))
-	_, err := p.Peek(context.Background(), 0)
+	_, err := p.Read(context.Background(), iostream.Peek(0))
 	require.NoError(t, err)
 	literal, set := iostream.UntilRegexp(regexp.MustCompile(`b`)), iostream.UntilRegexp(regexp.MustCompile(`[bc]`))
 	require.NoError(t, p.ReadFunc(iostream.Bytes(1), func([]byte, error) {}))

@@ -308,24 +308,12 @@ type unknownAddr struct{}
 func (unknownAddr) Network() string { return "unknown" }
 func (unknownAddr) String() string  { return "unknown" }
 
-// SetRemoteAddr replaces the result of RemoteAddr, for instance by the address
-// of the client behind a proxy. Nil restores the peer's own address.
-func (s *Stream) SetRemoteAddr(addr net.Addr) {
+// setRemoteAddr replaces the result of RemoteAddr by the address of the client
+// behind a proxy.
+func (s *Stream) setRemoteAddr(addr net.Addr) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ensureDetails().remote = addr
-}
-
-// SetNoDelay turns Nagle's algorithm off (true) or on (false). Streams send
-// small writes together, so package tcp turns it off. On a closed stream, and
-// where there is no such option, it does nothing and returns nil.
-func (s *Stream) SetNoDelay(on bool) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if t, ok := s.transport.(NoDelayer); ok && !s.any(finished) {
-		return opError("set no delay", t.SetNoDelay(on))
-	}
-	return nil
 }
 
 // String describes the state of the stream, for debugging.

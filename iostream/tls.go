@@ -16,7 +16,7 @@ import (
 // DefaultHandshakeTimeout is what a Config.HandshakeTimeout of 0 stands for.
 const DefaultHandshakeTimeout = 10 * time.Second
 
-// Causes that StartTLSServer and its like fail with, besides those of
+// Causes that StartTLS fails with, besides those of
 // crypto/tls and crypto/x509, which errors.As finds.
 var (
 	// ErrEarlyPlaintext: before TLS was started, bytes were received that
@@ -30,50 +30,76 @@ var (
 	ErrHandshakeTimeout = fmt.Errorf("TLS handshake took too long: %w", os.ErrDeadlineExceeded)
 )
 
-// StartTLSServer changes the stream to TLS, as the server, and waits until the
-// handshake is over. It may be called on a new stream, and on a live one as
-// protocols with STARTTLS do. What was written before is sent in plaintext,
-// ahead of the handshake. What is written or read after the call, also during
-// the handshake, is encrypted. TLS cannot be ended again.
+// TLS is one side of a TLS handshake, for StartTLS: TLSServer or TLSClient.
+type TLS struct {
+	config *tls.Config
+	client bool
+}
+
+// TLSServer is the side that was connected to. The config needs a certificate,
+// or a function that has one.
+func TLSServer(config *tls.Config) TLS { return TLS{config: config} }
+
+// TLSClient is the side that has connected. The config needs a ServerName (or
+// InsecureSkipVerify), and must not allow renegotiation.
+func TLSClient(config *tls.Config) TLS { return TLS{config: config, client: true} }
+
+// StartTLS changes the stream to TLS and waits until the handshake is over. It
+// may be called on a new stream, and on a live one as protocols with STARTTLS
+// do. What was written before is sent in plaintext, ahead of the handshake.
+// What is written or read after the call, also during the handshake, is
+// encrypted. TLS cannot be ended again.
 //
-// Before the handshake begins, StartTLSServer returns ErrReadPending if a read
-// is pending (the function of a Handle may start TLS, which ends that Handle),
-// ErrEarlyPlaintext if received bytes are not the client's first TLS message,
-// and ErrInvalid if the stream has TLS already, a file is being sent, or the config has no
-// certificates. Then nothing has changed. If the handshake fails, takes longer
-// than Config.HandshakeTimeout, or ctx is done first, the stream is closed with
-// the error: in good order if an alert has to reach the peer.
+// Before the handshake begins, StartTLS returns ErrReadPending if a read is
+// pending (the function of a Handle may start TLS, which ends that Handle),
+// ErrEarlyPlaintext if received bytes cannot be the client's first TLS message
+// (a server speaks second, so a client has received none), and ErrInvalid if
+// the stream has TLS already, bytes of a file or a relay are being sent, or the
+// config does not do. Then nothing has changed. If the handshake fails, takes longer than Config.HandshakeTimeout,
+// or ctx is done first, the stream is closed with the error: in good order if
+// an alert has to reach the peer.
 //
-// The functions in config are called on the loop and must not block, unless
-// Config.HandshakeOffLoop is set. config must not be changed after the call.
+// The functions in the config are called on the loop and must not block, unless
+// Config.HandshakeOffLoop is set. It must not be changed after the call.
 //
 // With TLS, reads return io.EOF only if the peer has announced the end
 // (close_notify). If the connection ends without it, data may be missing, and
 // the error is io.ErrUnexpectedEOF.
-func (s *Stream) StartTLSServer(ctx context.Context, config *tls.Config) error {
-	return s.waitTLS(ctx, tlsServer, config)
+func (s *Stream) StartTLS(ctx context.Context, side TLS) error {
+	if err := checkContext(ctx); err != nil {
+		return opError("start tls", err)
+	}
+	w := waitOps.Get().(*waitOp)
+	if err := w.Begin(ctx); err != nil {
+		return opError("start tls", err)
+	}
+	s.mu.Lock()
+	hs, err := s.beginTLS(side)
+	if err != nil {
+		s.mu.Unlock()
+		w.release()
+		return opError("start tls", err)
+	}
+	hs.wait = w
+	s.mu.Unlock()
+	return s.awaitTLS(hs, w)
 }
 
-// StartTLSClient is StartTLSServer as the client. A server does not speak
-// first, so any unread byte is ErrEarlyPlaintext. ErrInvalid is also the error
-// for a config with neither ServerName nor InsecureSkipVerify, and for one that
-// allows renegotiation.
-func (s *Stream) StartTLSClient(ctx context.Context, config *tls.Config) error {
-	return s.waitTLS(ctx, tlsClient, config)
-}
-
-// StartTLSServerFunc is StartTLSServer with a callback: fn is called once on
-// the loop with the result of the handshake. StartTLSServerFunc returns an
-// error, and fn is not called, if the handshake could not begin: ErrInvalid
-// (also for a nil fn), ErrReadPending or ErrEarlyPlaintext.
-func (s *Stream) StartTLSServerFunc(config *tls.Config, fn func(error)) error {
-	return s.callTLS(tlsServer, config, fn)
-}
-
-// StartTLSClientFunc is StartTLSClient with a callback. For the rest see
-// StartTLSServerFunc.
-func (s *Stream) StartTLSClientFunc(config *tls.Config, fn func(error)) error {
-	return s.callTLS(tlsClient, config, fn)
+// StartTLSFunc is StartTLS with a callback: fn is called once on the loop with
+// the result of the handshake. StartTLSFunc returns an error, and fn is not
+// called, if the handshake could not begin: ErrInvalid (also for a nil fn),
+// ErrReadPending or ErrEarlyPlaintext.
+func (s *Stream) StartTLSFunc(side TLS, fn func(error)) error {
+	if fn == nil {
+		return opError("start tls", errNoFunction)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	hs, err := s.beginTLS(side)
+	if err == nil {
+		hs.fn = fn
+	}
+	return opError("start tls", err)
 }
 
 // ConnectionState returns the result of the TLS handshake. It returns false if
@@ -87,41 +113,6 @@ func (s *Stream) ConnectionState() (tls.ConnectionState, bool) {
 		return tls.ConnectionState{}, false
 	}
 	return t.conn.ConnectionState(), true
-}
-
-// tlsRole is the side of the handshake that a stream takes.
-type tlsRole bool
-
-const (
-	tlsServer tlsRole = false
-	tlsClient tlsRole = true
-)
-
-func (role tlsRole) conn(c net.Conn, config *tls.Config) *tls.Conn {
-	if role == tlsClient {
-		return tls.Client(c, config)
-	}
-	return tls.Server(c, config)
-}
-
-func (s *Stream) waitTLS(ctx context.Context, role tlsRole, config *tls.Config) error {
-	if err := checkContext(ctx); err != nil {
-		return opError("start tls", err)
-	}
-	w := waitOps.Get().(*waitOp)
-	if err := w.Begin(ctx); err != nil {
-		return opError("start tls", err)
-	}
-	s.mu.Lock()
-	hs, err := s.beginTLS(role, config)
-	if err != nil {
-		s.mu.Unlock()
-		w.release()
-		return opError("start tls", err)
-	}
-	hs.wait = w
-	s.mu.Unlock()
-	return s.awaitTLS(hs, w)
 }
 
 // awaitTLS waits for the handshake. If the context comes first the stream is
@@ -146,26 +137,13 @@ func (s *Stream) awaitTLS(hs *handshake, w *waitOp) (err error) {
 	return err
 }
 
-func (s *Stream) callTLS(role tlsRole, config *tls.Config, fn func(error)) error {
-	if fn == nil {
-		return opError("start tls", ErrInvalid)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	hs, err := s.beginTLS(role, config)
-	if err == nil {
-		hs.fn = fn
-	}
-	return opError("start tls", err)
-}
-
 // beginTLS puts TLS between the stream and its transport. Errors come before
 // anything has changed.
-func (s *Stream) beginTLS(role tlsRole, config *tls.Config) (*handshake, error) {
-	if err := role.check(config); err != nil {
+func (s *Stream) beginTLS(side TLS) (*handshake, error) {
+	if err := side.check(); err != nil {
 		return nil, err
 	}
-	if err := s.mayStartTLS(role); err != nil {
+	if err := s.mayStartTLS(side); err != nil {
 		return nil, err
 	}
 	s.flush() // plaintext, still
@@ -173,7 +151,7 @@ func (s *Stream) beginTLS(role tlsRole, config *tls.Config) (*handshake, error) 
 		return nil, err
 	}
 	t := &tlsTransport{lower: s.transport, peer: s.peer}
-	t.conn = role.conn((*wire)(t), config)
+	t.conn = side.conn((*wire)(t))
 	early := t.takeEarly(&s.in)
 	if s.out != nil {
 		t.takeBacklog(s.out)
@@ -190,11 +168,19 @@ func (s *Stream) beginTLS(role tlsRole, config *tls.Config) (*handshake, error) 
 	return t.hs, nil
 }
 
-func (role tlsRole) check(config *tls.Config) error {
-	client := role == tlsClient
+func (side TLS) conn(c net.Conn) *tls.Conn {
+	if side.client {
+		return tls.Client(c, side.config)
+	}
+	return tls.Server(c, side.config)
+}
+
+// check returns what is wrong with the config.
+func (side TLS) check() error {
+	config, client := side.config, side.client
 	switch {
 	case config == nil:
-		return fmt.Errorf("%w: no TLS config", ErrInvalid)
+		return fmt.Errorf("%w: no TLS config: pass TLSServer(config) or TLSClient(config)", ErrInvalid)
 	case client && config.ServerName == "" && !config.InsecureSkipVerify:
 		return fmt.Errorf("%w: TLS config has neither ServerName nor InsecureSkipVerify", ErrInvalid)
 	case client && config.Renegotiation != tls.RenegotiateNever:
@@ -206,7 +192,7 @@ func (role tlsRole) check(config *tls.Config) error {
 }
 
 // mayStartTLS returns why TLS cannot be started, nil if it can.
-func (s *Stream) mayStartTLS(role tlsRole) error {
+func (s *Stream) mayStartTLS(side TLS) error {
 	if err := s.writeEnd(); err != nil {
 		return err
 	}
@@ -220,9 +206,9 @@ func (s *Stream) mayStartTLS(role tlsRole) error {
 		return ErrReadPending
 	}
 	if s.out.elsewhere() > 0 {
-		return fmt.Errorf("%w: a file is being sent", ErrInvalid)
+		return fmt.Errorf("%w: bytes of a file or a relay are being sent", ErrInvalid)
 	}
-	if early := s.in.bytes(); len(early) > 0 && (role == tlsClient || !looksLikeHello(early)) {
+	if early := s.in.bytes(); len(early) > 0 && (side.client || !looksLikeHello(early)) {
 		return ErrEarlyPlaintext
 	}
 	return nil

@@ -20,13 +20,15 @@ import (
 func TestAlertReachesAPeerThatStillWrites(t *testing.T) {
 	bad := "\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00" // a hello of one byte
 	starts := map[string]func(s *iostream.Stream) error{
-		"server": func(s *iostream.Stream) error { return s.StartTLSServer(patient(t), serverConfig(tls.VersionTLS13)) },
+		"server": func(s *iostream.Stream) error {
+			return s.StartTLS(patient(t), iostream.TLSServer(serverConfig(tls.VersionTLS13)))
+		},
 		"client": func(s *iostream.Stream) error {
-			return s.StartTLSClient(patient(t), &tls.Config{ServerName: "localhost"})
+			return s.StartTLS(patient(t), iostream.TLSClient(&tls.Config{ServerName: "localhost"}))
 		},
 		"server/func": func(s *iostream.Stream) error {
 			told := make(chan error, 1)
-			require.NoError(t, s.StartTLSServerFunc(serverConfig(tls.VersionTLS13), func(err error) { told <- err }))
+			require.NoError(t, s.StartTLSFunc(iostream.TLSServer(serverConfig(tls.VersionTLS13)), func(err error) { told <- err }))
 			return receive(t, told)
 		},
 	}
@@ -77,7 +79,7 @@ func TestAlertBehindTheHandshake(t *testing.T) {
 func TestAlertToASilentPeer(t *testing.T) {
 	s, peer := pair(t, startLoop(t, ioloop.Config{}), "tcp", nil)
 	send(t, peer, "GET / HTTP/1.1\r\n\r\n")
-	require.Error(t, s.StartTLSServer(patient(t), serverConfig(tls.VersionTLS13)))
+	require.Error(t, s.StartTLS(patient(t), iostream.TLSServer(serverConfig(tls.VersionTLS13))))
 	require.NoError(t, s.WaitClosed(patient(t)))
 }
 

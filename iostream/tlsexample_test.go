@@ -13,7 +13,7 @@ import (
 )
 
 // A conversation begins in plaintext; then both sides change to TLS.
-func ExampleStream_StartTLSServer() {
+func ExampleStream_StartTLS() {
 	loop, err := ioloop.New(ioloop.Config{})
 	if err != nil {
 		log.Fatal(err)
@@ -25,7 +25,7 @@ func ExampleStream_StartTLSServer() {
 		fmt.Printf("%q %v\n", line, err)
 		fmt.Fprint(server, "go ahead\n") // leaves before the handshake
 		config := &tls.Config{Certificates: []tls.Certificate{hostCertificate()}}
-		if err := server.StartTLSServer(t, config); err != nil {
+		if err := server.StartTLS(t, iostream.TLSServer(config)); err != nil {
 			fmt.Println(err)
 			return
 		}
@@ -39,7 +39,7 @@ func ExampleStream_StartTLSServer() {
 		line, err := client.Read(t, iostream.Until("\n").Limit(100))
 		fmt.Printf("%q %v\n", line, err)
 		config := &tls.Config{ServerName: "localhost", RootCAs: testAuthority().pool}
-		if err := client.StartTLSClient(t, config); err != nil {
+		if err := client.StartTLS(t, iostream.TLSClient(config)); err != nil {
 			fmt.Println(err)
 			return
 		}

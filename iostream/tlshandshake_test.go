@@ -29,18 +29,18 @@ func TestUseDuringHandshake(t *testing.T) {
 	s, err := iostream.New(l, m.Transport(), nil)
 	require.NoError(t, err)
 	outcome := make(chan error, 1)
-	require.NoError(t, s.StartTLSServerFunc(serverConfig(tls.VersionTLS13), func(err error) { outcome <- err }))
+	require.NoError(t, s.StartTLSFunc(iostream.TLSServer(serverConfig(tls.VersionTLS13)), func(err error) { outcome <- err }))
 	n, err := s.Write([]byte("early"))
 	require.NoError(t, err)
 	require.Equal(t, 5, n)
 	pending := faces[2].read(t, s, exactly(5))
-	require.ErrorIs(t, s.StartTLSServer(patient(t), serverConfig(0)), iostream.ErrInvalid)
+	require.ErrorIs(t, s.StartTLS(patient(t), iostream.TLSServer(serverConfig(0))), iostream.ErrInvalid)
 	_, ok := s.ConnectionState()
 	require.False(t, ok)
 	require.NotEmpty(t, s.String())
 	require.NoError(t, s.CloseWrite())
 	quiet(t, l)
-	require.False(t, s.Closed())
+	require.NoError(t, s.Err())
 	require.Empty(t, m.Sent())
 	reads, writes := m.State().Reads, m.State().Writes
 	quiet(t, l)
@@ -64,7 +64,7 @@ func TestCloseWriteDuringHandshake(t *testing.T) {
 	s, err := iostream.New(startLoop(t, ioloop.Config{}), m.Transport(), nil)
 	require.NoError(t, err)
 	outcome := make(chan error, 1)
-	require.NoError(t, s.StartTLSServerFunc(serverConfig(0), func(err error) { outcome <- err }))
+	require.NoError(t, s.StartTLSFunc(iostream.TLSServer(serverConfig(0)), func(err error) { outcome <- err }))
 	require.NoError(t, s.CloseWrite())
 	quiet(t, s.Loop())
 	require.Zero(t, m.State().FINs)
@@ -90,7 +90,7 @@ func TestHandshakeGivenUp(t *testing.T) {
 		"too slow": {func(t *testing.T, s *iostream.Stream, clock *ioloop.ManualClock, _ *iostreamtest.Wire) {
 			clock.Advance(time.Minute - 1)
 			quiet(t, s.Loop())
-			require.False(t, s.Closed())
+			require.NoError(t, s.Err())
 			clock.Advance(1)
 		}, os.ErrDeadlineExceeded},
 		"end": {func(t *testing.T, s *iostream.Stream, _ *ioloop.ManualClock, m *iostreamtest.Wire) { m.FIN() }, io.ErrUnexpectedEOF},
@@ -108,7 +108,7 @@ func TestHandshakeGivenUp(t *testing.T) {
 					require.NoError(t, err)
 					outcome, closed := make(chan error, 1), make(chan error, 1)
 					_ = s.WaitClosedFunc(func(err error) { closed <- err })
-					require.NoError(t, s.StartTLSServerFunc(serverConfig(0), func(err error) { outcome <- err }))
+					require.NoError(t, s.StartTLSFunc(iostream.TLSServer(serverConfig(0)), func(err error) { outcome <- err }))
 					m.Arrive([]byte(hello))
 					quiet(t, s.Loop())
 					c.end(t, s, clock, m)
@@ -143,7 +143,7 @@ func TestLoopClosesDuringHandshake(t *testing.T) {
 			l := startPlayedLoop(t, nil)
 			s, peer := pair(t, l, "tcp", &iostream.Config{HandshakeOffLoop: offLoop})
 			outcome := make(chan error, 1)
-			require.NoError(t, s.StartTLSServerFunc(serverConfig(0), func(err error) { outcome <- err }))
+			require.NoError(t, s.StartTLSFunc(iostream.TLSServer(serverConfig(0)), func(err error) { outcome <- err }))
 			send(t, peer, hello)
 			quiet(t, l)
 			require.NoError(t, l.Close())
@@ -154,7 +154,7 @@ func TestLoopClosesDuringHandshake(t *testing.T) {
 		l := newLoop(t, ioloop.Config{})
 		s, _ := pair(t, l, "tcp", nil)
 		outcome := make(chan error, 1)
-		require.NoError(t, s.StartTLSClientFunc(clientConfig(0), func(err error) { outcome <- err }))
+		require.NoError(t, s.StartTLSFunc(iostream.TLSClient(clientConfig(0)), func(err error) { outcome <- err }))
 		require.NoError(t, l.Close())
 		requireIs(t, receive(t, outcome), ioloop.ErrClosed)
 	})
@@ -178,7 +178,7 @@ func TestHandshakeOnALockedThread(t *testing.T) {
 		outcome := make(chan error, 1)
 		suspend := func() *iostream.Stream {
 			s, peer := pair(t, l, "tcp", config)
-			require.NoError(t, s.StartTLSServerFunc(serverConfig(0), func(err error) { outcome <- err }))
+			require.NoError(t, s.StartTLSFunc(iostream.TLSServer(serverConfig(0)), func(err error) { outcome <- err }))
 			send(t, peer, "\x16\x03\x01\x00\x40half of it")
 			quiet(t, l)
 			return s
@@ -200,7 +200,7 @@ func TestHandshakeCancelled(t *testing.T) {
 			parent, cancel := context.WithCancel(context.Background())
 			ctx := awaitedContext{parent, new(sync.Once), make(chan struct{})}
 			done := make(chan error, 1)
-			go func() { done <- s.StartTLSServer(ctx, serverConfig(0)) }()
+			go func() { done <- s.StartTLS(ctx, iostream.TLSServer(serverConfig(0))) }()
 			receive(t, ctx.awaited)
 			quiet(t, s.Loop())
 			cancel()
@@ -211,7 +211,7 @@ func TestHandshakeCancelled(t *testing.T) {
 			require.NoError(t, s.Loop().Go(func(task *ioloop.Task) {
 				limited, cancel := task.WithTimeout(time.Millisecond)
 				defer cancel()
-				done <- s.StartTLSServer(limited, serverConfig(0))
+				done <- s.StartTLS(limited, iostream.TLSServer(serverConfig(0)))
 			}))
 			return done
 		},
@@ -232,13 +232,13 @@ func TestHandshakeCancelled(t *testing.T) {
 		s, err := iostream.NewSocket(l, fd, nil)
 		require.NoError(t, err)
 		require.NoError(t, l.Go(func(task *ioloop.Task) {
-			_ = s.StartTLSServer(task, serverConfig(0))
-			_ = s.StartTLSServer(task, serverConfig(0))
+			_ = s.StartTLS(task, iostream.TLSServer(serverConfig(0)))
+			_ = s.StartTLS(task, iostream.TLSServer(serverConfig(0)))
 			_ = s.WaitClosed(task)
 			l.Stop()
 		}))
 		require.NoError(t, l.Close())
-		require.True(t, s.Closed())
+		require.Error(t, s.Err())
 	})
 }
 
@@ -261,8 +261,8 @@ func TestTLSNegotiation(t *testing.T) {
 			client.Certificates = []tls.Certificate{testAuthority().issue("client")}
 			a, b := streamPair(t, l, &iostream.Config{HandshakeOffLoop: offLoop})
 			done := make(chan error, 1)
-			go func() { done <- a.StartTLSServer(context.Background(), server(version)) }()
-			require.NoError(t, b.StartTLSClient(patient(t), client))
+			go func() { done <- a.StartTLS(context.Background(), iostream.TLSServer(server(version))) }()
+			require.NoError(t, b.StartTLS(patient(t), iostream.TLSClient(client)))
 			require.NoError(t, receive(t, done))
 			state, _ := a.ConnectionState()
 			require.Equal(t, "other.example", state.ServerName)
@@ -295,8 +295,8 @@ func TestTLSResumption(t *testing.T) {
 		for i := range 3 {
 			a, b := streamPair(t, l, nil)
 			done := make(chan error, 1)
-			require.NoError(t, a.StartTLSServerFunc(server, func(err error) { done <- err }))
-			require.NoError(t, b.StartTLSClient(patient(t), client))
+			require.NoError(t, a.StartTLSFunc(iostream.TLSServer(server), func(err error) { done <- err }))
+			require.NoError(t, b.StartTLS(patient(t), iostream.TLSClient(client)))
 			require.NoError(t, receive(t, done))
 			_, _ = a.Write([]byte("x")) // behind the tickets
 			_, err := b.Read(patient(t), iostream.Bytes(1))
@@ -339,8 +339,8 @@ func TestHandshakeFails(t *testing.T) {
 				}
 				a, b := streamPair(t, startLoop(t, ioloop.Config{}), nil)
 				done := make(chan error, 1)
-				go func() { done <- a.StartTLSServer(context.Background(), server) }()
-				err := b.StartTLSClient(patient(t), client)
+				go func() { done <- a.StartTLS(context.Background(), iostream.TLSServer(server)) }()
+				err := b.StartTLS(patient(t), iostream.TLSClient(client))
 				requireIs(t, err, errors.Unwrap(err))
 				c.clientWant(t, err)
 				require.NoError(t, b.WaitClosed(patient(t)))
@@ -363,8 +363,8 @@ func TestClientCertificateMissing(t *testing.T) {
 		server.ClientAuth = tls.RequireAnyClientCert
 		a, b := streamPair(t, startLoop(t, ioloop.Config{}), nil)
 		done := make(chan error, 1)
-		go func() { done <- a.StartTLSServer(context.Background(), server) }()
-		err := b.StartTLSClient(patient(t), clientConfig(version))
+		go func() { done <- a.StartTLS(context.Background(), iostream.TLSServer(server)) }()
+		err := b.StartTLS(patient(t), iostream.TLSClient(clientConfig(version)))
 		if version == tls.VersionTLS13 {
 			require.NoError(t, err)
 			_, err = b.Read(patient(t), iostream.Some(1))
@@ -382,11 +382,11 @@ func TestPlaintextPeer(t *testing.T) {
 		for _, garbage := range []string{"GET / HTTP/1.1\r\n\r\n", "\x16\x03\x01\xff\xffxxxxx", "\x16\x03\x01\x00\x04\x63\x00\x00\x00", "\x00\x00\x00\x00\x00"} {
 			s, peer := pair(t, startLoop(t, ioloop.Config{}), "tcp", nil)
 			send(t, peer, garbage)
-			start, config := s.StartTLSServer, serverConfig(0)
+			side := iostream.TLSServer(serverConfig(0))
 			if client {
-				start, config = s.StartTLSClient, clientConfig(0)
+				side = iostream.TLSClient(clientConfig(0))
 			}
-			err := start(patient(t), config)
+			err := s.StartTLS(patient(t), side)
 			requireIs(t, err, errors.Unwrap(err))
 			var header tls.RecordHeaderError
 			if errors.As(err, &header) {
@@ -408,13 +408,13 @@ func TestEndWithinHandshake(t *testing.T) {
 				require.NoError(t, err)
 				peer := &simPeer{sim: m, hold: true}
 				secured := tls.Client(peer, clientConfig(version))
-				start, config := s.StartTLSServerFunc, serverConfig(version)
+				side := iostream.TLSServer(serverConfig(version))
 				if client {
 					secured = tls.Server(peer, serverConfig(version))
-					start, config = s.StartTLSClientFunc, clientConfig(version)
+					side = iostream.TLSClient(clientConfig(version))
 				}
 				outcome := make(chan error, 1)
-				require.NoError(t, start(config, func(err error) { outcome <- err }))
+				require.NoError(t, s.StartTLSFunc(side, func(err error) { outcome <- err }))
 				done := make(chan struct{})
 				go func() { _ = secured.Handshake(); close(done) }()
 				flight := peer.await(t)

@@ -118,9 +118,9 @@ func secure(t testing.TB, s *iostream.Stream, peer net.Conn, client bool, versio
 	done := make(chan error, 1)
 	go func() { done <- secured.Handshake() }()
 	if client {
-		require.NoError(t, s.StartTLSClient(patient(t), clientConfig(version)))
+		require.NoError(t, s.StartTLS(patient(t), iostream.TLSClient(clientConfig(version))))
 	} else {
-		require.NoError(t, s.StartTLSServer(patient(t), serverConfig(version)))
+		require.NoError(t, s.StartTLS(patient(t), iostream.TLSServer(serverConfig(version))))
 	}
 	require.NoError(t, receive(t, done))
 	return tlsPeer{secured, peer}

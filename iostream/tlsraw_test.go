@@ -100,7 +100,7 @@ func newRawTLS(t testing.TB, config *iostream.Config) (*iostream.Stream, *rawTLS
 	secured := tls.Client(peer, client)
 	done := make(chan error, 1)
 	go func() { done <- secured.Handshake() }()
-	require.NoError(t, s.StartTLSServer(patient(t), server))
+	require.NoError(t, s.StartTLS(patient(t), iostream.TLSServer(server)))
 	require.NoError(t, receive(t, done))
 	if secured.ConnectionState().CipherSuite != tls.TLS_AES_128_GCM_SHA256 {
 		t.Skip("the test knows AES-128-GCM only")

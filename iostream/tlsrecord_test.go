@@ -28,7 +28,7 @@ func secureSim(t testing.TB, version uint16, config *iostream.Config) (*iostream
 	secured := tls.Client(peer, clientConfig(version))
 	done := make(chan error, 1)
 	go func() { done <- secured.Handshake() }()
-	require.NoError(t, s.StartTLSServer(patient(t), serverConfig(version)))
+	require.NoError(t, s.StartTLS(patient(t), iostream.TLSServer(serverConfig(version))))
 	require.NoError(t, receive(t, done))
 	if version == tls.VersionTLS13 {
 		_, _ = s.Write([]byte("!")) // behind the tickets, which the peer takes in
@@ -177,7 +177,7 @@ func TestTruncation(t *testing.T) {
 				r := receive(t, f.read(t, s, untilClose(0)))
 				requireIs(t, r.err, io.ErrUnexpectedEOF)
 				require.Equal(t, map[bool]string{false: "one", true: "onetwo"}[cut > 1000], r.data)
-				require.True(t, s.ReadClosed())
+				require.True(t, streamhook.ReadClosed(s))
 			})
 		}
 	})
@@ -221,7 +221,7 @@ func TestCloseWatchOverTLS(t *testing.T) {
 					_ = s.WaitReadClosedFunc(func() { close(eofSeen) })
 					receive(t, eofSeen)
 					quiet(t, s.Loop())
-					require.False(t, s.Closed())
+					require.NoError(t, s.Err())
 					got, err := s.Read(patient(t), iostream.Bytes(len(c.data)))
 					require.NoError(t, err)
 					require.Equal(t, c.data, string(got))

@@ -38,14 +38,14 @@ func TestStartTLSOnALiveStream(t *testing.T) {
 	styles := map[string]func(s *iostream.Stream, config *tls.Config, done chan<- error){
 		"task": func(s *iostream.Stream, config *tls.Config, done chan<- error) {
 			_ = s.Loop().Go(func(task *ioloop.Task) {
-				done <- dialogue(func() error { return s.StartTLSServer(task, config) },
+				done <- dialogue(func() error { return s.StartTLS(task, iostream.TLSServer(config)) },
 					func() ([]byte, error) { return s.Read(task, iostream.Until("\n")) }, s)
 			})
 		},
 		"goroutine": func(s *iostream.Stream, config *tls.Config, done chan<- error) {
 			ctx := context.Background()
 			go func() {
-				done <- dialogue(func() error { return s.StartTLSServer(ctx, config) },
+				done <- dialogue(func() error { return s.StartTLS(ctx, iostream.TLSServer(config)) },
 					func() ([]byte, error) { return s.Read(ctx, iostream.Until("\n")) }, s)
 			}()
 		},
@@ -54,7 +54,7 @@ func TestStartTLSOnALiveStream(t *testing.T) {
 			command = func(line []byte, err error) bool {
 				if string(line) == "STARTTLS\n" {
 					_, _ = s.Write([]byte("go ahead\n"))
-					done <- s.StartTLSServerFunc(config, func(error) { _ = s.Handle(iostream.Until("\n"), command) })
+					done <- s.StartTLSFunc(iostream.TLSServer(config), func(error) { _ = s.Handle(iostream.Until("\n"), command) })
 					return true
 				}
 				_, _ = s.Write(append([]byte("you said "), line...))
@@ -119,13 +119,13 @@ func TestStartTLSRefused(t *testing.T) {
 				c.before(t, s, peer)
 			}
 			buffered := s.Buffered()
-			start, call := s.StartTLSServer, s.StartTLSServerFunc
+			side := iostream.TLSServer(c.config)
 			if c.client {
-				start, call = s.StartTLSClient, s.StartTLSClientFunc
+				side = iostream.TLSClient(c.config)
 			}
-			requireIs(t, start(patient(t), c.config), c.want)
-			requireIs(t, call(c.config, func(error) { t.Error("called") }), c.want)
-			require.False(t, s.Closed())
+			requireIs(t, s.StartTLS(patient(t), side), c.want)
+			requireIs(t, s.StartTLSFunc(side, func(error) { t.Error("called") }), c.want)
+			require.NoError(t, s.Err())
 			require.Equal(t, buffered, s.Buffered())
 			if !errors.Is(c.want, net.ErrClosed) {
 				_, err := s.Write([]byte("plain"))
@@ -136,18 +136,18 @@ func TestStartTLSRefused(t *testing.T) {
 	}
 	t.Run("no function", func(t *testing.T) {
 		s, _ := pair(t, startLoop(t, ioloop.Config{}), "tcp", nil)
-		requireIs(t, s.StartTLSServerFunc(good, nil), iostream.ErrInvalid)
+		requireIs(t, s.StartTLSFunc(iostream.TLSServer(good), nil), iostream.ErrInvalid)
 	})
 	t.Run("twice, and never back", func(t *testing.T) {
 		s, peer := pair(t, startLoop(t, ioloop.Config{}), "tls1.3", nil)
-		requireIs(t, s.StartTLSServer(patient(t), good), iostream.ErrInvalid)
+		requireIs(t, s.StartTLS(patient(t), iostream.TLSServer(good)), iostream.ErrInvalid)
 		_, _ = s.Write([]byte("still fine"))
 		expect(t, peer, "still fine")
 	})
 	t.Run("closed", func(t *testing.T) {
 		s, _ := pair(t, startLoop(t, ioloop.Config{}), "tcp", nil)
 		s.Abort(errPlayed)
-		requireIs(t, s.StartTLSServer(patient(t), good), errPlayed)
+		requireIs(t, s.StartTLS(patient(t), iostream.TLSServer(good)), errPlayed)
 	})
 }
 
@@ -181,7 +181,7 @@ func TestStartTLSWithBufferedHello(t *testing.T) {
 			require.NoError(t, receive(t, line).err)
 			require.Equal(t, cut, s.Buffered())
 			outcome := make(chan error, 1)
-			require.NoError(t, s.StartTLSServerFunc(serverConfig(version), func(err error) { outcome <- err }))
+			require.NoError(t, s.StartTLSFunc(iostream.TLSServer(serverConfig(version)), func(err error) { outcome <- err }))
 			require.Zero(t, s.Buffered(), "nothing may be left to be taken for plaintext")
 			m.Arrive([]byte(hello[cut:]))
 			require.NoError(t, receive(t, outcome))
@@ -200,7 +200,7 @@ func TestInjectionThatLooksLikeAHello(t *testing.T) {
 	line := faces[2].read(t, s, until("\n", 0))
 	m.Arrive([]byte("STARTTLS\n\x16\x03\x01\x00\x05RCPT TO\r\n"))
 	require.NoError(t, receive(t, line).err)
-	require.Error(t, s.StartTLSServer(patient(t), serverConfig(0)))
+	require.Error(t, s.StartTLS(patient(t), iostream.TLSServer(serverConfig(0))))
 	require.Zero(t, s.Buffered())
 	require.NoError(t, s.WaitClosed(patient(t)))
 }
@@ -215,7 +215,7 @@ func TestStartTLSBehindABacklog(t *testing.T) {
 	mark := s.Mark()
 	outcome := make(chan error, 1)
 	sent := make(chan error, 2)
-	require.NoError(t, s.StartTLSServerFunc(serverConfig(tls.VersionTLS13), func(err error) { outcome <- err }))
+	require.NoError(t, s.StartTLSFunc(iostream.TLSServer(serverConfig(tls.VersionTLS13)), func(err error) { outcome <- err }))
 	_, _ = s.Write([]byte("secret"))
 	require.NoError(t, s.WaitSentFunc(mark, func(err error) { sent <- err }))
 	quiet(t, s.Loop())
@@ -251,7 +251,7 @@ func TestTLSCallbacks(t *testing.T) {
 				return &cert, err
 			}
 			server.Certificates = nil
-			require.NoError(t, s.StartTLSServerFunc(server, func(error) {}))
+			require.NoError(t, s.StartTLSFunc(iostream.TLSServer(server), func(error) {}))
 			expect(t, tls.Client(peer, clientConfig(0)), "welcome")
 		})
 		for name, c := range map[string]struct {
@@ -276,12 +276,12 @@ func TestTLSCallbacks(t *testing.T) {
 					return nil, nil
 				}
 				outcome := make(chan error, 1)
-				go func() { outcome <- s.StartTLSServer(context.Background(), server) }()
+				go func() { outcome <- s.StartTLS(context.Background(), iostream.TLSServer(server)) }()
 				require.Error(t, tls.Client(peer, clientConfig(0)).Handshake())
 				err := receive(t, outcome)
 				requireIs(t, err, errors.Unwrap(err))
 				c.want(t, err)
-				require.True(t, s.Closed())
+				require.Error(t, s.Err())
 				_, _ = other.Write([]byte("alive"))
 				expect(t, otherPeer, "alive")
 			})
@@ -297,7 +297,7 @@ func TestTLSCallbacks(t *testing.T) {
 			return nil, nil
 		}
 		outcome := make(chan error, 1)
-		require.NoError(t, s.StartTLSServerFunc(server, func(err error) { outcome <- err }))
+		require.NoError(t, s.StartTLSFunc(iostream.TLSServer(server), func(err error) { outcome <- err }))
 		go func() { _ = tls.Client(peer, clientConfig(0)).Handshake() }()
 		receive(t, called)
 		require.NoError(t, s.Close())

@@ -392,10 +392,3 @@ func (t *tlsTransport) RemoteAddr() net.Addr {
 	}
 	return nil
 }
-
-func (t *tlsTransport) SetNoDelay(on bool) error {
-	if n, ok := t.lower.(NoDelayer); ok {
-		return n.SetNoDelay(on)
-	}
-	return nil
-}

@@ -300,7 +300,7 @@ var tornadoEnds = []scenario{
 			buf := []byte("......")
 			failed := make(chan result)
 			go func() {
-				n, err := e.in.ReadFull(ctx, buf)
+				n, err := e.in.ReadAtLeast(ctx, buf, len(buf))
 				failed <- result{n: n, err: err}
 			}()
 			awaitRead(e.T, e.in)

@@ -106,7 +106,7 @@ func (e *env) write(text string) {
 // buffered waits until n bytes have been received that no read has taken.
 func (e *env) buffered(n int) {
 	e.Helper()
-	_, err := e.in.Peek(patient(e.T), n)
+	_, err := e.in.Read(patient(e.T), iostream.Peek(n))
 	require.NoError(e, err)
 }
 
@@ -116,7 +116,7 @@ func (e *env) quiet() { quiet(e.T, e.loop) }
 func (e *env) ended() error {
 	e.Helper()
 	require.NoError(e, e.in.WaitReadClosed(patient(e.T)))
-	if e.in.Closed() {
+	if e.in.Err() != nil {
 		return e.in.Err()
 	}
 	return io.EOF

@@ -159,7 +159,7 @@ var tornadoReads = []scenario{
 		e.read(some(3), "lo", nil)
 	}},
 	{number: 20, name: "read up to 0 bytes", tornado: "nothing, at once",
-		eddy: "ReadFull of an empty buffer is that; a max of 0 is the stream's limit", why: "0 means the default everywhere",
+		eddy: "ReadAtLeast into an empty buffer is that; a max of 0 is the stream's limit", why: "0 means the default everywhere",
 		run: func(e *env) {
 			e.read(someInto(0), "", nil)
 			e.send("hello")
@@ -257,7 +257,7 @@ var tornadoReads = []scenario{
 	{number: 33, name: "read into what cannot be written", tornado: "TypeError; the stream takes no read any more",
 		eddy: "a nil callback is ErrInvalid; the next read works", why: "arguments are checked before anything changes", once: true,
 		run: func(e *env) {
-			requireIs(e.T, e.in.ReadFullFunc(make([]byte, 5), nil), iostream.ErrInvalid)
+			requireIs(e.T, e.in.ReadAtLeastFunc(make([]byte, 5), 5, nil), iostream.ErrInvalid)
 			e.send("hello")
 			e.read(into(5), "hello", nil)
 		}},

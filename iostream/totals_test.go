@@ -20,7 +20,7 @@ func TestTotal(t *testing.T) {
 		_, err := s.Write(make([]byte, written))
 		require.NoError(t, err)
 		send(t, peer, string(make([]byte, arrived)))
-		_, err = s.Peek(patient(t), arrived)
+		_, err = s.Read(patient(t), iostream.Peek(arrived))
 		require.NoError(t, err)
 		quiet(t, l)
 		want.Streams++

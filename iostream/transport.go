@@ -135,8 +135,3 @@ type Addresser interface {
 type Descriptor interface {
 	FD() int
 }
-
-// NoDelayer is implemented by transports that can turn Nagle's algorithm off.
-type NoDelayer interface {
-	SetNoDelay(on bool) error
-}

@@ -349,7 +349,7 @@ func TestWriteErrorKeepsWhatWasReceived(t *testing.T) {
 	requireIs(t, receive(t, pending), syscall.EPIPE)
 	_, err := s.Write([]byte("more"))
 	requireIs(t, err, syscall.EPIPE)
-	require.False(t, s.Closed())
+	require.NoError(t, s.Err())
 	line, err := s.Read(patient(t), iostream.Until("\n"))
 	require.NoError(t, err)
 	require.Equal(t, "final words\n", string(line))

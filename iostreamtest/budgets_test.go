@@ -67,9 +67,9 @@ func (h *sharer) holds(kept, handling bool) (least, most int64) {
 	h.largest = max(h.largest, h.in+h.moved)
 	unread, backlog := h.stream.Buffered(), h.stream.Backlog()
 	switch {
-	case h.stream.Closed() && !handling:
+	case h.stream.Err() != nil && !handling:
 		return 0, 0
-	case h.stream.Closed():
+	case h.stream.Err() != nil:
 		return 0, room(h.largest)
 	case unread == 0 && !kept:
 		h.largest = 0
@@ -90,7 +90,7 @@ func (p *player) observeBudget() {
 	received := p.wire.State().Received
 	b.own.grow(received+p.model.accepted-b.own.came, p.world.Clock.Now())
 	for i, h := range b.all() {
-		if h.dismissed || !h.stream.Closed() || h.stream.Err() != iostream.ErrBudget {
+		if h.dismissed || h.stream.Err() == nil || h.stream.Err() != iostream.ErrBudget {
 			continue
 		}
 		h.dismissed = true
@@ -126,7 +126,7 @@ func (p *player) judgeDismissal(gone *sharer) {
 	now := p.world.Clock.Now()
 	heaviest := weight(gone.most(), now-gone.emptyAt)
 	for i, h := range p.shared.all() {
-		if !h.stream.Closed() && h.moved == 0 && h.least > 0 && weight(h.least, now-h.movedAt) > heaviest {
+		if h.stream.Err() == nil && h.moved == 0 && h.least > 0 && weight(h.least, now-h.movedAt) > heaviest {
 			p.fail("%d stays, though it holds %d bytes since %v", i, h.least, h.movedAt)
 		}
 	}
@@ -153,7 +153,7 @@ func (p *player) restBudget() {
 	switch {
 	case used < least || used > most:
 		p.fail("at rest: %d bytes of the budget are used, %d to %d are held", used, least, most)
-	case b.budget.Full() && !(p.stream.Closed() && handling):
+	case b.budget.Full() && !(p.stream.Err() != nil && handling):
 		p.fail("at rest: the budget is full, %d of %d bytes", used, b.limit)
 	}
 }
@@ -166,7 +166,7 @@ func (p *player) sharer(s *step) {
 	}
 	var open []*sharer
 	for _, h := range b.others {
-		if !h.stream.Closed() {
+		if h.stream.Err() == nil {
 			open = append(open, h)
 		}
 	}
@@ -186,7 +186,7 @@ func (p *player) sharer(s *step) {
 		h.wire.Arrive(bytes.Repeat([]byte{'?'}, n))
 	case 3:
 		h.grow(n, p.model.now)
-		if _, err := h.stream.Write(make([]byte, n)); err != nil && !h.stream.Closed() {
+		if _, err := h.stream.Write(make([]byte, n)); err != nil && h.stream.Err() == nil {
 			p.fail("sharer: %v", err)
 		}
 	case 4:

@@ -114,7 +114,7 @@ func (c *conversation) pause(t *ioloop.Task, s *iostream.Stream) error {
 	case 2:
 		return s.Flush(t)
 	case 3:
-		_, err := s.Peek(t, 0)
+		_, err := s.Read(t, iostream.Peek(0))
 		return err
 	}
 	return nil
@@ -159,7 +159,7 @@ func (c *conversation) play() error {
 		if err := c.world.Advance(3); err != nil {
 			return err
 		}
-		if c.world.Loop.Stats().Tasks == 0 && (c.stream.Closed() || how == 3 && c.stream.Backlog() == 0) {
+		if c.world.Loop.Stats().Tasks == 0 && (c.stream.Err() != nil || how == 3 && c.stream.Backlog() == 0) {
 			break
 		}
 	}
@@ -178,7 +178,7 @@ func (c *conversation) play() error {
 		return errors.New("a function has not returned")
 	case !strings.HasPrefix(c.want, sent):
 		return fmt.Errorf("sent %q, want %q", sent, c.want)
-	case !c.stream.Closed() || len(c.told) != 1:
+	case c.stream.Err() == nil || len(c.told) != 1:
 		return fmt.Errorf("%v, told %v", c.stream, c.told)
 	case how == 0 && !ended && sent != c.want:
 		return fmt.Errorf("sent %q, want all of %q", sent, c.want)

@@ -65,7 +65,6 @@ func init() { // operations refer to steps, which refer to operations
 		{"release", 2, (*player).release},
 		{"wait closed", 2, (*player).waitClosed},
 		{"on closed", 1, (*player).onClosed},
-		{"discard", 3, (*player).discard},
 		{"read deadline", 4, (*player).setDeadline},
 		{"write deadline", 2, (*player).setDeadline},
 		{"idle timeout", 1, (*player).idleTimeout},
@@ -274,14 +273,14 @@ func (p *player) closeWrite(*step) {
 }
 
 func (p *player) close(*step) {
-	if !p.stream.Closed() {
+	if p.stream.Err() == nil {
 		p.model.close(net.ErrClosed)
 	}
 	_ = p.stream.Close()
 }
 
 func (p *player) abort(*step) {
-	if !p.stream.Closed() {
+	if p.stream.Err() == nil {
 		p.model.cut()
 	}
 	p.model.abort(errOwn)

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/eddyloop/eddy/internal/streamhook"
 	"github.com/eddyloop/eddy/internal/testtime"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
@@ -95,7 +96,7 @@ func (p *player) settle() {
 		if !worked {
 			p.settled = true
 			p.observe()
-			if p.stream.Closed() && p.failed == nil {
+			if p.stream.Err() != nil && p.failed == nil {
 				if err := p.model.atRestClosed(p.stream); err != nil {
 					p.fail("at rest: %v", err)
 				}
@@ -117,10 +118,10 @@ func (p *player) look() {
 	if err := p.model.atRest(p.stream); err != nil {
 		p.fail("at rest: %v", err)
 	}
-	if want := p.stream.ReadClosed(); p.ends > 1 || (p.ends == 1) != want {
+	if want := streamhook.ReadClosed(p.stream); p.ends > 1 || (p.ends == 1) != want {
 		p.fail("the end of the input was told %d times, is there: %v", p.ends, want)
 	}
-	if p.stream.Closed() {
+	if p.stream.Err() != nil {
 		for i, c := range p.closes {
 			if c.called != 1 {
 				p.fail("function %d for the close was called %d times", i, c.called)
@@ -374,7 +375,7 @@ func (p *player) crash(goexit bool) {
 	if p.shared != nil {
 		p.shared.failed = true
 	}
-	if !p.stream.Closed() {
+	if p.stream.Err() == nil {
 		p.model.cut()
 	}
 	if goexit {

@@ -126,11 +126,11 @@ func (p *player) readWaiting(c *call) func(ctx context.Context) ([]byte, int, er
 	return func(ctx context.Context) (data []byte, n int, err error) {
 		switch s := p.stream; c.kind {
 		case kindInto:
-			n, err = s.ReadFull(ctx, c.into)
+			n, err = s.ReadAtLeast(ctx, c.into, len(c.into))
 		case kindSomeInto:
 			n, err = s.ReadAtLeast(ctx, c.into, min(1, len(c.into)))
 		case kindPeek:
-			data, err = s.Peek(ctx, c.size)
+			data, err = s.Read(ctx, iostream.Peek(c.size))
 		default:
 			data, err = s.Read(ctx, c.frame())
 		}
@@ -143,11 +143,11 @@ func (p *player) readFunc(c *call, fn func([]byte, int, error)) error {
 	count := func(n int, err error) { fn(nil, n, err) }
 	switch s := p.stream; c.kind {
 	case kindInto:
-		return s.ReadFullFunc(c.into, count)
+		return s.ReadAtLeastFunc(c.into, len(c.into), count)
 	case kindSomeInto:
 		return s.ReadAtLeastFunc(c.into, min(1, len(c.into)), count)
 	case kindPeek:
-		return s.PeekFunc(c.size, bytes)
+		return s.ReadFunc(iostream.Peek(c.size), bytes)
 	}
 	return p.stream.ReadFunc(c.frame(), bytes)
 }
@@ -182,10 +182,10 @@ func (p *player) handle(s *step) {
 	err := p.stream.Handle(c.frame(), func(data []byte, err error) bool {
 		seen++
 		more := seen < c.stop
-		if p.observe(); err == nil && !p.stream.Closed() && p.model.backlog() > p.model.config.HighWaterMark {
+		if p.observe(); err == nil && p.stream.Err() == nil && p.model.backlog() > p.model.config.HighWaterMark {
 			p.fail("%s goes on with %d bytes to send", c.name, p.model.backlog())
 		}
-		if err == nil && p.model.stopped(c) && !p.stream.Closed() {
+		if err == nil && p.model.stopped(c) && p.stream.Err() == nil {
 			p.fail("%s is called while it is paused", c.name)
 		}
 		p.model.taken = false
@@ -220,25 +220,4 @@ func splitAt(delim string) bufio.SplitFunc {
 		}
 		return 0, nil, nil
 	}
-}
-
-// discard throws away what is buffered, which it must not do under a read.
-func (p *player) discard(s *step) {
-	if !p.mayRead() {
-		return
-	}
-	p.observe()
-	m, n := p.model, size(s.a)
-	took, err := p.stream.Discard(n)
-	p.observe()
-	p.note("  discard: %d, %v", took, err)
-	switch have := len(m.rest()); {
-	case m.running == nil && m.pending() != nil:
-		if took != 0 || !errors.Is(err, iostream.ErrReadPending) {
-			p.fail("discard beside a read: %d, %v", took, err)
-		}
-	case err != nil || took != min(n, have):
-		p.fail("discarded %d of %d bytes: %v", took, have, err)
-	}
-	m.consumed += took
 }

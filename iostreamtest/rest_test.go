@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/eddyloop/eddy/internal/streamhook"
 	"github.com/eddyloop/eddy/poller"
 )
 
@@ -57,8 +58,6 @@ func isPending(s stream) bool { return strings.Contains(s.String(), " pending, "
 
 // stream is what the model looks at of the stream itself.
 type stream interface {
-	Closed() bool
-	ReadClosed() bool
 	Err() error
 	String() string
 	Buffered() int
@@ -77,7 +76,7 @@ func (m *model) atRest(s stream) error {
 	if len(w.Misuse) > 0 {
 		return fmt.Errorf("misuse of the transport: %s", w.Misuse)
 	}
-	if !s.Closed() {
+	if s.Err() == nil {
 		if m.sealed || m.end() != nil || m.closeDue() || m.lingered(time.Second) {
 			return fmt.Errorf("is not closed, may be for %v", m.causes)
 		}
@@ -143,11 +142,11 @@ func (m *model) atRestOpen(s stream) error {
 		return errors.New("has not sent FIN")
 	case w.FINs > 0 && !m.finWanted:
 		return errors.New("has sent FIN")
-	case m.ended && !s.ReadClosed() && !m.layer: // a layer learns it when it reads
+	case m.ended && !streamhook.ReadClosed(s) && !m.layer: // a layer learns it when it reads
 		return errors.New("has not noticed that the peer has finished")
 	case m.broken && w.Arrived == 0 && !m.layer:
 		return errors.New("has not noticed that the connection is broken")
-	case s.ReadClosed() && !m.ended:
+	case streamhook.ReadClosed(s) && !m.ended:
 		return errors.New("ReadClosed, but the peer has not finished")
 	case !m.layer && reading && w.Armed&poller.Readable == 0 && w.ReadErr == nil:
 		return errors.New("does not listen for input")

@@ -163,7 +163,7 @@ func (st *storm) reader(chunk int) {
 		case 2:
 			into := make([]byte, 1+chunk)
 			n := 0
-			n, err = st.stream.ReadFull(ctx, into)
+			n, err = st.stream.ReadAtLeast(ctx, into, len(into))
 			data = into[:n]
 		case 3:
 			data, err = st.stream.Read(ctx, iostream.Bytes(chunk))

@@ -158,10 +158,10 @@ func (p *player) begins(c *call, msg []byte) {
 	m.handling, m.over = c, false
 	p.observe()
 	p.note("  %s: %s", c.name, brief(string(msg)))
-	if !p.stream.Closed() && m.backlog() > m.config.HighWaterMark {
+	if p.stream.Err() == nil && m.backlog() > m.config.HighWaterMark {
 		p.fail("%s goes on with %d bytes to send", c.name, m.backlog())
 	}
-	if m.stopped(c) && !p.stream.Closed() {
+	if m.stopped(c) && p.stream.Err() == nil {
 		p.fail("%s gets a message while it is paused", c.name)
 	}
 	message := *c

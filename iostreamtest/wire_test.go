@@ -133,8 +133,8 @@ func TestPipe(t *testing.T) {
 	require.Equal(t, "bye", end)
 	require.NoError(t, b.Close())
 	require.NoError(t, world.Settle())
-	require.True(t, b.Closed())
-	require.True(t, a.Closed())
+	require.Error(t, b.Err())
+	require.Error(t, a.Err())
 	require.NoError(t, world.Close())
 }
 

@@ -184,7 +184,7 @@ func (c *conn) secure() error {
 	c.silent = true
 	limit := c.srv.handshakeTimeout()
 	timer := c.worker.loop.AfterFunc(limit, func() { c.stream.Abort(iostream.ErrHandshakeTimeout) })
-	err := c.stream.PeekFunc(1, func(_ []byte, err error) {
+	err := c.stream.ReadFunc(iostream.Peek(1), func(_ []byte, err error) {
 		timer.Stop()
 		c.silent = c.silent && err != nil
 		switch {
@@ -193,11 +193,12 @@ func (c *conn) secure() error {
 		case c.srv.net != nil:
 			c.secureNetConn(limit)
 		default:
-			if err := c.stream.StartTLSServerFunc(c.srv.TLS, c.secured); err != nil {
+			if err := c.stream.StartTLSFunc(iostream.TLSServer(c.srv.TLS), c.secured); err != nil {
 				c.secured(err)
 			}
 		}
 	})
+
 	if err != nil {
 		timer.Stop()
 		c.secured(err)
@@ -233,7 +234,7 @@ func (c *conn) secured(err error) {
 		}
 	}
 	c.heard()
-	if c.silent && c.stream.Closed() && c.srv.ending() {
+	if c.silent && c.stream.Err() != nil && c.srv.ending() {
 		return // it was not the client that failed
 	}
 	c.srv.countHandshakeError()

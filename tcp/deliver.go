@@ -12,11 +12,11 @@ import (
 )
 
 // Deliver has Accept return the connection of a stream, with all bytes that are
-// unread, including those that Peek has returned. A Callback or Handler calls
+// unread, including those that a Peek has returned. A Callback or Handler calls
 // it when the first bytes show the protocol:
 //
 //	srv.Callback = func(s *iostream.Stream) {
-//		s.PeekFunc(4, func(first []byte, err error) {
+//		s.ReadFunc(iostream.Peek(4), func(first []byte, err error) {
 //			if string(first) == "GET " {
 //				err = web.Deliver(s)
 //			} else if err == nil {
@@ -46,7 +46,7 @@ func (l *NetListener) Deliver(s *iostream.Stream) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closed || s.Closed() {
+	if l.closed || s.Err() != nil {
 		return l.opError("deliver", net.ErrClosed)
 	}
 	if c := w.conns[s]; c != nil {

@@ -29,7 +29,7 @@ func sniffers(listener **tcp.NetListener) map[string]*tcp.Server {
 	isHTTP := func(first []byte) bool { return string(first) == "GET" }
 	return map[string]*tcp.Server{
 		"callback": {Callback: func(s *iostream.Stream) {
-			_ = s.PeekFunc(3, func(first []byte, err error) {
+			_ = s.ReadFunc(iostream.Peek(3), func(first []byte, err error) {
 				switch {
 				case err != nil:
 				case isHTTP(first):
@@ -40,9 +40,10 @@ func sniffers(listener **tcp.NetListener) map[string]*tcp.Server {
 					lineCallback(s)
 				}
 			})
+
 		}},
 		"task": {Handler: func(t *ioloop.Task, s *iostream.Stream) error {
-			first, err := s.Peek(t, 3)
+			first, err := s.Read(t, iostream.Peek(3))
 			switch {
 			case err != nil:
 				return err
@@ -265,7 +266,7 @@ func TestStarted(t *testing.T) {
 func ExampleNetListener_Deliver() {
 	var web *tcp.NetListener
 	srv := &tcp.Server{Callback: func(s *iostream.Stream) {
-		_ = s.PeekFunc(4, func(first []byte, err error) {
+		_ = s.ReadFunc(iostream.Peek(4), func(first []byte, err error) {
 			switch {
 			case err != nil:
 			case string(first) == "GET ":
@@ -280,6 +281,7 @@ func ExampleNetListener_Deliver() {
 				s.Abort(err)
 			}
 		})
+
 	}}
 	addr, _ := srv.Listen("tcp", "127.0.0.1:0")
 	web, _ = srv.NetListener()

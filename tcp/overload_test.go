@@ -202,7 +202,7 @@ func TestBudgetIsRelievedByWhoComes(t *testing.T) {
 		require.NoError(t, s.ReadFunc(iostream.Some(0), func([]byte, error) {})) // which has it look
 		require.True(t, budget.Full())
 		dial(t, addr).echo("hello\n")
-		require.True(t, s.Closed())
+		require.Error(t, s.Err())
 		require.NoError(t, l.Close())
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/eddyloop/eddy/internal/streamhook"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
 )
@@ -84,11 +85,11 @@ func (c *conn) introduce(t *ioloop.Task) error {
 	c.silent = true
 	h, err := ReadProxyHeader(limited, c.stream)
 	c.silent = err != nil && c.stream.Buffered() == 0
-	if c.silent && c.stream.Closed() && c.srv.ending() {
+	if c.silent && c.stream.Err() != nil && c.srv.ending() {
 		return err // it was not the client that failed
 	}
 	if err == nil && h.Source != nil {
-		c.stream.SetRemoteAddr(h.Source)
+		streamhook.SetRemoteAddr(c.stream, h.Source)
 	}
 	if err == nil && p.Header != nil {
 		err = p.Header(c.stream, h)
@@ -161,9 +162,9 @@ func readProxy(ctx context.Context, s *iostream.Stream, p []byte) error {
 	if len(p) == 0 {
 		return nil // nothing need come: the server may speak first
 	}
-	_, err := s.Peek(ctx, 1)
+	_, err := s.Read(ctx, iostream.Peek(1))
 	if err == nil {
-		_, err = s.ReadFull(ctx, p)
+		_, err = s.ReadAtLeast(ctx, p, len(p))
 	}
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return fmt.Errorf("%w: %w", ErrProxyHeader, io.ErrUnexpectedEOF)

@@ -131,7 +131,7 @@ type Server struct {
 	// TLS, if set, makes each connection a TLS server before Message, Handler
 	// or Callback is called; if the handshake fails, none is called.
 	// Stream.HandshakeTimeout limits the wait for the client's first byte, and
-	// then the handshake. See iostream.Stream.StartTLSServer, and
+	// then the handshake. See iostream.Stream.StartTLS, and
 	// NetListener.Accept.
 	TLS *tls.Config
 

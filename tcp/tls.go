@@ -38,7 +38,7 @@ func (d *Dialer) secure(ctx context.Context, s *iostream.Stream, network, addres
 	if config == nil {
 		return nil
 	}
-	err := s.StartTLSClient(ctx, config)
+	err := s.StartTLS(ctx, iostream.TLSClient(config))
 	if err != nil {
 		streamhook.Close(s, err) // an alert shall arrive
 	}

@@ -155,5 +155,5 @@ func (g *generator) more(err error) {
 	}
 	g.count.messages.Add(1)
 	g.count.sent.Add(uint64(len(lines)))
-	_ = g.stream.FlushFunc(g.more)
+	_ = g.stream.WaitSentFunc(g.stream.Mark(), g.more)
 }

@@ -45,7 +45,7 @@ func TestEveryChunking(t *testing.T) {
 			require.NoError(t, c.Advance(pause))
 		}
 		require.Equal(t, answers, c.Sent(), "seed %d", seed)
-		require.True(t, c.stream.Closed(), "seed %d", seed)
+		require.True(t, c.stream.Err() != nil, "seed %d", seed)
 		require.ErrorIs(t, c.stream.Err(), io.EOF, "seed %d", seed)
 	}
 }
@@ -77,7 +77,7 @@ func TestBadRequestsEndTheConnection(t *testing.T) {
 			c.Arrive([]byte(test.request))
 			c.FIN()
 			require.NoError(t, c.Settle())
-			require.True(t, c.stream.Closed())
+			require.Error(t, c.stream.Err())
 			require.ErrorIs(t, c.stream.Err(), test.reason)
 			require.Empty(t, c.Sent())
 		})

@@ -99,7 +99,7 @@ func (c *conversation) startTLS() error {
 	if err := c.reply("220 go ahead"); err != nil {
 		return err
 	}
-	if err := c.s.StartTLSServer(c.t, c.tlsConfig); err != nil {
+	if err := c.s.StartTLS(c.t, iostream.TLSServer(c.tlsConfig)); err != nil {
 		return err // iostream.ErrEarlyPlaintext among them
 	}
 	c.encrypted, c.greeted, c.mail = true, false, mail{} // RFC 3207, section 4.2

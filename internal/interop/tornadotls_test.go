@@ -41,7 +41,7 @@ func TestTornadoTLSClient(t *testing.T) {
 					continue
 				}
 				_, _ = io.WriteString(s, "go ahead\n")
-				if err := s.StartTLSServer(task, id.server()); err != nil {
+				if err := s.StartTLS(task, iostream.TLSServer(id.server())); err != nil {
 					return err
 				}
 				return serveLines(task, s)
@@ -101,7 +101,7 @@ func converseTLS(ctx context.Context, l *ioloop.Loop, address string, id *identi
 	if mode == "starttls" {
 		c.send("STARTTLS\n")
 		c.check("go ahead\n")(s.Read(ctx, iostream.Until("\n")))
-		if err := s.StartTLSClient(ctx, id.client()); err != nil {
+		if err := s.StartTLS(ctx, iostream.TLSClient(id.client())); err != nil {
 			return err
 		}
 	}

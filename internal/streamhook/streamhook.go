@@ -5,6 +5,8 @@
 package streamhook
 
 import (
+	"net"
+
 	"github.com/eddyloop/eddy/internal/socket"
 	"github.com/eddyloop/eddy/ioloop"
 )
@@ -26,6 +28,12 @@ var (
 	// Simulate has a server of package tcp serve a connection over a transport, on a
 	// loop that the caller runs. Package tcp sets it.
 	Simulate func(server any, l *ioloop.Loop, transport any) (stream any, err error)
+
+	// SetRemoteAddr replaces the result of RemoteAddr by the client's that a proxy names.
+	SetRemoteAddr func(stream any, addr net.Addr)
+
+	// ReadClosed reports whether the end of the stream's input is known of. It is for tests.
+	ReadClosed func(stream any) bool
 
 	// HasConfig reports whether a stream was made with a config.
 	HasConfig func(stream, config any) bool
