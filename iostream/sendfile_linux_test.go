@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
@@ -221,4 +222,22 @@ func TestStartTLSWhileAFileIsSent(t *testing.T) {
 	_, err = s.WriteString("plain")
 	require.NoError(t, err)
 	expect(t, peer, "plain")
+}
+
+// A disk that is slow is not taken for a peer that takes nothing.
+func TestCloseWaitsForTheDisk(t *testing.T) {
+	l, clock := clocked(t)
+	s, peer := pair(t, l, "tcp", &iostream.Config{CloseTimeout: time.Second})
+	quiet(t, l)
+	end, err := iostream.SendingFile(s, 100)
+	require.NoError(t, err)
+	require.NoError(t, s.Close())
+	for range 100 {
+		clock.Advance(100 * time.Millisecond)
+		quiet(t, l)
+	}
+	require.NoError(t, s.Err())
+	end()
+	_, err = peer.Read(make([]byte, 1))
+	require.Equal(t, io.EOF, err)
 }

@@ -41,10 +41,11 @@ func (st *stall) start(s *Stream, limit time.Duration, look func()) {
 	}
 }
 
-// moved takes in whether bytes have left, and reports it.
+// moved takes in whether bytes have left, and reports it. Who sends a file may wait for the
+// disk, which is not the peer's fault.
 func (st *stall) moved(s *Stream) bool {
 	sent, queue := s.sent(), kernelQueue(s.transport)
-	moved := sent > st.sent || queue < st.queue
+	moved := sent > st.sent || queue < st.queue || s.out.isReserved()
 	st.sent, st.queue = sent, queue
 	if moved {
 		st.since = s.loop.Now()
