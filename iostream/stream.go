@@ -174,20 +174,6 @@ func (s *Stream) ensureDetails() *details {
 	return s.details
 }
 
-// New makes a stream on l of a transport. The stream closes the transport when
-// it ends; after an error, the transport is still the caller's. The error is
-// ErrInvalid for a Config out of range, or ioloop.ErrClosed.
-func New(l *ioloop.Loop, t Transport, config *Config) (*Stream, error) {
-	if l == nil || t == nil {
-		return nil, opError("new", ErrInvalid)
-	}
-	s := new(Stream)
-	if err := s.open(l, t, config); err != nil {
-		return nil, err
-	}
-	return s, nil
-}
-
 func (s *Stream) open(l *ioloop.Loop, t Transport, config *Config) error {
 	if config == nil {
 		config = defaultConfig

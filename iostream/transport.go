@@ -7,6 +7,23 @@ import (
 	"github.com/eddyloop/eddy/poller"
 )
 
+// What authors of transports need stands in this file: New, Transport, and the
+// interfaces that a Transport may implement besides. Nobody else needs any of it.
+
+// New makes a stream on l of a transport. The stream closes the transport when
+// it ends; after an error, the transport is still the caller's. The error is
+// ErrInvalid for a Config out of range, or ioloop.ErrClosed.
+func New(l *ioloop.Loop, t Transport, config *Config) (*Stream, error) {
+	if l == nil || t == nil {
+		return nil, opError("new", ErrInvalid)
+	}
+	s := new(Stream)
+	if err := s.open(l, t, config); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
 // Transport is what a Stream moves its bytes through: a socket, TLS over one (a
 // Layer), or a simulation in a test. Only authors of transports need it.
 //

@@ -3,9 +3,9 @@ package iostream
 // Value is a variable of which every stream has one, for what a protocol knows
 // of a connection. Declare it in a package:
 //
-//	var session iostream.Value[Session]
+//	var user iostream.Value[string]
 //
-//	session.Of(s).user = name
+//	*user.Of(s) = "anna"
 //
 // A stream that was never asked for its variable has none and pays nothing. The
 // address of a Value is its identity: it must not be copied.

@@ -13,7 +13,7 @@ import (
 // others take. The connection is an *iostream.Conn on Loop, or on a loop of
 // Group. With neither, DialContext returns ErrInvalid.
 //
-//	http.Transport{DialContext: (&tcp.Dialer{Group: group}).DialContext}
+//	client := &http.Transport{DialContext: (&tcp.Dialer{Group: group}).DialContext}
 //
 // DialContext waits with ctx as Dial does. The connection is for goroutines
 // only: methods of a net.Conn have no context and cannot suspend a task.

@@ -61,17 +61,24 @@ func Read(file string) ([]Snippet, error) {
 // context is what a snippet that is no whole program may take for granted.
 const context = `(ctx context.Context, loop *ioloop.Loop, group *ioloop.Group, srv *tcp.Server,
 	s, client, backend *iostream.Stream, t *ioloop.Task, cert tls.Certificate, handler http.Handler,
-	request, lines, reply []byte, re *regexp.Regexp, err error)`
+	request, lines, reply []byte, line iostream.Frame, re *regexp.Regexp, fd int, web *tcp.NetListener, newServer func() *tcp.Server,
+	answer func(msg []byte, err error) bool, cmd *exec.Cmd, o *struct{ mu sync.Mutex; waiter *ioloop.Waiter }, err error)`
 
 var packages = map[string]string{
 	"bufio": "bufio", "binary": "encoding/binary", "bytes": "bytes", "context": "context", "errors": "errors", "exec": "os/exec",
 	"expvar": "expvar", "fmt": "fmt", "http": "net/http", "io": "io", "ioloop": "github.com/eddyloop/eddy/ioloop",
-	"iostream": "github.com/eddyloop/eddy/iostream", "iostreamtest": "github.com/eddyloop/eddy/iostreamtest",
+	"iostream": "github.com/eddyloop/eddy/iostream", "iosync": "github.com/eddyloop/eddy/iosync", "iostreamtest": "github.com/eddyloop/eddy/iostreamtest",
 	"log": "log", "net": "net", "netip": "net/netip", "os": "os", "poller": "github.com/eddyloop/eddy/poller",
 	"process": "github.com/eddyloop/eddy/process", "regexp": "regexp", "signal": "os/signal", "slog": "log/slog",
 	"strconv": "strconv", "strings": "strings", "sync": "sync", "syscall": "syscall",
 	"tcp": "github.com/eddyloop/eddy/tcp", "testing": "testing", "time": "time", "tls": "crypto/tls",
 }
+
+// Code that returns an error, and code that returns nothing.
+var (
+	fails = regexp.MustCompile(`(?m)^\t{0,2}return \S`)
+	bare  = regexp.MustCompile(`(?m)^\t*return$`)
+)
 
 var function = regexp.MustCompile(`(?m)^(func|type|import) `)
 
@@ -84,6 +91,9 @@ func (s Snippet) Program() string {
 	body := s.Code
 	if !function.MatchString(body) {
 		body = "func snippet() {\n{\n" + s.Code + "\n}\n}\n"
+		if fails.MatchString(s.Code) && !bare.MatchString(s.Code) {
+			body = "func snippet() error {\n{\n" + s.Code + "\n}\nreturn nil\n}\n"
+		}
 	}
 	body = strings.Replace(body, "func snippet()", "func snippet"+context, 1)
 	return "package main\n" + imports(body) + body
@@ -139,8 +149,10 @@ func (c *Checker) Check(s Snippet) error {
 		return err
 	}
 	var problems []error
+	whole := strings.HasPrefix(s.Code, "package ")
 	conf := types.Config{Importer: c.importer, Error: func(err error) {
-		if !strings.Contains(err.Error(), "declared and not used") {
+		unused := !whole && strings.Contains(err.Error(), "imported and not used") // the name stands in a comment
+		if !unused && !strings.Contains(err.Error(), "declared and not used") {
 			problems = append(problems, err)
 		}
 	}}
