@@ -38,6 +38,7 @@ func slowWork(release <-chan struct{}, result chan<- error) func(*ioloop.Task, *
 // A client that sends and resets leaves a handler behind, and MaxConns bounds
 // those.
 func TestMaxConnsBoundsHandlers(t *testing.T) {
+	wine.SkipResets(t)
 	const limit, clients = 4, 40
 	release, result := make(chan struct{}), make(chan error, clients)
 	srv := &tcp.Server{Handler: slowWork(release, result), MaxConns: limit, Loops: 1}
@@ -59,6 +60,7 @@ func TestMaxConnsBoundsHandlers(t *testing.T) {
 
 // Shutdown waits for a handler whose client has gone, and does not cut it.
 func TestShutdownWaitsForHandlers(t *testing.T) {
+	wine.SkipResets(t)
 	release, result := make(chan struct{}), make(chan error, 1)
 	srv := &tcp.Server{Handler: slowWork(release, result)}
 	addr, done := local(t, srv)

@@ -6,7 +6,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
-	"github.com/eddyloop/eddy/internal/posix"
+	"github.com/eddyloop/eddy/internal/wine"
 	"io"
 	"net"
 	"net/http"
@@ -82,9 +82,7 @@ func TestNetListenerCloseDropsWhatWaits(t *testing.T) {
 
 // Clients that have gone before anybody accepts them make room for others.
 func TestNetListenerForgetsTheGone(t *testing.T) {
-	if posix.UnderWine() {
-		t.Skip("wine takes the error of a reset to itself: reading finds the end")
-	}
+	wine.SkipResets(t)
 	srv := &tcp.Server{Loops: 1}
 	listener := netListen(t, srv)
 	for range 200 {
