@@ -22,8 +22,9 @@ func (s *Stream) WaitClosedFunc(fn func(error)) error {
 	return s.callAtEnd("wait closed", fn, (*details).closeWaiters)
 }
 
-// WaitReadClosed waits until ReadClosed reports true and returns nil, or the
-// error of ctx. There may still be bytes to read.
+// WaitReadClosed waits until the peer is known to have ended its side, or the
+// stream is closed, and returns nil, or the error of ctx. Bytes that came before
+// can still be read.
 func (s *Stream) WaitReadClosed(ctx context.Context) error {
 	return s.waitEndOf(ctx, "wait read closed", eofSeen, (*details).readCloseWaiters)
 }

@@ -141,7 +141,7 @@ const (
 
 // ReadProxyHeader reads a PROXY header and nothing after it, for programs that
 // do not use Server.ProxyProtocol. An invalid header is ErrProxyHeader; other
-// errors are those of Stream.ReadFull. Config.ReadLimit does not count.
+// errors are those of Stream.ReadAtLeast. Config.ReadLimit does not count.
 func ReadProxyHeader(ctx context.Context, s *iostream.Stream) (*ProxyHeader, error) {
 	buf := make([]byte, proxyShortest, proxyLongestLine)
 	if err := readProxy(ctx, s, buf); err != nil {
@@ -156,7 +156,7 @@ func ReadProxyHeader(ctx context.Context, s *iostream.Stream) (*ProxyHeader, err
 	return nil, fmt.Errorf("%w: neither version's beginning", ErrProxyHeader)
 }
 
-// readProxy fills p. The Peek receives all that has come, of which ReadFull alone
+// readProxy fills p. The Peek receives all that has come, of which ReadAtLeast alone
 // would take no more than it needs: a header then takes one system call.
 func readProxy(ctx context.Context, s *iostream.Stream, p []byte) error {
 	if len(p) == 0 {
