@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/eddyloop/eddy/internal/wine"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
 	"github.com/eddyloop/eddy/tcp"
@@ -142,6 +143,7 @@ func TestMessageFails(t *testing.T) {
 // A connection is open until its message's function has returned, also when its
 // client has gone; then it is counted out, once.
 func TestMessageOutlivesItsClient(t *testing.T) {
+	wine.SkipResets(t)
 	release, told := make(chan struct{}), make(chan error, 2)
 	srv := &tcp.Server{
 		Frame:  line,

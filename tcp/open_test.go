@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/eddyloop/eddy/internal/wine"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
 	"github.com/eddyloop/eddy/tcp"
@@ -161,6 +162,7 @@ func TestOpenFails(t *testing.T) {
 
 // A client that goes while Open works is counted out when that has returned.
 func TestOpenOutlivesItsClient(t *testing.T) {
+	wine.SkipResets(t)
 	eachOpening(t, func(t *testing.T, srv *tcp.Server, _ func(net.Addr) *client) {
 		release, told := make(chan struct{}), make(chan error, 2)
 		srv.Stream.OnClosed = func(_ *iostream.Stream, err error) { told <- err }
