@@ -73,6 +73,7 @@ func TestRelayBrokenWithAPipe(t *testing.T) {
 		"abort of the source": func(_ *testing.T, r *relayed) { r.a.Abort(nil) },
 		"abort of the other":  func(_ *testing.T, r *relayed) { r.b.Abort(nil) },
 		"close of the source": func(_ *testing.T, r *relayed) { _ = r.a.Close() },
+		"write deadline":      func(_ *testing.T, r *relayed) { _ = r.b.SetWriteDeadline(past) },
 	}
 	for name, breakIt := range breaks {
 		t.Run(name, func(t *testing.T) {
@@ -87,6 +88,9 @@ func TestRelayBrokenWithAPipe(t *testing.T) {
 				require.Error(t, o.err)
 				require.GreaterOrEqual(t, o.counts.AToB.Read, o.counts.AToB.Written)
 				require.LessOrEqual(t, int64(len(b)), o.counts.AToB.Written)
+				if name == "close of the source" { // in good order: what was read arrives
+					require.EqualValues(t, o.counts.AToB.Read, len(b))
+				}
 				require.True(t, bytes.HasPrefix(text, b), "in order")
 				require.Zero(t, iostream.Piped(r.b))
 			})
