@@ -48,8 +48,11 @@ func Until(delim string) Frame { return Frame{kind: readUntil, delim: delim} }
 // An automaton looks at each byte once. When it finds that there is a match, re
 // runs once over what is buffered and says where the match ends. So the cost is
 // linear if messages arrive one by one. It is higher in two cases:
-//   - An expression that must look behind the end of its match, such as `(?s)/\*.*\*/|\n`, costs each message as much as is buffered: some 20 ms with 512 KiB behind it.
-//   - An expression of very many states, such as `(a|b)*a(a|b){12}c`, costs half a microsecond for each byte, as in package regexp.
+//   - An expression that must look behind the end of its match, such as
+//     `(?s)/\*.*\*/|\n`, costs each message as much as is buffered: some 20 ms
+//     with 512 KiB behind it.
+//   - An expression of very many states, such as `(a|b)*a(a|b){12}c`, costs half
+//     a microsecond for each byte, as in package regexp.
 //
 // Both depend on the expression and not on the peer alone. Bound what an
 // untrusted peer may send by Config.ReadLimit.

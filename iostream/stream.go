@@ -34,9 +34,11 @@
 // n [Bytes], [Some], [UntilClose], [Split] with a bufio.SplitFunc,
 // [LengthPrefix], [Varint]. A method says how to wait for it:
 //
-//   - Read waits, with a context. An *ioloop.Task as the context suspends the task; any other context blocks the goroutine.
+//   - Read waits, with a context. An *ioloop.Task as the context suspends the
+//     task; any other context blocks the goroutine.
 //   - ReadFunc calls a function with one message, on the loop.
-//   - Handle calls a function with one message after another; HandleTask does so in a task, which may wait.
+//   - Handle calls a function with one message after another; HandleTask does
+//     so in a task, which may wait.
 //   - Messages is an iterator that waits.
 //
 // A stream has one read at a time and any number of writes.

@@ -55,9 +55,11 @@ func TLSClient(config *tls.Config) TLS { return TLS{config: config, client: true
 // ErrEarlyPlaintext if received bytes cannot be the client's first TLS message
 // (a server speaks second, so a client has received none), and ErrInvalid if
 // the stream has TLS already, bytes of a file or a relay are being sent, or the
-// config does not do. Then nothing has changed. If the handshake fails, takes longer than Config.HandshakeTimeout,
-// or ctx is done first, the stream is closed with the error: in good order if
-// an alert has to reach the peer.
+// config does not do. Then nothing has changed.
+//
+// If the handshake fails, takes longer than Config.HandshakeTimeout, or ctx is
+// done first, the stream is closed with the error: in good order if an alert has
+// to reach the peer.
 //
 // The functions in the config are called on the loop and must not block, unless
 // Config.HandshakeOffLoop is set. It must not be changed after the call.
@@ -182,11 +184,11 @@ func (side TLS) check() error {
 	case config == nil:
 		return fmt.Errorf("%w: no TLS config: pass TLSServer(config) or TLSClient(config)", ErrInvalid)
 	case client && config.ServerName == "" && !config.InsecureSkipVerify:
-		return fmt.Errorf("%w: TLS config has neither ServerName nor InsecureSkipVerify", ErrInvalid)
+		return fmt.Errorf("%w: TLS config has neither ServerName nor InsecureSkipVerify: set ServerName to the host that was dialled", ErrInvalid)
 	case client && config.Renegotiation != tls.RenegotiateNever:
-		return fmt.Errorf("%w: TLS renegotiation is not supported", ErrInvalid)
+		return fmt.Errorf("%w: TLS renegotiation is not supported: leave Config.Renegotiation as it is", ErrInvalid)
 	case !client && len(config.Certificates) == 0 && config.GetCertificate == nil && config.GetConfigForClient == nil:
-		return fmt.Errorf("%w: TLS config has no certificate", ErrInvalid)
+		return fmt.Errorf("%w: TLS config has no certificate: set Certificates or GetCertificate", ErrInvalid)
 	}
 	return nil
 }
