@@ -29,8 +29,8 @@ func (s *Stream) WaitReadClosed(ctx context.Context) error {
 	return s.waitEndOf(ctx, "wait read closed", eofSeen, (*details).readCloseWaiters)
 }
 
-// WaitReadClosedFunc has fn called once on the loop when ReadClosed reports
-// true. Its errors are those of WaitClosedFunc.
+// WaitReadClosedFunc has fn called once on the loop when WaitReadClosed would
+// return. Its errors are those of WaitClosedFunc.
 func (s *Stream) WaitReadClosedFunc(fn func()) error {
 	if fn == nil {
 		return opError("wait read closed", ErrInvalid)
