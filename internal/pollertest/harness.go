@@ -81,6 +81,9 @@ const (
 
 	// ResetsAreEnds: reading after a reset finds an end, without the error.
 	ResetsAreEnds
+
+	// TellsPassed: what has come and gone between two waits may be told once.
+	TellsPassed
 )
 
 // Run runs the suite on Pollers made by newPoller.

@@ -14,7 +14,7 @@ import (
 var interruption os.Signal = os.Interrupt
 
 // systemLimits are those of every Poller.
-var systemLimits = NoPipes | NoSignals | NoNumbers | NoHangup | OwnEndUntold | KeepsErrors | UntoldDatagrams | Late | wineLimits()
+var systemLimits = NoPipes | NoSignals | NoNumbers | NoHangup | OwnEndUntold | KeepsErrors | UntoldDatagrams | Late | TellsPassed | wineLimits()
 
 // wineLimits are those of wine: its server looks at a socket with poll(2), which
 // hides the end behind data, and takes the error of a reset to itself.
