@@ -34,6 +34,7 @@ type listener struct {
 	handedOn bool // another process has the socket too
 	released bool // fd is closed, or will be
 	vacated  bool // fd stands for nothing that listens any more
+	foreign  bool // and is somebody else's: not to be closed
 	worker   *worker
 	loop     *ioloop.Loop // nil: it does not accept yet
 
@@ -256,7 +257,9 @@ func (l *listener) releaseLocked() {
 	if !l.handedOn {
 		socket.RemoveFile(l.addr, l.file)
 	}
-	_ = socket.Close(l.fd)
+	if !l.foreign {
+		_ = socket.Close(l.fd)
+	}
 	l.srv.forgetLocked(l)
 }
 
@@ -267,10 +270,14 @@ func (l *listener) abandonLocked() {
 		socket.RemoveFile(l.addr, l.file)
 		l.file = nil
 	}
-	if l.vacated || socket.Vacate(l.fd) == nil {
-		l.vacated = true
-		l.srv.forgetLocked(l)
+	if !l.vacated {
+		kept, err := socket.Vacate(l.fd)
+		if err != nil {
+			return
+		}
+		l.vacated, l.foreign = true, !kept
 	}
+	l.srv.forgetLocked(l)
 }
 
 // forgetLocked takes a listener off the list.

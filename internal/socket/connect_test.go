@@ -44,7 +44,8 @@ func outcome(t *testing.T, fd int, addr net.Addr) error {
 func TestConnect(t *testing.T) {
 	_, taken := listen(t, loopback)
 	closed, unused := listen(t, loopback)
-	require.NoError(t, socket.Vacate(closed))
+	_, err := socket.Vacate(closed)
+	require.NoError(t, err)
 	dir := t.TempDir()
 	for name, c := range map[string]struct {
 		addr net.Addr

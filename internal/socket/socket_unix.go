@@ -107,16 +107,16 @@ func Duplicate(fd int) (int, error) {
 }
 
 // Vacate closes what fd stands for and keeps the number, which from then on is
-// an unconnected socket's, for whoever may still use it.
-func Vacate(fd int) error {
+// an unconnected socket's, for whoever may still use it. Here it is always kept.
+func Vacate(fd int) (kept bool, err error) {
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
 	other, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM, 0)
 	if err != nil {
-		return err
+		return true, err
 	}
 	defer unix.Close(other)
-	return replace(other, fd)
+	return true, replace(other, fd)
 }
 
 // AwaitReady waits until the socket is readable, or writable, or the time is over.

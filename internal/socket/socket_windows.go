@@ -194,10 +194,12 @@ func Duplicate(fd int) (int, error) {
 
 // Vacate closes what fd stands for and keeps the number, which from then on is
 // an unconnected socket's, for whoever may still use it. Nothing puts a socket under
-// a given handle, but one that is free is given out again soon.
-func Vacate(fd int) error {
+// a given handle, but one that is free is given out again soon. If somebody else was
+// quicker, the number is theirs, perhaps an event of Go's runtime: not kept, and not to
+// be closed.
+func Vacate(fd int) (kept bool, err error) {
 	if err := Close(fd); err != nil {
-		return err
+		return true, err
 	}
 	var others []int
 	defer func() {
@@ -207,12 +209,15 @@ func Vacate(fd int) error {
 	}()
 	for range 1000 {
 		s, err := Stream(windows.AF_INET)
-		if err != nil || s == fd {
-			return err
+		if err != nil {
+			return false, nil
+		}
+		if s == fd {
+			return true, nil
 		}
 		others = append(others, s)
 	}
-	return errors.ErrUnsupported // somebody else was quicker
+	return false, nil
 }
 
 // AwaitReady is not there yet on this system.

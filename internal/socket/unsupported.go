@@ -15,7 +15,7 @@ import (
 func Listen(net.Addr, int, func(int) error) (int, error) { return -1, errors.ErrUnsupported }
 
 func Adopt(int) error                              { return errors.ErrUnsupported }
-func Vacate(int) error                             { return errors.ErrUnsupported }
+func Vacate(int) (bool, error)                     { return true, errors.ErrUnsupported }
 func Duplicate(int) (int, error)                   { return -1, errors.ErrUnsupported }
 func Accept(int) (int, Address, error)             { return -1, Address{}, errors.ErrUnsupported }
 func AcceptShared(int) (int, Address, error)       { return -1, Address{}, errors.ErrUnsupported }
