@@ -80,7 +80,7 @@ func (s *Stream) take(p []byte) (int, error) {
 }
 
 // makeRoom sends what was only put off if n more bytes go beyond the limit. It returns an
-// error if they still do.
+// error if they still do, or if sending has failed: then they count as taken.
 func (s *Stream) makeRoom(n int) error {
 	limit := s.config.writeLimit()
 	if n <= limit-s.backlog() {
@@ -88,8 +88,13 @@ func (s *Stream) makeRoom(n int) error {
 	}
 	if n <= limit && !s.mustQueue() {
 		s.flush()
-		if err := s.writeEnd(); err != nil || n <= limit-s.backlog() {
+		if err := s.writeEnd(); err != nil {
+			s.accepted += int64(n)
+			s.afterFlush()
 			return err
+		}
+		if n <= limit-s.backlog() {
+			return nil
 		}
 	}
 	return ErrBufferFull
