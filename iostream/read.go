@@ -1,6 +1,7 @@
 package iostream
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -177,16 +178,28 @@ func (s *Stream) listen() {
 // stack, which a task finds out of the cache when it goes on.
 func (s *Stream) tryRead(ctx context.Context, f *Frame) ([]byte, *waitOp, error) {
 	var op readOp
-	if err := op.setFrame(f, s.config); err != nil {
-		return nil, nil, opError(readNames[f.kind], err)
+	plain := f.isPlain()
+	if !plain {
+		if err := op.setFrame(f, s.config); err != nil {
+			return nil, nil, opError(readNames[f.kind], err)
+		}
 	}
 	if err := checkContext(ctx); err != nil {
 		return nil, nil, opError(readNames[f.kind], err)
 	}
 	s.mu.Lock()
-	if err := s.begin(op.kind); err != nil {
+	if err := s.begin(f.kind); err != nil {
 		s.mu.Unlock()
 		return nil, nil, err
+	}
+	if plain {
+		if s.in.len() > 0 {
+			if data := s.readPlain(f); data != nil {
+				s.mu.Unlock()
+				return data, nil, nil
+			}
+		}
+		_ = op.setFrame(f, s.config) // a plain one has nothing that could be wrong
 	}
 	s.equip(&op, f)
 	if s.in.len() > 0 || op.size == 0 || s.readEnd() != nil {
@@ -207,6 +220,24 @@ func (s *Stream) tryRead(ctx context.Context, f *Frame) ([]byte, *waitOp, error)
 		return nil, nil, err
 	}
 	return nil, w, nil
+}
+
+// isPlain reports whether a message ends in a single byte, and only Config bounds it.
+func (f *Frame) isPlain() bool {
+	return f.kind == readUntil && len(f.delim) == 1 && f.n|f.limit|int(f.shape) == 0
+}
+
+// readPlain is outcome for a plain frame whose message is there: pipelined lines pay
+// for no read operation. It returns nil if the message is not there or too long.
+func (s *Stream) readPlain(f *Frame) []byte {
+	n := bytes.IndexByte(s.in.bytes(), f.delim[0]) + 1
+	if n == 0 || n > s.config.readLimit() {
+		return nil
+	}
+	s.in.own()
+	s.takeOver()
+	s.in.lent = true
+	return s.in.take(n)
 }
 
 // occupy puts a read that has to wait into the slot.
