@@ -16,7 +16,6 @@ type shared struct {
 	limit  int64
 	own    sharer    // the schedule's stream
 	others []*sharer // oldest first
-	could  int64     // that all have held at most since the loop was last at rest
 	failed bool      // a callback has failed, which may have kept its bytes
 }
 
