@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"testing"
 
+	"github.com/eddyloop/eddy/internal/leaktest"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/poller"
 	"github.com/stretchr/testify/require"
@@ -13,7 +14,7 @@ import (
 
 func newGroup(t testing.TB, n int) *ioloop.Group {
 	t.Helper()
-	noLeaks(t)
+	leaktest.Check(t)
 	g, err := ioloop.NewGroup(n, ioloop.Config{})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = g.Close() })
@@ -30,7 +31,7 @@ func TestGroupSize(t *testing.T) {
 }
 
 func TestGroupWithPoller(t *testing.T) {
-	noLeaks(t)
+	leaktest.Check(t)
 	p, err := poller.New()
 	require.NoError(t, err)
 	_, err = ioloop.NewGroup(2, ioloop.Config{Poller: p})

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"os/signal"
 	"runtime"
 	"runtime/pprof"
 	"strings"
@@ -14,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/eddyloop/eddy/internal/leaktest"
 	"github.com/eddyloop/eddy/internal/testtime"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/stretchr/testify/require"
@@ -22,71 +21,13 @@ import (
 // patience is how long a test waits for what has to happen.
 var patience = testtime.Patience(60 * time.Second)
 
-func TestMain(m *testing.M) {
-	// Let the runtime open and start what it keeps for itself.
-	ignored := make(chan os.Signal, 1)
-	signal.Notify(ignored, os.Interrupt)
-	signal.Stop(ignored)
-	if r, w, err := os.Pipe(); err == nil {
-		r.Close()
-		w.Close()
-	}
-	goroutines, files := runtime.NumGoroutine(), openFiles()
-	code := m.Run()
-	if err := leftOver(goroutines, files); err != nil && code == 0 {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-// noLeaks checks, when the test and what it cleans up are over, that no goroutine,
-// no coroutine and no descriptor is left. Of several calls in a test the first
-// counts: other loops may keep idle coroutines until they are closed.
-func noLeaks(t testing.TB) {
-	if _, again := checked.LoadOrStore(t, true); again {
-		return
-	}
-	goroutines, files := runtime.NumGoroutine(), openFiles()
-	t.Cleanup(func() { require.NoError(t, leftOver(goroutines, files)) })
-}
-
-var checked sync.Map // of testing.TB
-
-func leftOver(goroutines, files int) error {
-	deadline := time.Now().Add(patience)
-	for runtime.NumGoroutine() > goroutines { // those that end may need a moment
-		if time.Now().After(deadline) {
-			var stacks strings.Builder
-			_ = pprof.Lookup("goroutine").WriteTo(&stacks, 1)
-			return fmt.Errorf("goroutines left: %d, were %d\n%s",
-				runtime.NumGoroutine(), goroutines, &stacks)
-		}
-		time.Sleep(50 * time.Microsecond)
-	}
-	if n := openFiles(); n > files {
-		return fmt.Errorf("descriptors left: %d, were %d", n, files)
-	}
-	return nil
-}
-
-// openFiles counts the descriptors of the process, where the system tells.
-func openFiles() int {
-	if runtime.GOOS == "windows" { // wine shows the host's, of its own use too
-		return 0
-	}
-	entries, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		return 0
-	}
-	return len(entries)
-}
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 // newLoop opens a loop that is closed, and checked for leaks, when the test is
 // over. What it logs, if the test did not bring a logger, is a failure.
 func newLoop(t testing.TB, config ioloop.Config) *ioloop.Loop {
 	t.Helper()
-	noLeaks(t)
+	leaktest.Check(t)
 	var unexpected recorder
 	if config.Logger == nil {
 		config.Logger = slog.New(&unexpected)

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/eddyloop/eddy/internal/leaktest"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/poller"
 	"github.com/stretchr/testify/require"
@@ -165,7 +166,7 @@ type stubborn struct {
 func (s *stubborn) Wait([]poller.Event, time.Duration) (int, error) { return 0, s.err }
 
 func TestRunReturnsErrorOfPoller(t *testing.T) {
-	noLeaks(t)
+	leaktest.Check(t)
 	p, err := poller.New()
 	require.NoError(t, err)
 	broken := errors.New("broken")
@@ -355,7 +356,7 @@ func TestPostRacingClose(t *testing.T) {
 }
 
 func TestCreateAndCloseConcurrently(t *testing.T) {
-	noLeaks(t)
+	leaktest.Check(t)
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
@@ -379,7 +380,7 @@ func TestCreateAndCloseConcurrently(t *testing.T) {
 }
 
 func TestCloseRacingRunAndClose(t *testing.T) {
-	noLeaks(t)
+	leaktest.Check(t)
 	for range 500 {
 		l, err := ioloop.New(ioloop.Config{})
 		require.NoError(t, err)
@@ -439,7 +440,7 @@ func TestNothingIsLostBeforeSleep(t *testing.T) {
 		"task":     func(l *ioloop.Loop) { _ = l.Go(func(*ioloop.Task) { l.Stop() }) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			noLeaks(t)
+			leaktest.Check(t)
 			p, err := poller.New()
 			require.NoError(t, err)
 			hooked := &intruder{Poller: p}
@@ -452,7 +453,7 @@ func TestNothingIsLostBeforeSleep(t *testing.T) {
 
 // Other goroutines wake tasks while Close ends them.
 func TestCloseUnderLoad(t *testing.T) {
-	noLeaks(t)
+	leaktest.Check(t)
 	for i := range scaled(1000) {
 		l, err := ioloop.New(ioloop.Config{})
 		require.NoError(t, err)
@@ -512,14 +513,34 @@ func TestCloseDropsWhatNeverEnds(t *testing.T) {
 	require.ErrorIs(t, l.Kit().Schedule(endless), ioloop.ErrClosed)
 }
 
-// A Run that is refused leaves nothing behind: there is no turn whose end would come.
+// A Run that is refused leaves nothing behind: there is no turn whose end would come,
+// for other goroutines either.
 func TestRunThatIsRefusedIsNoTurn(t *testing.T) {
-	noLeaks(t)
 	outer, inner := newLoop(t, ioloop.Config{}), newLoop(t, ioloop.Config{})
+	var putOff atomic.Int64
+	var others sync.WaitGroup
+	ended := make(chan struct{})
+	others.Go(func() {
+		for {
+			select {
+			case <-ended:
+				return
+			default:
+			}
+			if inner.Kit().AtTurnEnd(runnerFunc(func() {})) {
+				putOff.Add(1)
+			}
+		}
+	})
 	require.NoError(t, outer.RunTask(context.Background(), func(*ioloop.Task) error {
-		require.ErrorIs(t, inner.Run(context.Background()), ioloop.ErrOnLoop)
+		for range scaled(20_000) {
+			require.ErrorIs(t, inner.Run(context.Background()), ioloop.ErrOnLoop)
+		}
 		return nil
 	}))
+	close(ended)
+	others.Wait()
+	require.Zero(t, putOff.Load(), "put off to the end of a turn that never comes")
 	require.False(t, inner.Kit().AtTurnEnd(runnerFunc(func() {})))
 	require.NoError(t, inner.Close())
 	require.NoError(t, outer.Close())

@@ -204,16 +204,15 @@ func (l *Loop) Run(ctx context.Context) error {
 	return l.run(ctx)
 }
 
-// beginBlocking is begin for what blocks the calling goroutine.
+// beginBlocking is begin for what blocks the calling goroutine. What is refused does not
+// begin: work that another goroutine put off meanwhile would have no turn to end with.
 func (l *Loop) beginBlocking() error {
-	if err := l.begin(); err != nil {
-		return err
-	}
 	if err := MayBlock(); err != nil {
-		l.leave()
-		return err
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return cmp.Or(l.mayBegin(), err)
 	}
-	return nil
+	return l.begin()
 }
 
 // run is Run after begin.
@@ -340,14 +339,22 @@ func (l *Loop) onGoroutine(work func()) {
 	<-done
 }
 
-func (l *Loop) begin() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+// mayBegin is called with l.mu held.
+func (l *Loop) mayBegin() error {
 	switch {
 	case l.closing:
 		return ErrClosed
 	case l.running:
 		return ErrRunning
+	}
+	return nil
+}
+
+func (l *Loop) begin() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.mayBegin(); err != nil {
+		return err
 	}
 	l.running = true
 	l.awake = true
@@ -358,7 +365,7 @@ func (l *Loop) begin() error {
 // leave leaves the running state, and releases the loop if Close came meanwhile.
 func (l *Loop) leave() {
 	l.mu.Lock()
-	l.running, l.awake, l.stopsSent = false, false, false
+	l.running, l.stopsSent = false, false
 	l.stopped.Store(false)
 	release := l.closing
 	l.mu.Unlock()
