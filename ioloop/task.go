@@ -187,7 +187,10 @@ func (t *Task) Deadline() (deadline time.Time, ok bool) {
 
 // Done returns a channel that is closed when the task is cancelled or has
 // ended. It is for other goroutines: a task that receives from it blocks the
-// loop.
+// loop. As with package context, the first call makes the channel: in a bubble
+// of testing/synctest, call it only if the task's loop is in the bubble too, or
+// Done has been called outside before. Otherwise the end of the task ends
+// the program: "close of synctest channel from outside bubble".
 func (t *Task) Done() <-chan struct{} {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -236,7 +239,9 @@ func (t *Task) Value(key any) any {
 }
 
 // Detach returns a context that is done when the task is, for goroutines: a
-// waiting method that gets it blocks its goroutine.
+// waiting method that gets it blocks its goroutine. As with package context,
+// the end of a task outside of a bubble of testing/synctest ends the program if
+// a context has been derived in the bubble and not been cancelled.
 func (t *Task) Detach() context.Context { return detached{t} }
 
 type detached struct{ task *Task }
