@@ -65,9 +65,9 @@ func (k Kit) TurnUsedUp() bool { return k.l.turnUsedUp() }
 // that moves many bytes ends sooner. Only callbacks and tasks may call it.
 func (k Kit) Charge(n int) { k.l.share.left -= n / bytesPerPiece }
 
-// Closing counts n more things that were closed in good order and still have
-// bytes to send, or with -n as many fewer. RunTask waits until there is none.
-// It may be called from any goroutine.
+// Closing adds n, which may be negative, to the number of things that have been
+// closed and still have bytes to send. RunTask waits until it is 0. Closing may
+// be called from any goroutine.
 func (k Kit) Closing(n int) { k.l.countUnsent(n) }
 
 // Scratch returns a buffer of ScratchSize bytes that all handlers of the loop

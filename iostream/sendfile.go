@@ -141,14 +141,14 @@ func (s *Stream) sendPiece(src *fileSource) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	n := 0
-	if controlErr := src.conn.Control(func(file uintptr) { n, err = socket.SendFile(fd, int(file), count) }); controlErr != nil {
-		err = controlErr // it is closed: a Read says so
-	}
 	defer s.letGo()
+	n := 0
+	if src.conn.Control(func(file uintptr) { n, err = socket.SendFile(fd, int(file), count) }) != nil {
+		err = errors.ErrUnsupported // somebody has closed the file, as a Read will say
+	}
 	src.passed(n)
 	switch {
-	case err != nil && n == 0 && !socket.WouldBlock(err) && !socket.CannotSendFile(err):
+	case err != nil && n == 0 && err != errors.ErrUnsupported && !socket.WouldBlock(err) && !socket.CannotSendFile(err):
 		return 0, s.failFile(err)
 	case s.settle(count, n, mark):
 		rest, err := s.sendRest(src, count-n)

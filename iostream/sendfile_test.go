@@ -280,3 +280,27 @@ func TestSendFileIsEnded(t *testing.T) {
 		})
 	}
 }
+
+// A file that somebody closes meanwhile ends the sending, and not the stream.
+func TestSendFileThatIsClosed(t *testing.T) {
+	s, peer := pair(t, startLoop(t, ioloop.Config{}), "tcp", nil)
+	file, data := randomFile(t, 64<<20)
+	sent, failed := make(chan int64, 1), make(chan error, 1)
+	go func() {
+		n, err := s.IO(context.Background()).ReadFrom(file)
+		sent <- n
+		failed <- err
+	}()
+	got := make([]byte, 1<<20)
+	_, err := io.ReadFull(peer, got)
+	require.NoError(t, err)
+	require.NoError(t, file.Close())
+	rest := slowly(peer)
+	n := receive(t, sent)
+	require.ErrorIs(t, receive(t, failed), os.ErrClosed)
+	_, err = s.WriteString("still there")
+	require.NoError(t, err)
+	require.NoError(t, s.Close())
+	got = append(got, receive(t, rest)...)
+	require.True(t, bytes.Equal(append(data[:n:n], "still there"...), got))
+}
