@@ -133,19 +133,19 @@ type Loop struct {
 	// have. What comes a moment too late for that is found before the loop blocks.
 	hasQueue, hasLate atomic.Bool
 
-	mu        sync.Mutex
-	queue     []Runner    // for the next step
-	late      []Runner    // for the end of this turn
-	awake     bool        // the loop looks at queue and late before it blocks
-	stopped   atomic.Bool // Stop was called and Run has not ended since
-	running   bool
-	unsent    int            // what has bytes to send before it is closed
-	stopsSent bool           // Stop is due when that is 0
-	awaited   bool           // see expectRun
-	closing   bool           // Close was called: no more posts
-	releasing bool           // nothing is put off any more
-	closed    bool           // everything is released
-	burials   sync.WaitGroup // of tasks that ended with Goexit
+	mu           sync.Mutex
+	queue        []Runner    // for the next step
+	late         []Runner    // for the end of this turn
+	awake        bool        // the loop looks at queue and late before it blocks
+	stopped      atomic.Bool // Stop was called and Run has not ended since
+	running      bool
+	unsent       int            // what has bytes to send before it is closed
+	stopWhenSent bool           // Stop is due when that is 0
+	awaited      bool           // see expectRun
+	closing      bool           // Close was called: no more posts
+	releasing    bool           // nothing is put off any more
+	closed       bool           // everything is released
+	burials      sync.WaitGroup // of tasks that ended with Goexit
 }
 
 // New opens a Loop. It returns ErrInvalid for a negative MaxOffload, or the
@@ -365,7 +365,7 @@ func (l *Loop) begin() error {
 // leave leaves the running state, and releases the loop if Close came meanwhile.
 func (l *Loop) leave() {
 	l.mu.Lock()
-	l.running, l.stopsSent = false, false
+	l.running, l.stopWhenSent = false, false
 	l.stopped.Store(false)
 	release := l.closing
 	l.mu.Unlock()
@@ -389,7 +389,7 @@ func (l *Loop) Stop() {
 // stopOnceSent is Stop as soon as nothing is left to send of what was closed.
 func (l *Loop) stopOnceSent() {
 	l.mu.Lock()
-	l.stopsSent = true
+	l.stopWhenSent = true
 	l.mu.Unlock()
 	l.countUnsent(0)
 }
@@ -397,9 +397,9 @@ func (l *Loop) stopOnceSent() {
 func (l *Loop) countUnsent(n int) {
 	l.mu.Lock()
 	l.unsent += n
-	stop := l.unsent == 0 && l.stopsSent
+	stop := l.unsent == 0 && l.stopWhenSent
 	if stop {
-		l.stopsSent = false
+		l.stopWhenSent = false
 	}
 	l.mu.Unlock()
 	if stop {

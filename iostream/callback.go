@@ -36,7 +36,7 @@ func (s *Stream) ReadFunc(f Frame, fn func(msg []byte, err error)) error {
 // is in force, or a Handler of tcp.Server runs. The same holds for a ReadFunc
 // that was told an error.
 func (s *Stream) Handle(f Frame, fn func(msg []byte, err error) bool) error {
-	if err := f.repeats(fn == nil); err != nil {
+	if err := f.checkRepeating(fn == nil); err != nil {
 		return opError(readNames[f.kind], err)
 	}
 	return s.submit(&f, &readOp{reader: fn})

@@ -78,7 +78,8 @@ func (s *Stream) closeInOrder(reason error) {
 		s.out.failWriters(reason)
 		s.wakeSent()
 	}
-	s.flush()            // at once: a program that ends next has sent what the kernel takes
+	// Not later, as the program may end: what the kernel has taken arrives all the same.
+	s.flush()
 	if !s.any(pumping) { // else pump does
 		s.endOutput()
 		s.schedule()

@@ -15,5 +15,5 @@ func Splices(s *Stream) bool { return s.splicesNext() }
 // when none of them has been sent.
 func SendingFile(s *Stream, n int) (end func(), err error) {
 	_, mark, err := s.reserve(n)
-	return func() { s.settle(n, 0, mark); s.letGo() }, err
+	return func() { s.unreserve(n, 0, mark); s.letGo() }, err
 }

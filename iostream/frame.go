@@ -144,8 +144,8 @@ func (f *Frame) mostEmpties() int {
 	return 1
 }
 
-// repeats returns what is wrong with a repeating read of the frame by a function.
-func (f *Frame) repeats(noFunction bool) error {
+// checkRepeating returns what is wrong with a repeating read of the frame by a function.
+func (f *Frame) checkRepeating(noFunction bool) error {
 	switch {
 	case noFunction:
 		return errNoFunction

@@ -24,7 +24,7 @@ func init() {
 	streamhook.OnTasks = func(config any, t *streamhook.Tasks) { config.(*Config).tasks = t }
 	streamhook.CheckFrame = func(config, frame any) error {
 		f := frame.(*Frame)
-		if err := f.repeats(false); err != nil {
+		if err := f.checkRepeating(false); err != nil {
 			return err
 		}
 		return new(readOp).setFrame(f, config.(*Config))

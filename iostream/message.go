@@ -29,13 +29,13 @@ import (
 // also close it.
 //
 // HandleTask returns the errors of Handle. SetFrame, Pause and Resume work as
-// for Handle. After reads, StartTLS that end before fn
-// returns, further messages are handled. Handle, Detach, and a read that is
+// for Handle. After reads and a StartTLS that end before fn returns, further
+// messages are handled. Handle, Detach, and a read that is
 // still pending when fn returns take the stream over. HandleTask in fn replaces
 // frame and function from the next message on; after it, fn's own reads are
 // ErrReadPending.
 func (s *Stream) HandleTask(f Frame, fn func(t *ioloop.Task, s *Stream, msg []byte) error) error {
-	if err := f.repeats(fn == nil); err != nil {
+	if err := f.checkRepeating(fn == nil); err != nil {
 		return opError(readNames[f.kind], err)
 	}
 	return s.submit(&f, &readOp{reader: fn})

@@ -86,7 +86,7 @@ func (s *Stream) ReadAtLeast(ctx context.Context, p []byte, least int) (int, err
 // messages that take no input. Leaving the loop does not close the stream.
 func (s *Stream) Messages(ctx context.Context, f Frame) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
-		if err := f.repeats(false); err != nil {
+		if err := f.checkRepeating(false); err != nil {
 			yield(nil, opError("messages", err))
 			return
 		}

@@ -150,7 +150,7 @@ func (s *Stream) sendPiece(src *fileSource) (int, error) {
 	switch {
 	case err != nil && n == 0 && err != errors.ErrUnsupported && !socket.WouldBlock(err) && !socket.CannotSendFile(err):
 		return 0, s.failFile(err)
-	case s.settle(count, n, mark):
+	case s.unreserve(count, n, mark):
 		rest, err := s.sendRest(src, count-n)
 		return n + rest, err
 	case err == nil:
@@ -192,9 +192,9 @@ func (s *Stream) failFile(err error) error {
 	return opError("write", s.writeEnd())
 }
 
-// settle ends a reserve: n of the bytes are sent. The others are given back, unless somebody
+// unreserve ends a reserve: n of the bytes are sent. The others are given back, unless somebody
 // has written behind them, or waits for them: then it reports true, and they stay reserved.
-func (s *Stream) settle(count, n int, mark int64) bool {
+func (s *Stream) unreserve(count, n int, mark int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.any(closed | outputEnded) {

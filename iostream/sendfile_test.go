@@ -186,7 +186,9 @@ func TestSendFileThatChanges(t *testing.T) {
 			sent := make(chan int64, 1)
 			go func() {
 				n, err := senders["io.Copy to a Conn"](s, file)
-				require.NoError(t, err)
+				if err != nil {
+					t.Error(err)
+				}
 				sent <- n
 			}()
 			_, err := io.CopyN(io.Discard, peer, 1<<20)

@@ -198,7 +198,6 @@ func (c *conn) secure() error {
 			}
 		}
 	})
-
 	if err != nil {
 		timer.Stop()
 		c.secured(err)

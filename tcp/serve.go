@@ -81,8 +81,8 @@ func (srv *Server) serve(ctx context.Context) error {
 	}
 	cancel := context.AfterFunc(ctx, func() { srv.endWith(ctx) })
 	defer cancel()
-	deaf := time.AfterFunc(deafTime, srv.tellIfDeaf)
-	defer deaf.Stop()
+	unbound := time.AfterFunc(listenTime, srv.warnUnbound)
+	defer unbound.Stop()
 	if srv.Group == nil {
 		srv.run(group)
 	} else {
@@ -91,16 +91,16 @@ func (srv *Server) serve(ctx context.Context) error {
 	return nil
 }
 
-// deafTime is how long a server may serve nowhere before the log tells so. It is no
-// error at once, as Listen may be about to be called.
-const deafTime = time.Second
+// listenTime is how long after Serve the first Listen may come. Only then does the log say
+// that it is missing: it is no error at once, as another goroutine may be about to call it.
+const listenTime = time.Second
 
-// tellIfDeaf has the log tell that Listen was forgotten.
-func (srv *Server) tellIfDeaf() {
+// warnUnbound has the log say that Listen was forgotten.
+func (srv *Server) warnUnbound() {
 	srv.mu.Lock()
-	deaf := !srv.listened && srv.net == nil && srv.cause == nil
+	unbound := !srv.listened && srv.net == nil && srv.cause == nil
 	srv.mu.Unlock()
-	if deaf {
+	if unbound {
 		srv.logger().Warn("the server serves nothing: call Listen before Serve, or ListenAndServe")
 	}
 }

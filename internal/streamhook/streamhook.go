@@ -29,7 +29,8 @@ var (
 	// loop that the caller runs. Package tcp sets it.
 	Simulate func(server any, l *ioloop.Loop, transport any) (stream any, err error)
 
-	// SetRemoteAddr replaces the result of RemoteAddr by the client's that a proxy names.
+	// SetRemoteAddr makes RemoteAddr return another address: the client's, as a proxy has
+	// named it.
 	SetRemoteAddr func(stream any, addr net.Addr)
 
 	// ReadClosed reports whether the end of the stream's input is known of. It is for tests.
