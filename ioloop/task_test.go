@@ -498,7 +498,9 @@ func TestDetachedContextsHaveNoGoroutines(t *testing.T) {
 		defer cancel()
 		derived, cancels = append(derived, d), append(cancels, cancel)
 	}
-	require.Less(t, runtime.NumGoroutine(), before+50)
+	require.Eventually(t, func() bool { // the count is wrong while the runtime moves ended goroutines
+		return runtime.NumGoroutine() < before+50
+	}, patience, time.Millisecond)
 	cancels[0]()
 	require.ErrorIs(t, derived[0].Err(), context.Canceled)
 	require.NoError(t, derived[1].Err())

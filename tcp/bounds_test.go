@@ -31,6 +31,7 @@ type bound struct {
 	memory int64         // heap and stacks in KiB
 	ends   time.Duration // after so long; 0: at once, below 0: never
 	early  bool          // it may be gone earlier: who is silent when the reply is out is not waited for
+	stuck  bool          // it ends because what is sent to it is not taken
 	server func(*tcp.Server)
 	conns  int // in this test, 500 if 0
 }
@@ -42,7 +43,7 @@ var bounds = []bound{
 	{kind: "drips a line", memory: 12, ends: tcp.DefaultMessageTimeout},
 	{kind: "line without end", memory: 1024 + 128, ends: tcp.DefaultMessageTimeout, conns: 30},
 	{kind: "line too long", memory: 1024 + 128, ends: iostream.DefaultCloseTimeout, early: true, conns: 30},
-	{kind: "never reads", memory: 2*256 + 64, ends: tcp.DefaultSendTimeout, conns: 30, server: func(srv *tcp.Server) {
+	{kind: "never reads", memory: 2*256 + 64, ends: tcp.DefaultSendTimeout, conns: 30, stuck: true, server: func(srv *tcp.Server) {
 		srv.Handler, srv.Callback = nil, lineCallback
 	}},
 	{kind: "half-closes", memory: 12},
@@ -124,6 +125,9 @@ func TestBounds(t *testing.T) {
 			t.Logf("%d KiB for each connection", each)
 			if b.ends > 0 {
 				loop := srv.Group.Loops()[0]
+				if b.stuck {
+					awaitStuck(t, loop, n)
+				}
 				for eighth := range 12 { // some clocks are measured to a quarter, from when they are looked at
 					if eighth == 6 && !b.early {
 						require.Equal(t, n, srv.Stats().Conns)
@@ -138,6 +142,30 @@ func TestBounds(t *testing.T) {
 			require.Empty(t, log.String())
 		})
 	}
+}
+
+// awaitStuck waits until each of n streams of a loop has something to send that the peer does not
+// take, or half a message, as the kernel may stop the peer before: nothing moves in many turns,
+// however slow the machine. Only then do all clocks run.
+func awaitStuck(t *testing.T, l *ioloop.Loop, n int) {
+	t.Helper()
+	const turns, long = 50, 200 * time.Millisecond
+	still, last, since := 0, int64(-1), time.Now()
+	eventually(t, func() bool {
+		stuck, moved := 0, int64(0)
+		on(t, l, func() {
+			for s := range iostream.Streams(l) {
+				if s.Backlog() > 0 || s.Buffered() > 0 {
+					stuck++
+				}
+				moved += s.Mark() - int64(s.Backlog()) + int64(s.Buffered())
+			}
+		})
+		if still++; moved != last || stuck < n {
+			still, last, since = 0, moved, time.Now()
+		}
+		return still > turns && time.Since(since) > long
+	})
 }
 
 // memoryInUse returns what the heap and stacks have, garbage aside.
