@@ -3,6 +3,7 @@ package iostreamtest_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -81,6 +82,12 @@ func TestServeRefuses(t *testing.T) {
 	require.ErrorIs(t, err, tcp.ErrInvalid)
 	_, err = world.Serve(&tcp.Server{Frame: line, Message: echo, Group: new(ioloop.Group)}, wire())
 	require.ErrorIs(t, err, tcp.ErrInvalid)
+	listens := &tcp.Server{Frame: line, Message: echo}
+	_, err = listens.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	_, err = world.Serve(listens, wire())
+	require.ErrorIs(t, err, tcp.ErrInvalid)
+	require.NoError(t, listens.Close())
 
 	var refused []error
 	srv := &tcp.Server{Frame: line, Message: echo, MaxConns: 2}
@@ -264,4 +271,32 @@ func TestArriveCopies(t *testing.T) {
 		require.Equal(t, "abc\n", string(got))
 		return nil
 	}))
+}
+
+// A hook that has begun to read leaves no room for TLS: that has failed, and what the hook
+// has written still goes out, in the time that closing may take.
+func TestServeTLSBehindAReadingHook(t *testing.T) {
+	world, wire := newWorld(t), iostreamtest.NewWire(iostreamtest.Options{Window: iostreamtest.NoWindow})
+	srv := &tcp.Server{Frame: line, Message: echo, TLS: &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+		return nil, errors.New("not to be asked for")
+	}}}
+	srv.Stream.HandshakeTimeout, srv.Stream.CloseTimeout = time.Second, time.Minute
+	var read error
+	srv.Hooks.Accepted = func(s *iostream.Stream) {
+		_, _ = s.WriteString("wait")
+		_ = s.ReadFunc(iostream.Bytes(1), func(_ []byte, err error) { read = err })
+	}
+	stream, err := world.Serve(srv, wire)
+	require.NoError(t, err)
+	require.NoError(t, world.Settle())
+	stats := srv.Stats()
+	require.Equal(t, uint64(1), stats.HandshakeErrors)
+	require.Zero(t, stats.Handshakes)
+	require.ErrorIs(t, read, iostream.ErrReadPending)
+	require.NoError(t, world.Advance(2*time.Second))
+	wire.AddWindow(100)
+	wire.FIN()
+	require.NoError(t, world.Settle())
+	require.Equal(t, "wait", wire.Sent())
+	require.ErrorIs(t, stream.Err(), iostream.ErrReadPending)
 }

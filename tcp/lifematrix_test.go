@@ -140,6 +140,24 @@ func TestShutdownOfStoppedLoops(t *testing.T) {
 	require.Zero(t, srv.Stats().Conns)
 }
 
+// Where nothing is open but the address, the loops are not missed.
+func TestShutdownOfLoopsThatNeverRan(t *testing.T) {
+	leaktest.Check(t)
+	group, err := ioloop.NewGroup(1, ioloop.Config{Logger: quiet()})
+	require.NoError(t, err)
+	srv := &tcp.Server{Handler: lines, Group: group, Logger: quiet()}
+	_, err = srv.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	started := make(chan struct{})
+	srv.Hooks.Started = func([]*ioloop.Loop) { close(started) }
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(context.Background()) }()
+	receive(t, started)
+	require.Equal(t, drained{}, receive(t, shutdown(srv, context.Background())))
+	require.ErrorIs(t, receive(t, served), tcp.ErrServerClosed)
+	require.NoError(t, group.Close())
+}
+
 // StopListening needs no loop.
 func TestStopListeningWithoutLoops(t *testing.T) {
 	leaktest.Check(t)

@@ -153,6 +153,7 @@ func TestNameInTrace(t *testing.T) {
 	c.expectEOF()
 	trace.Stop()
 	require.Contains(t, record.String(), srv.ProfileLabel)
+	require.Regexp(t, `profile\.func\d`, record.String(), "it ends: where it does has its stack")
 }
 
 func labels(t *testing.T) string {

@@ -110,6 +110,8 @@ func TestRace(t *testing.T) {
 			"begin 0, begin 1, failed 0, begin 2, won 1 1, cancel 2"},
 		{"cancelled", 3, delay, nil, "250, cancel, 1000", "begin 0, begin 1, cancel 0, cancel 1"},
 		{"success ends it", 3, delay, nil, "ok 0, 1000, cancel", "begin 0, won 0 0"},
+		{"one after the other by 0", 3, 0, nil, "1000, fail 0, 1000, ok 1",
+			"begin 0, failed 0, begin 1, won 1 1"},
 		{"one after the other", 3, -1, nil, "1000, fail 0, 1000, ok 1",
 			"begin 0, failed 0, begin 1, won 1 1"},
 	} {

@@ -238,7 +238,8 @@ func TestCloseFromHandler(t *testing.T) {
 // A group that is closed under a server ends it.
 func TestGroupClosed(t *testing.T) {
 	group := newGroup(t, 2, ioloop.Config{})
-	srv := &tcp.Server{Handler: lines, Group: group}
+	log := new(logBuffer)
+	srv := &tcp.Server{Handler: lines, Group: group, Logger: log.logger()}
 	addr, done := local(t, srv)
 	c := dial(t, addr)
 	c.echo("hello\n")
@@ -246,6 +247,7 @@ func TestGroupClosed(t *testing.T) {
 	err := receive(t, done)
 	requireOpError(t, err, "accept")
 	require.ErrorIs(t, err, ioloop.ErrClosed)
+	eventually(t, func() bool { return strings.Contains(log.String(), `msg="cannot accept" addr=`+addr.String()) })
 	c.expectEnd()
 	require.Empty(t, srv.Addrs())
 
@@ -262,7 +264,7 @@ func TestLoopsStopped(t *testing.T) {
 	}}
 	addr, done := local(t, srv)
 	dial(t, addr).expectEnd()
-	require.ErrorContains(t, receive(t, done), "loops ended")
+	require.ErrorContains(t, receive(t, done), "loops ended: somebody stopped them")
 }
 
 func TestIdleTimeout(t *testing.T) {
