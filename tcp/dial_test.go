@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/eddyloop/eddy/internal/closedport"
 	"github.com/eddyloop/eddy/internal/leaktest"
 	"github.com/eddyloop/eddy/internal/socket"
 	"github.com/eddyloop/eddy/internal/testtime"
@@ -90,7 +91,7 @@ func TestDialIPv6(t *testing.T) {
 
 func TestDialFails(t *testing.T) {
 	l := newLoop(t)
-	closed := closedAddress(t)
+	closed := closedport.Address(t)
 	for _, test := range []struct {
 		network, address string
 		cause            error
@@ -142,15 +143,6 @@ func TestDialTaskContext(t *testing.T) {
 		result <- err
 	}))
 	require.ErrorIs(t, receive(t, result), ioloop.ErrTaskContext)
-}
-
-// closedAddress returns an address that nobody listens on.
-func closedAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	require.NoError(t, l.Close())
-	return l.Addr().String()
 }
 
 // full returns a listener whose backlog is full, so that connecting hangs, and

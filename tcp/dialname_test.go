@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/eddyloop/eddy/internal/closedport"
 	"github.com/eddyloop/eddy/internal/leaktest"
 	"github.com/eddyloop/eddy/internal/socket"
 	"github.com/eddyloop/eddy/ioloop"
@@ -209,7 +210,7 @@ func TestDialRaceCancelled(t *testing.T) {
 func TestDialNameFails(t *testing.T) {
 	requireSecondAddress(t)
 	l := newLoop(t)
-	_, port, err := net.SplitHostPort(closedAddress(t))
+	_, port, err := net.SplitHostPort(closedport.Address(t))
 	require.NoError(t, err)
 	d := &tcp.Dialer{Resolver: fakeDNS("127.0.0.1", "127.0.0.2")}
 	both(t, l, func(t *testing.T, ctx context.Context) {

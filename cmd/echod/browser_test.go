@@ -20,8 +20,8 @@ func TestAdminPageInBrowser(t *testing.T) {
 		t.Skip("a browser takes seconds to start")
 	}
 	browser := findBrowser(t)
-	admin := free(t)
-	d := start(t, "-admin", admin, "-budget", "64MiB", "-loops", "2")
+	d := start(t, "-admin", "127.0.0.1:0", "-budget", "64MiB", "-loops", "2")
+	admin := d.admin()
 	silent := d.dial()
 	go func() { _, _ = silent.Write([]byte(strings.Repeat(strings.Repeat("x", 8000)+"that is all!", 10_000))) }()
 	load := command("-connect", d.addrs[0], "-check", "-conns", "4", "-duration", "1m")
@@ -29,11 +29,11 @@ func TestAdminPageInBrowser(t *testing.T) {
 	defer func() { _ = load.Process.Kill(); _ = load.Wait() }()
 
 	eventually(t, func() bool {
-		_, stats := get(t, "http://"+admin+"/stats")
+		_, stats := get(t, admin+"/stats")
 		return !strings.Contains(stats, `"backlog":0,`) && !strings.Contains(stats, `"messages":0,`)
 	})
 	var page string
-	eventually(t, func() bool { page = look(t, browser, "http://"+admin+"/"); return strings.Contains(page, "ready") })
+	eventually(t, func() bool { page = look(t, browser, admin+"/"); return strings.Contains(page, "ready") })
 	for _, id := range []string{"connections", "messages", "received", "sent", "use", "longest", "backlog", "budget"} {
 		value := regexp.MustCompile(`id="now-` + id + `">([^<]*)<`).FindStringSubmatch(page)
 		require.NotNil(t, value, id)

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -93,6 +94,21 @@ func (d *daemon) stop(signal os.Signal) {
 	require.NoError(d.t, d.cmd.Process.Signal(signal))
 	d.wait()
 }
+
+// admin returns the URL of the admin page, which has a port of its own choice.
+func (d *daemon) admin() (url string) {
+	d.t.Helper()
+	eventually(d.t, func() bool {
+		found := adminURL.FindStringSubmatch(d.stderr.String())
+		if found != nil {
+			url = found[1]
+		}
+		return found != nil
+	})
+	return url
+}
+
+var adminURL = regexp.MustCompile(`admin page.*url=(http://[0-9.:]+)/\s`)
 
 func (d *daemon) wait() {
 	d.t.Helper()

@@ -20,17 +20,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/eddyloop/eddy/internal/closedport"
 	"github.com/eddyloop/eddy/internal/testtime"
 	"github.com/stretchr/testify/require"
 )
-
-// free returns an address that nobody listens on.
-func free(t *testing.T) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	return l.Addr().String()
-}
 
 func get(t *testing.T, url string) (int, string) {
 	t.Helper()
@@ -44,8 +37,8 @@ func get(t *testing.T, url string) (int, string) {
 }
 
 func TestAdmin(t *testing.T) {
-	admin := free(t)
-	d := start(t, "-admin", admin, "-budget", "64MiB", "-loops", "2")
+	d := start(t, "-admin", "127.0.0.1:0", "-budget", "64MiB", "-loops", "2")
+	admin := d.admin()
 	c := d.dial()
 	for range 10 {
 		c.echo("hi dude! that is all!")
@@ -54,11 +47,11 @@ func TestAdmin(t *testing.T) {
 		"/": "<title>echod</title>", "/healthz": "ok", "/readyz": "ok", "/debug/vars": `"echod"`,
 		"/debug/pprof/": "goroutine", "/stats": `"messages":10`,
 	} {
-		status, body := get(t, "http://"+admin+path)
+		status, body := get(t, admin+path)
 		require.Equal(t, http.StatusOK, status, path)
 		require.Contains(t, body, want, path)
 	}
-	_, metrics := get(t, "http://"+admin+"/metrics")
+	_, metrics := get(t, admin+"/metrics")
 	for _, line := range []string{
 		"echod_messages_total 10", "echod_received_bytes_total 210", "echod_sent_bytes_total 210",
 		"echod_connections 1", `eddy_loop_turns_total{loop="1"}`,
@@ -66,7 +59,7 @@ func TestAdmin(t *testing.T) {
 		require.Contains(t, metrics, line)
 	}
 	checkMetrics(t, metrics)
-	status, _ := get(t, "http://"+admin+"/nothing")
+	status, _ := get(t, admin+"/nothing")
 	require.Equal(t, http.StatusNotFound, status)
 	d.stop(syscall.SIGTERM)
 }
@@ -85,18 +78,16 @@ func checkMetrics(t *testing.T, metrics string) {
 
 // While the daemon drains it serves, and says that it is no longer ready.
 func TestAdminTellsOfDraining(t *testing.T) {
-	admin := free(t)
-	d := start(t, "-admin", admin, "-drain-timeout", testtime.Patience(20*time.Second).String())
+	d := start(t, "-admin", "127.0.0.1:0", "-drain-timeout", testtime.Patience(20*time.Second).String())
+	admin := d.admin()
 	c := d.dial()
-	c.echo("one that is all!")
-	c.send("half a ")
-	time.Sleep(50 * time.Millisecond) // it may count as idle until its bytes have come
+	c.echo2("one that is all!half a ", "one that is all!") // read with it: else it could count as idle
 	require.NoError(t, d.cmd.Process.Signal(syscall.SIGTERM))
 	eventually(t, func() bool {
-		status, _ := get(t, "http://"+admin+"/readyz")
+		status, _ := get(t, admin+"/readyz")
 		return status == http.StatusServiceUnavailable
 	})
-	status, _ := get(t, "http://"+admin+"/healthz")
+	status, _ := get(t, admin+"/healthz")
 	require.Equal(t, http.StatusOK, status)
 	c.echo2("message that is all!", "half a message that is all!")
 	c.expectEOF()
@@ -187,14 +178,22 @@ func TestClient(t *testing.T) {
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	require.Equal(t, "hi dude! that is all!", string(out))
-	require.Contains(t, fails(t, "-connect", free(t)), "refused")
+	require.Contains(t, fails(t, "-connect", closedport.Address(t)), "refused")
 }
 
 func TestCheck(t *testing.T) {
 	for _, mode := range []string{"delim", "line", "raw"} {
 		d := start(t, "-mode", mode)
-		out, err := command("-connect", d.addrs[0], "-mode", mode, "-check", "-conns", "3", "-pipeline", "4", "-size", "1000", "-duration", "200ms").Output()
-		require.NoError(t, err, "%s", out)
+		var out []byte
+		for duration := 100 * time.Millisecond; duration < patience; duration *= 4 { // until it is enough for a message
+			var err error
+			out, err = command("-connect", d.addrs[0], "-mode", mode, "-check", "-conns", "3", "-pipeline", "4", "-size", "1000",
+				"-duration", duration.String()).Output()
+			require.NoError(t, err, "%s", out)
+			if !bytes.HasPrefix(out, []byte("0 messages")) {
+				break
+			}
+		}
 		require.Regexp(t, `^[1-9]\d* messages of 1000 bytes verified on 3 connections`, string(out))
 		require.Regexp(t, `latency: 50 % [1-9]`, string(out))
 	}
@@ -231,7 +230,7 @@ func TestCheckFindsALiar(t *testing.T) {
 // is another one afterwards.
 func TestHandover(t *testing.T) {
 	pid := regexp.MustCompile(`handed over.*pid=(\d+)`)
-	d := start(t)
+	d := start(t, "-drain-timeout", patience.String())
 	stop, failed, rounds := make(chan struct{}), make(chan error, 1), 0
 	go func() {
 		defer close(failed)
