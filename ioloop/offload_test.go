@@ -140,6 +140,7 @@ func TestOffloadIsBounded(t *testing.T) {
 	start(t, l)
 	var running, most atomic.Int64
 	var wg sync.WaitGroup
+	release := make(chan struct{})
 	for i := range 20 {
 		wg.Add(1)
 		require.NoError(t, ioloop.Offload(l, func() (int, error) {
@@ -147,6 +148,7 @@ func TestOffloadIsBounded(t *testing.T) {
 			now := running.Add(1)
 			for m := most.Load(); now > m && !most.CompareAndSwap(m, now); m = most.Load() {
 			}
+			<-release
 			time.Sleep(time.Millisecond)
 			if i%5 == 0 {
 				runtime.Goexit()
@@ -154,6 +156,8 @@ func TestOffloadIsBounded(t *testing.T) {
 			return i, nil
 		}, func(int, error) { wg.Done() }))
 	}
+	until(t, func() bool { return running.Load() >= 2 })
+	close(release)
 	all := make(chan struct{})
 	go func() { wg.Wait(); close(all) }()
 	receive(t, all)

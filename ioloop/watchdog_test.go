@@ -4,7 +4,9 @@ import (
 	"log/slog"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -61,33 +63,47 @@ func TestWatchdog(t *testing.T) {
 		}, "holdInTask"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var log, failures recorder
-			l := newLoop(t, ioloop.Config{Watchdog: limit, Logger: slog.New(&log)})
-			// Another loop's task that runs all the time is not to blame.
-			other := newLoop(t, ioloop.Config{Watchdog: time.Hour, Logger: slog.New(&failures)})
-			start(t, other)
-			begin := time.Now()
-			released := make(chan struct{})
-			require.NoError(t, other.Go(func(*ioloop.Task) { <-released }))
-			c.hold(l, func() bool {
-				// Once it has been reported, there is time for a second report.
-				return reports(&log) > 0 && time.Since(begin) > 6*limit
+			report := soleReport(t, c.want, func(log *recorder) {
+				var failures recorder
+				l := newLoop(t, ioloop.Config{Watchdog: limit, Logger: slog.New(log)})
+				// Another loop's task that runs all the time is not to blame.
+				other := newLoop(t, ioloop.Config{Watchdog: time.Hour, Logger: slog.New(&failures)})
+				start(t, other)
+				begin := time.Now()
+				released := make(chan struct{})
+				require.NoError(t, other.Go(func(*ioloop.Task) { <-released }))
+				c.hold(l, func() bool {
+					// Once it has been reported, there is time for a second report.
+					return reports(log) > 0 && time.Since(begin) > 6*limit
+				})
+				require.NoError(t, l.Post(func() { _ = l.Post(func() { _ = l.Post(l.Stop) }) }))
+				run(t, l)
+				close(released)
+				require.GreaterOrEqual(t, time.Since(begin), limit)
+				require.Empty(t, failures.all())
 			})
-			require.NoError(t, l.Post(func() { _ = l.Post(func() { _ = l.Post(l.Stop) }) }))
-			run(t, l)
-			close(released)
-			require.GreaterOrEqual(t, time.Since(begin), limit)
-			require.Equal(t, 1, reports(&log), "once")
-			for _, record := range log.all() {
-				if isReport(record) {
-					require.Contains(t, record, "WARN callback or task holds the loop: give what blocks or "+
-						"computes for long to ioloop.Await or Offload longer_than=20ms")
-					require.Contains(t, record, c.want)
-					require.NotContains(t, record, "<-released")
-				}
-			}
-			require.Empty(t, failures.all())
+			require.Contains(t, report, "WARN callback or task holds the loop: give what blocks or "+
+				"computes for long to ioloop.Await or Offload longer_than=20ms")
+			require.NotContains(t, report, "<-released")
 		})
+	}
+}
+
+// soleReport returns the only report of what attempt does, which has to be of what is wanted. A
+// machine under load stops loops anywhere, and if that was reported, attempt is made again.
+func soleReport(t *testing.T, want string, attempt func(log *recorder)) string {
+	t.Helper()
+	for tries := 10; ; tries-- {
+		log := new(recorder)
+		attempt(log)
+		found := slices.DeleteFunc(log.all(), func(record string) bool { return !isReport(record) })
+		stopped := slices.ContainsFunc(found, func(report string) bool { return !strings.Contains(report, want) })
+		if stopped && tries > 0 {
+			continue
+		}
+		require.Len(t, found, 1, "once")
+		require.Contains(t, found[0], want)
+		return found[0]
 	}
 }
 
@@ -117,12 +133,11 @@ func TestWatchdogWithoutRun(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var log recorder
-			l := newLoop(t, ioloop.Config{
-				Watchdog: 20 * time.Millisecond, Logger: slog.New(&log), Poller: new(stillPoller)})
-			hold(l, func() bool { return reports(&log) > 0 })
-			require.Equal(t, 1, reports(&log))
-			require.Contains(t, log.all()[0], "holdInCallback")
+			soleReport(t, "holdInCallback", func(log *recorder) {
+				l := newLoop(t, ioloop.Config{
+					Watchdog: 20 * time.Millisecond, Logger: slog.New(log), Poller: new(stillPoller)})
+				hold(l, func() bool { return reports(log) > 0 })
+			})
 		})
 	}
 }
@@ -150,48 +165,49 @@ func TestWatchdogAmongManyGoroutines(t *testing.T) {
 	}
 	defer all.Wait()
 	defer close(release)
-	var log recorder
-	l := newLoop(t, ioloop.Config{Watchdog: 20 * time.Millisecond, Logger: slog.New(&log)})
-	other := startNew(t)
-	var lateness []time.Duration
-	last := time.Now()
-	ticks, err := other.Every(time.Millisecond, func() {
-		now := time.Now()
-		lateness = append(lateness, now.Sub(last)-time.Millisecond)
-		last = now
+	soleReport(t, "holdInCallback", func(log *recorder) {
+		l := newLoop(t, ioloop.Config{Watchdog: 20 * time.Millisecond, Logger: slog.New(log)})
+		other := startNew(t)
+		var lateness []time.Duration
+		var late atomic.Bool
+		last := time.Now()
+		ticks, err := other.Every(time.Millisecond, func() {
+			now := time.Now()
+			lateness = append(lateness, now.Sub(last)-time.Millisecond)
+			last = now
+			late.Store(true)
+		})
+		require.NoError(t, err)
+		require.NoError(t, l.Post(func() {
+			holdInCallback(func() bool { return reports(log) > 0 && late.Load() })
+			l.Stop()
+		}))
+		run(t, l)
+		ioloop.PauseReports(0) // this report was dear
+		ticks.Stop()
+		on(t, other, func() {
+			slices.Sort(lateness)
+			t.Logf("%d ticks beside the report: median %v late, 99 %% within %v, at most %v", len(lateness),
+				lateness[len(lateness)/2], lateness[len(lateness)*99/100], lateness[len(lateness)-1])
+		})
 	})
-	require.NoError(t, err)
-	require.NoError(t, l.Post(func() {
-		holdInCallback(func() bool { return reports(&log) > 0 })
-		l.Stop()
-	}))
-	run(t, l)
-	t.Cleanup(func() { ioloop.PauseReports(0) }) // this report was dear
-	ticks.Stop()
-	on(t, other, func() {
-		slices.Sort(lateness)
-		t.Logf("%d ticks beside the report: median %v late, 99 %% within %v, at most %v", len(lateness),
-			lateness[len(lateness)/2], lateness[len(lateness)*99/100], lateness[len(lateness)-1])
-	})
-	require.Equal(t, 1, reports(&log))
-	require.Contains(t, log.all()[0], "holdInCallback")
 }
 
 // TestWatchdogPause: a report that was dear is followed by a pause, for every loop of
 // the process, and what still holds a loop after that is reported then.
 func TestWatchdogPause(t *testing.T) {
 	const pause = 300 * time.Millisecond
-	var log recorder
-	l := newLoop(t, ioloop.Config{Watchdog: 10 * time.Millisecond, Logger: slog.New(&log)})
-	begin := time.Now()
-	ioloop.PauseReports(pause)
-	require.NoError(t, l.Post(func() {
-		holdInCallback(func() bool { return reports(&log) > 0 })
-		l.Stop()
-	}))
-	run(t, l)
-	require.Equal(t, 1, reports(&log))
-	require.GreaterOrEqual(t, time.Since(begin), pause)
+	soleReport(t, "holdInCallback", func(log *recorder) {
+		l := newLoop(t, ioloop.Config{Watchdog: 10 * time.Millisecond, Logger: slog.New(log)})
+		begin := time.Now()
+		ioloop.PauseReports(pause)
+		require.NoError(t, l.Post(func() {
+			holdInCallback(func() bool { return reports(log) > 0 })
+			l.Stop()
+		}))
+		run(t, l)
+		require.GreaterOrEqual(t, time.Since(begin), pause)
+	})
 }
 
 func TestWatchdogReportTimes(t *testing.T) {
