@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -58,13 +59,16 @@ func TestListenDualStack(t *testing.T) {
 		{"tcp6", "[::]:0", false, true}, {"tcp6", ":0", false, true},
 	} {
 		t.Run(test.network+" "+test.address, func(t *testing.T) {
-			srv := new(tcp.Server)
-			defer srv.Close()
-			addr, err := srv.Listen(test.network, test.address)
-			require.NoError(t, err)
-			_, port, _ := net.SplitHostPort(addr.String())
-			for host, want := range map[string]bool{"127.0.0.1": test.four, "::1": test.six} {
-				conn, err := net.Dial("tcp", net.JoinHostPort(host, port))
+			families := map[string]bool{"127.0.0.1": test.four, "::1": test.six}
+			var others []string
+			for host, want := range families {
+				if !want {
+					others = append(others, host)
+				}
+			}
+			port := listenApart(t, test.network, test.address, others)
+			for host, want := range families {
+				conn, err := net.Dial("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
 				require.Equal(t, want, err == nil, "%s: %v", host, err)
 				if err == nil {
 					conn.Close()

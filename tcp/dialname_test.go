@@ -140,6 +140,7 @@ func TestDialRace(t *testing.T) {
 			result <- err
 		}()
 		eventually(t, func() bool { return l.Stats().Handlers == 1 })
+		on(t, l, func() {}) // the clock has been asked too
 	}
 
 	dial(context.Background(), &tcp.Dialer{})

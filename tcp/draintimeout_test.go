@@ -152,6 +152,7 @@ func TestDrainTimeoutServesTheBacklog(t *testing.T) {
 	defer release()
 	late := dial(t, addr)
 	late.send("late\n")
+	arrived(t, late)
 	end()
 	eventually(t, func() bool { return group.Loops()[0].Stats().Queue >= 2 })
 	release()

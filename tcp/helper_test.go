@@ -12,11 +12,13 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/eddyloop/eddy/internal/leaktest"
 	"github.com/eddyloop/eddy/internal/posix"
+	"github.com/eddyloop/eddy/internal/socket"
 	"github.com/eddyloop/eddy/internal/testtime"
 	"github.com/eddyloop/eddy/internal/wine"
 	"github.com/eddyloop/eddy/ioloop"
@@ -236,6 +238,21 @@ func (c *client) echo(text string) {
 	c.t.Helper()
 	c.send(text)
 	c.expect(text)
+}
+
+// arrived waits until the server's kernel has what clients have sent, which a machine under
+// load may put off.
+func arrived(t *testing.T, clients ...*client) {
+	t.Helper()
+	for _, c := range clients {
+		raw, err := c.Conn.(syscall.Conn).SyscallConn()
+		require.NoError(t, err)
+		eventually(t, func() bool {
+			queued := 0
+			require.NoError(t, raw.Control(func(fd uintptr) { queued = socket.Queued(int(fd)) }))
+			return queued == 0
+		})
+	}
 }
 
 // expectEOF reads the end of the stream, in good order.

@@ -125,18 +125,24 @@ func connect(t *testing.T, w *web) net.Conn {
 
 // TestHTTPTimeouts: the server's deadlines are the streams'.
 func TestHTTPTimeouts(t *testing.T) {
-	w := startWeb(t, "tcp", echoBody, func(s *http.Server) {
-		s.ReadHeaderTimeout = 30 * time.Millisecond
-		s.IdleTimeout = 30 * time.Millisecond
+	const limit = 30 * time.Millisecond
+	w := startWeb(t, "tcp", echoBody, func(s *http.Server) { s.ReadHeaderTimeout = limit })
+	eventually(t, func() bool {
+		begin := time.Now()
+		slow := connect(t, w)
+		_, err := io.WriteString(slow, "GET / HTTP/1.1\r\nHo")
+		if time.Since(begin) >= limit {
+			return false // it came when the connection was closed
+		}
+		require.NoError(t, err)
+		_, err = io.ReadAll(slow)
+		require.NoError(t, err, "closed after ReadHeaderTimeout")
+		return true
 	})
-	slow := connect(t, w)
-	_, err := io.WriteString(slow, "GET / HTTP/1.1\r\nHo")
-	require.NoError(t, err)
-	_, err = io.ReadAll(slow)
-	require.NoError(t, err, "closed after ReadHeaderTimeout")
 
+	w = startWeb(t, "tcp", echoBody, func(s *http.Server) { s.ReadHeaderTimeout, s.IdleTimeout = patience, limit })
 	idle := connect(t, w)
-	_, err = io.WriteString(idle, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	_, err := io.WriteString(idle, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 	require.NoError(t, err)
 	r := bufio.NewReader(idle)
 	reply, err := http.ReadResponse(r, nil)

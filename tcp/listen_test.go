@@ -7,9 +7,11 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 
+	"github.com/eddyloop/eddy/internal/closedport"
 	"github.com/eddyloop/eddy/internal/leaktest"
 	"github.com/eddyloop/eddy/internal/posix"
 	"github.com/eddyloop/eddy/internal/tempdir"
@@ -25,6 +27,19 @@ func requireIPv6(t *testing.T) {
 		t.Skip("no IPv6 here: ", err)
 	}
 	l.Close()
+}
+
+// listenApart serves lines on a port that is nobody's at other addresses, and returns it.
+func listenApart(t *testing.T, network, address string, others []string) (port int) {
+	t.Helper()
+	for taken := true; taken; {
+		addr, _ := listenOn(t, &tcp.Server{Handler: lines, Loops: 1}, network, address)
+		port = addr.(*net.TCPAddr).Port
+		taken = slices.ContainsFunc(others, func(host string) bool {
+			return !closedport.Hold(t, &net.TCPAddr{IP: net.ParseIP(host), Port: port})
+		})
+	}
+	return port
 }
 
 func TestListenTCP(t *testing.T) {
@@ -45,8 +60,7 @@ func TestListenTCP(t *testing.T) {
 	} {
 		t.Run(test.network+" "+test.address, func(t *testing.T) {
 			requireIPv6(t)
-			addr, _ := listenOn(t, &tcp.Server{Handler: lines, Loops: 1}, test.network, test.address)
-			port := addr.(*net.TCPAddr).Port
+			port := listenApart(t, test.network, test.address, test.refuse)
 			require.NotZero(t, port)
 			for _, host := range test.reach {
 				ip, err := net.ResolveIPAddr("ip", host)

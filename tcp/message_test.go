@@ -286,7 +286,7 @@ func TestMessagesWaitTogether(t *testing.T) {
 		c.expect(fmt.Sprintf("%d\n", i))
 		c.echo("again\n")
 	}
-	require.Zero(t, srv.Stats().Handlers)
+	eventually(t, func() bool { return srv.Stats().Handlers == 0 })
 }
 
 // 16 MiB are written at once, and what was read is no longer than the limit.

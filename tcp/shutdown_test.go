@@ -209,6 +209,7 @@ func TestShutdownAnswersWhatHasArrived(t *testing.T) {
 	release := holdInHandler(t, group.Loops()[0])
 	defer release()
 	c.send("arrived\n")
+	arrived(t, c)
 	result := shutdown(srv, context.Background())
 	eventually(t, func() bool { return group.Loops()[0].Stats().Queue >= 2 })
 	release()

@@ -10,8 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
+	"github.com/eddyloop/eddy/internal/closedport"
 	"github.com/eddyloop/eddy/tcp"
 	"github.com/stretchr/testify/require"
 )
@@ -26,6 +26,12 @@ func (l *traceLog) note(format string, args ...any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.events = append(l.events, fmt.Sprintf(format, args...))
+}
+
+func (l *traceLog) len() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.events)
 }
 
 func (l *traceLog) context() context.Context {
@@ -51,18 +57,16 @@ func TestTrace(t *testing.T) {
 
 // TestTraceWithoutTheResolver: the connects of the resolver are not the client's.
 func TestTraceWithoutTheResolver(t *testing.T) {
-	nobody, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	require.NoError(t, nobody.Close())
+	nobody := closedport.Address(t)
 	var dialed atomic.Bool
 	d := &tcp.Dialer{Resolver: &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		dialed.Store(true)
-		return new(net.Dialer).DialContext(ctx, "tcp", nobody.Addr().String())
+		return new(net.Dialer).DialContext(ctx, "tcp", nobody)
 	}}}
 	var log traceLog
 	ctx, cancel := context.WithTimeout(log.context(), patience)
 	defer cancel()
-	_, err = d.Dial(ctx, newLoop(t), "tcp", "name.invalid:80")
+	_, err := d.Dial(ctx, newLoop(t), "tcp", "name.invalid:80")
 	require.Error(t, err)
 	require.True(t, dialed.Load())
 	require.Equal(t, []string{"look up name.invalid", "looked up: false"}, log.events)
@@ -71,12 +75,16 @@ func TestTraceWithoutTheResolver(t *testing.T) {
 // TestTraceOfAnAttemptThatIsGivenUp is done with.
 func TestTraceOfAnAttemptThatIsGivenUp(t *testing.T) {
 	var log traceLog
-	ctx, cancel := context.WithTimeout(log.context(), 20*time.Millisecond)
-	defer cancel()
 	l := newLoop(t)
 	addr, _ := full(t, &net.UnixAddr{Name: socketPath(t), Net: "unix"})
+	ctx, cancel := context.WithCancel(log.context())
+	defer cancel()
+	go func() {
+		eventually(t, func() bool { return log.len() == 1 }) // it has begun
+		cancel()
+	}()
 	_, err := tcp.Dial(ctx, l, "unix", addr.String())
-	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.ErrorIs(t, err, context.Canceled)
 	on(t, l, func() {}) // the loop has given up
 	require.Equal(t, []string{"unix " + addr.String(), "unix " + addr.String() + ": false"}, log.events)
 }

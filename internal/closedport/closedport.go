@@ -13,14 +13,32 @@ import (
 // the next moment.
 func Address(t testing.TB) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	conn, err := connect(t, &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	require.NoError(t, err)
+	return conn.LocalAddr().String()
+}
+
+// Hold has an address refuse connections until the test is over, and returns false if it is
+// somebody's.
+func Hold(t testing.TB, addr *net.TCPAddr) bool {
+	t.Helper()
+	_, err := connect(t, addr)
+	return err == nil
+}
+
+// connect returns a connection from an address, which it keeps until the test is over.
+func connect(t testing.TB, from *net.TCPAddr) (net.Conn, error) {
+	t.Helper()
+	listener, err := net.ListenTCP("tcp", &net.TCPAddr{IP: from.IP})
 	require.NoError(t, err)
 	defer listener.Close()
-	conn, err := net.Dial("tcp", listener.Addr().String())
-	require.NoError(t, err)
+	conn, err := (&net.Dialer{LocalAddr: from}).Dial("tcp", listener.Addr().String())
+	if err != nil {
+		return nil, err
+	}
 	t.Cleanup(func() { _ = conn.Close() })
 	accepted, err := listener.Accept()
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = accepted.Close() })
-	return conn.LocalAddr().String()
+	return conn, nil
 }
