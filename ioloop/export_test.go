@@ -16,6 +16,9 @@ func (l *Loop) Running() bool {
 	return l.running
 }
 
+// Stopped reports whether Run is about to end.
+func (l *Loop) Stopped() bool { return l.stopped.Load() }
+
 // SpareRoom returns how many entries the empty queues of l keep room for.
 func (l *Loop) SpareRoom() int { return max(cap(l.queue), cap(l.batch), cap(l.endBatch), cap(l.late)) }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"sync/atomic"
 	"testing"
 
 	"github.com/eddyloop/eddy/internal/leaktest"
@@ -68,6 +69,31 @@ func TestGroupRunsAllLoops(t *testing.T) {
 	require.NoError(t, receive(t, done))
 	require.ErrorIs(t, g.Close(), ioloop.ErrClosed)
 	require.ErrorIs(t, g.Run(context.Background()), ioloop.ErrClosed)
+}
+
+// registry is a context that counts what waits for its end.
+type registry struct {
+	context.Context
+	waiting atomic.Int64
+}
+
+func (r *registry) Done() <-chan struct{} { return make(chan struct{}) }
+
+func (r *registry) AfterFunc(func()) (stop func() bool) {
+	r.waiting.Add(1)
+	return func() bool {
+		r.waiting.Add(-1)
+		return true
+	}
+}
+
+// Run leaves nothing behind in its context, which may last for longer.
+func TestGroupLeavesItsContext(t *testing.T) {
+	g := newGroup(t, 2)
+	g.Stop()
+	ctx := &registry{Context: context.Background()}
+	require.NoError(t, g.Run(ctx))
+	require.Zero(t, ctx.waiting.Load())
 }
 
 // One that fails stops the others.

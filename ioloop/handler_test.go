@@ -436,30 +436,6 @@ func TestBusyLoopLetsWokenGoroutinesRun(t *testing.T) {
 	require.Greater(t, prompt, rounds/2, "the scheduler may decide otherwise at times")
 }
 
-func TestHandlersGiveMemoryBack(t *testing.T) {
-	l := newLoop(t, ioloop.Config{Poller: new(stillPoller)})
-	const n = 20_000
-	var all []ioloop.Registration
-	for i := range n {
-		all = append(all, handle(t, l, i, 0, new(listener)))
-	}
-	for _, r := range all[10:] {
-		require.NoError(t, l.Remove(r))
-	}
-	for range n { // those that come and go
-		require.NoError(t, l.Remove(handle(t, l, n, 0, new(listener))))
-	}
-	require.Less(t, l.HandlerRoom(), n/2)
-	for _, r := range all[10:] {
-		require.ErrorIs(t, l.Remove(r), poller.ErrNotExist)
-	}
-	again := handle(t, l, n, 0, new(listener))
-	require.NotContains(t, all, again)
-	for _, r := range append(all[:10:10], again) {
-		require.NoError(t, l.Remove(r))
-	}
-}
-
 // A registration names its handler whatever the count of handlers has come to: with
 // the tag eddy_wrap32 that wraps here.
 func TestRegistrationsAreNeverZero(t *testing.T) {

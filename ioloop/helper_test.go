@@ -150,6 +150,17 @@ func until(t testing.TB, condition func() bool) {
 	}
 }
 
+// collected waits until the garbage collector has seen to it that gone holds.
+func collected(t testing.TB, gone func() bool) {
+	t.Helper()
+	for range 10 {
+		if runtime.GC(); gone() {
+			return
+		}
+	}
+	require.FailNow(t, "something holds it")
+}
+
 // scaled makes a count smaller under the race detector.
 func scaled(n int) int {
 	if raceEnabled {

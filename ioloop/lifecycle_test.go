@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+	"weak"
 
 	"github.com/eddyloop/eddy/internal/leaktest"
 	"github.com/eddyloop/eddy/ioloop"
@@ -262,41 +263,13 @@ func TestDone(t *testing.T) {
 	require.True(t, ended)
 }
 
-func TestRunTask(t *testing.T) {
-	ctx := context.Background()
-	failure := errors.New("failure")
-	cancelled, cancel := context.WithCancelCause(ctx)
-	cancel(failure)
-	for name, c := range map[string]struct {
-		ctx   context.Context
-		fn    func(*ioloop.Task) error
-		check func(error) bool
-	}{
-		"returns": {ctx, func(task *ioloop.Task) error { return task.Sleep(1) }, func(err error) bool { return err == nil }},
-		"fails":   {ctx, func(*ioloop.Task) error { return failure }, func(err error) bool { return err == failure }},
-		"goexit":  {ctx, func(*ioloop.Task) error { runtime.Goexit(); return nil }, func(err error) bool { return err == ioloop.ErrGoexit }},
-		"panics":  {ctx, func(*ioloop.Task) error { panic(failure) }, func(err error) bool { return errors.Is(err, failure) }},
-		"context": {cancelled, func(task *ioloop.Task) error { return task.Sleep(time.Hour) }, func(err error) bool { return errors.Is(err, ioloop.ErrTaskStopped) }},
-		"unwound": {cancelled, func(task *ioloop.Task) error {
-			for {
-				_ = task.Sleep(time.Hour)
-			}
-		}, func(err error) bool { return errors.Is(err, ioloop.ErrTaskStopped) }},
-	} {
-		t.Run(name, func(t *testing.T) {
-			l := newLoop(t, ioloop.Config{Logger: quiet})
-			for range 2 {
-				err := l.RunTask(c.ctx, c.fn)
-				require.True(t, c.check(err), "%v", err)
-			}
-			require.Zero(t, l.Stats().Tasks)
-		})
-	}
+// A loop that is closed keeps no memory for what it does not do any more.
+func TestClosedLoopKeepsNoScratch(t *testing.T) {
 	l := newLoop(t, ioloop.Config{})
-	require.NoError(t, l.RunTask(ctx, func(*ioloop.Task) error {
-		require.ErrorIs(t, l.RunTask(ctx, func(*ioloop.Task) error { return nil }), ioloop.ErrRunning)
-		return nil
-	}))
+	scratch := weak.Make(&l.Kit().Scratch()[0])
+	require.NoError(t, l.Close())
+	collected(t, func() bool { return scratch.Value() == nil })
+	runtime.KeepAlive(l)
 }
 
 func TestCloseRunsWhatWasPosted(t *testing.T) {

@@ -106,6 +106,36 @@ func TestAwaitLetsLoopGoOn(t *testing.T) {
 	})
 }
 
+// Work runs before the loop sleeps, even if they share a processor.
+func TestWorkBeginsAtOnce(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	for name, begin := range map[string]func(tk *ioloop.Task, work func() (int, error)){
+		"Await": func(tk *ioloop.Task, work func() (int, error)) { _, _ = ioloop.Await(tk, work) },
+		"Offload": func(tk *ioloop.Task, work func() (int, error)) {
+			var w ioloop.Waiter
+			_ = w.Begin(tk)
+			_ = ioloop.Offload(tk.Loop(), work, func(int, error) { w.Wake() })
+			_ = w.Wait()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := startNew(t)
+			var early atomic.Int64
+			task(t, l, func(tk *ioloop.Task) {
+				for range 200 {
+					begin(tk, func() (int, error) {
+						if !l.Asleep() {
+							early.Add(1)
+						}
+						return 0, nil
+					})
+				}
+			})
+			require.Greater(t, early.Load(), int64(100), "the scheduler may decide otherwise at times")
+		})
+	}
+}
+
 func TestAwaitCancelledDuringWork(t *testing.T) {
 	l := startNew(t)
 	release := make(chan struct{})

@@ -8,7 +8,9 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"weak"
 
+	"github.com/eddyloop/eddy/internal/testtime"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/stretchr/testify/require"
 )
@@ -70,6 +72,48 @@ func TestCoroutinePoolShrinks(t *testing.T) {
 		on(t, l, func() { idle = l.IdleCoroutines() })
 		return idle == 64
 	})
+}
+
+// What is beyond the limit is ended, and nothing else: not what is in use again when
+// the pool is looked at.
+func TestCoroutinePoolLimit(t *testing.T) {
+	testtime.WholeTurns(t)
+	l, _ := newStepped(t)
+	const most = 64
+	atOnce := func(n int, last func()) {
+		for i := range n {
+			require.NoError(t, l.Go(func(tk *ioloop.Task) {
+				_ = tk.Yield()
+				if i == n-1 {
+					last()
+				}
+			}))
+		}
+	}
+	atOnce(most, func() {})
+	require.Equal(t, 2, steps(t, l), "there is nothing to look at")
+	require.Equal(t, most, l.IdleCoroutines())
+	atOnce(most+1, func() {
+		_ = l.Go(func(tk *ioloop.Task) { _ = tk.Sleep(time.Hour) })
+	})
+	require.Equal(t, 3, steps(t, l))
+	require.Equal(t, most, l.IdleCoroutines())
+	before := l.Stats().Callbacks
+	atOnce(most+3, func() {})
+	require.Equal(t, 2+3, steps(t, l), "one goes in each step")
+	require.Equal(t, most, l.IdleCoroutines())
+	require.EqualValues(t, 2*(most+3)+3, l.Stats().Callbacks-before, "it is looked at once in a step")
+}
+
+// An idle coroutine keeps nothing of the task that it has carried.
+func TestIdleCoroutineHoldsNoTask(t *testing.T) {
+	l, _ := newStepped(t)
+	var ended weak.Pointer[ioloop.Task]
+	require.NoError(t, l.Go(func(tk *ioloop.Task) { ended = weak.Make(tk) }))
+	steps(t, l)
+	require.Equal(t, 1, l.IdleCoroutines())
+	collected(t, func() bool { return ended.Value() == nil })
+	runtime.KeepAlive(l)
 }
 
 // Who holds a task that has ended does nothing to the one that has its coroutine now.

@@ -1,0 +1,41 @@
+package ioloop
+
+import (
+	"log/slog"
+	"runtime"
+	"testing"
+	"weak"
+
+	"github.com/stretchr/testify/require"
+)
+
+// The pool holds no coroutine that it has given out: one that exits would be kept.
+func TestPoolHoldsNoneInUse(t *testing.T) {
+	l, err := New(Config{Logger: slog.New(slog.DiscardHandler)})
+	require.NoError(t, err)
+	defer l.Close()
+	l.coroutines.idle = append(l.coroutines.idle, newCoroutine())
+	co := l.takeCoroutine()
+	require.Empty(t, l.coroutines.idle)
+	taken := weak.Make(co)
+	co.stop()
+	co = nil
+	for range 10 {
+		if runtime.GC(); taken.Value() == nil {
+			return
+		}
+	}
+	require.FailNow(t, "something holds it")
+}
+
+// When a burst is over, so is the room that the pool has for it.
+func TestPoolGivesRoomBack(t *testing.T) {
+	l, err := New(Config{})
+	require.NoError(t, err)
+	defer l.Close()
+	for room, want := range map[int]int{maxSpare: maxSpare, maxSpare + 1: 0} {
+		l.coroutines.idle = make([]*coroutine, 0, room)
+		trimmer{l}.Run()
+		require.Equal(t, want, cap(l.coroutines.idle))
+	}
+}

@@ -1,0 +1,239 @@
+package ioloop_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/eddyloop/eddy/internal/leaktest"
+	"github.com/eddyloop/eddy/internal/testtime"
+	"github.com/eddyloop/eddy/internal/turnshare"
+	"github.com/eddyloop/eddy/ioloop"
+	"github.com/stretchr/testify/require"
+)
+
+// countedClock is a ManualClock that counts how often the loop reads it.
+type countedClock struct {
+	*ioloop.ManualClock
+	reads  int
+	onRead func(nth int) // nil: nothing happens
+}
+
+func (c *countedClock) Now() time.Duration {
+	if c.reads++; c.onRead != nil {
+		c.onRead(c.reads)
+	}
+	return c.ManualClock.Now()
+}
+
+func newCounted(t *testing.T) (*ioloop.Loop, *countedClock) {
+	t.Helper()
+	testtime.WholeTurns(t)
+	leaktest.Check(t)
+	clock := &countedClock{ManualClock: new(ioloop.ManualClock)}
+	l, err := ioloop.New(ioloop.Config{Clock: clock, Logger: quiet, Poller: new(stillPoller)})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = l.Close() })
+	return l, clock
+}
+
+// turnOf runs one turn, and returns how many callbacks it had and how often it read
+// the clock.
+func turnOf(t *testing.T, l *ioloop.Loop, clock *countedClock) (callbacks, reads int) {
+	t.Helper()
+	before := l.Stats().Callbacks
+	clock.reads = 0
+	_, err := l.RunOnce()
+	require.NoError(t, err)
+	return int(l.Stats().Callbacks - before), clock.reads
+}
+
+const (
+	perLook  = 64                     // pieces that cost nothing, until the clock is read
+	lookTime = 100 * time.Microsecond // that others shall have come to until then
+)
+
+// A turn does pieces of work until they are too many, or until it finds, when it reads
+// the clock, that they took too long. The dearer they are, the sooner it reads it.
+func TestTurnShareIsExact(t *testing.T) {
+	const us = time.Microsecond
+	all := func(cost time.Duration) func(int) time.Duration {
+		return func(int) time.Duration { return cost }
+	}
+	first := func(cost time.Duration) func(int) time.Duration {
+		return func(i int) time.Duration {
+			if i == 0 {
+				return cost
+			}
+			return 0
+		}
+	}
+	type aTurn struct {
+		cost func(i int) time.Duration
+		want int
+	}
+	for name, turns := range map[string][]aTurn{
+		"nothing":                         {{all(0), turnshare.Pieces}, {all(0), turnshare.Pieces}},
+		"one that takes all the time":     {{first(turnshare.Time), perLook}},
+		"one that takes nearly all of it": {{first(turnshare.Time - 1), turnshare.Pieces}},
+		"cheap":                           {{all(us), 500 + 12}},
+		"dear, and dearer":                {{all(5 * us), 64 + 20 + 20}, {all(5 * us), 5 * 20}, {all(25 * us), 20}},
+		"dearer than the time to a look":  {{all(6 * us), 64 + 16 + 16}, {all(30 * us), 16 + 3}, {all(110 * us), 3 + 1 + 1}, {all(0), turnshare.Pieces}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, clock := newCounted(t)
+			nth, cost := 0, turns[0].cost
+			for range len(turns) * (turnshare.Pieces + 1) {
+				require.NoError(t, l.Post(func() {
+					clock.Advance(cost(nth))
+					nth++
+				}))
+			}
+			reads := 0
+			for i, turn := range turns {
+				nth, cost = 0, turn.cost
+				callbacks, n := turnOf(t, l, clock)
+				require.Equal(t, turn.want, callbacks, "turn %d", i)
+				reads = n
+			}
+			if last := turns[len(turns)-1]; last.want == turnshare.Pieces {
+				require.LessOrEqual(t, reads, 4+turnshare.Pieces/perLook, "work that costs nothing is seldom looked at")
+			}
+		})
+	}
+}
+
+// Each kind of work has the whole share, whatever was done of the one before, and the
+// clock is read no more often than that takes.
+func TestEachKindHasItsShare(t *testing.T) {
+	for name, c := range map[string]struct{ posts, timers, reads int }{
+		"nothing":                    {0, 0, 2},
+		"one of one kind":            {1, 0, 2},
+		"one of the other":           {0, 1, 2},
+		"one of each":                {1, 1, 3},
+		"just before the first look": {perLook - 1, 0, 2},
+		"at the first look":          {perLook, 0, 3},
+		"kinds change at a look":     {perLook, 1, 4},
+		"as many as may be":          {perLook, turnshare.Pieces, 4 + turnshare.Pieces/perLook},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, clock := newCounted(t)
+			for range c.posts {
+				require.NoError(t, l.Post(func() {}))
+			}
+			for range c.timers {
+				l.AfterFunc(0, func() {})
+			}
+			callbacks, reads := turnOf(t, l, clock)
+			require.Equal(t, c.posts+c.timers, callbacks)
+			require.Equal(t, c.reads, reads, "reads of the clock")
+		})
+	}
+}
+
+// What took most of the longest turn: with as many posts as tasks they are posts, and of
+// two kinds that took the same time it is the first.
+func TestLongestByIsExact(t *testing.T) {
+	for name, c := range map[string]struct {
+		posts, tasks, timers int
+		want                 string
+	}{
+		"as many posts as tasks": {1, 1, 0, "posts"},
+		"more tasks":             {1, 2, 0, "tasks"},
+		"posts and timers":       {1, 0, 1, "posts"},
+		"more timers":            {1, 0, 2, "timers"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, clock := newCounted(t)
+			work := func() { clock.Advance(time.Second) }
+			for range c.posts {
+				require.NoError(t, l.Post(work))
+			}
+			for range c.tasks {
+				require.NoError(t, l.Go(func(*ioloop.Task) { work() }))
+			}
+			for range c.timers {
+				l.AfterFunc(0, work)
+			}
+			turnOf(t, l, clock)
+			require.Equal(t, c.want, l.Stats().LongestBy)
+			require.Equal(t, time.Duration(c.posts+c.tasks+c.timers)*time.Second, l.Stats().LongestTurn)
+		})
+	}
+}
+
+// What other turns were spent on does not count.
+func TestLongestByIsOfOneTurn(t *testing.T) {
+	l, clock := newCounted(t)
+	for range 2 {
+		require.NoError(t, l.Post(func() { clock.Advance(3 * time.Second) }))
+		turnOf(t, l, clock)
+	}
+	require.Equal(t, "posts", l.Stats().LongestBy)
+	l.AfterFunc(0, func() { clock.Advance(4 * time.Second) })
+	turnOf(t, l, clock)
+	require.Equal(t, "timers", l.Stats().LongestBy)
+}
+
+// Other goroutines are offered the processor every 5 ms. What they take is nothing that
+// the turn has used.
+func TestProcessorIsOffered(t *testing.T) {
+	const quietReads, offering = 2, 4
+	l, clock := newCounted(t)
+	for _, c := range []struct {
+		passes time.Duration
+		reads  int
+	}{
+		{0, quietReads},
+		{5*time.Millisecond - 1, quietReads},
+		{1, offering},
+		{1, quietReads},
+		{5*time.Millisecond - 1, offering},
+	} {
+		clock.Advance(c.passes)
+		_, reads := turnOf(t, l, clock)
+		require.Equal(t, c.reads, reads)
+	}
+	clock.Advance(time.Second)
+	clock.onRead = func(nth int) {
+		if nth == 3 { // the one after the offer
+			clock.Advance(time.Minute)
+		}
+	}
+	_, reads := turnOf(t, l, clock)
+	require.Equal(t, offering, reads)
+	require.Zero(t, l.Stats().Busy)
+	require.Zero(t, l.Stats().LongestTurn)
+	clock.onRead = nil
+	require.NoError(t, l.Post(func() { clock.Advance(time.Second) }))
+	turnOf(t, l, clock)
+	require.Equal(t, time.Second, l.Stats().Busy)
+}
+
+// TurnUsedUp counts pieces as the loop does, and bytes count as pieces.
+func TestKitTurnUsedUp(t *testing.T) {
+	l, clock := newCounted(t)
+	kit := l.Kit()
+	var after []int
+	count := func() {
+		n := 1
+		for !kit.TurnUsedUp() {
+			n++
+		}
+		after = append(after, n)
+	}
+	require.NoError(t, l.Post(count))
+	turnOf(t, l, clock)
+	require.NoError(t, l.Post(func() {
+		kit.Charge(4<<10 - 1)
+		kit.Charge(100 * 4 << 10)
+		clock.Advance(turnshare.Time)
+		count()
+	}))
+	turnOf(t, l, clock)
+	require.NoError(t, l.Post(func() {
+		kit.Charge(3 * 4 << 10)
+		count()
+	}))
+	turnOf(t, l, clock)
+	require.Equal(t, []int{turnshare.Pieces, 1, turnshare.Pieces - 3}, after)
+}
