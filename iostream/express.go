@@ -44,6 +44,7 @@ func (s *Stream) express() bool {
 		return false
 	}
 	s.noteReceived()
+	s.loop.Kit().Charge(n)
 	s.in.borrow(scratch[:n])
 	if s.op.each() == nil {
 		s.in.own() // the caller keeps the bytes for longer than the scratch buffer does
@@ -62,7 +63,7 @@ func (s *Stream) express() bool {
 		s.resumeReader(message)
 	}
 	if s.out != nil {
-		s.flushInTurn()
+		s.flush()
 	}
 	s.in.settle()
 	return n < len(scratch) && s.in.len() == 0 && s.unremarkable() && s.op.needsInput()

@@ -25,8 +25,10 @@ func (s *Stream) pump(ready poller.Interest, hints poller.Hint) {
 	s.mu.Lock()
 	s.unset(scheduled)
 	s.set(pumping)
+	before := s.sent()
 	if s.steady(ready) {
 		if s.express() {
+			s.countSent(before)
 			s.unset(pumping)
 			s.mu.Unlock()
 			return
@@ -49,6 +51,7 @@ func (s *Stream) pump(ready poller.Interest, hints poller.Hint) {
 	}
 	s.in.own()
 	s.in.release()
+	s.countSent(before)
 	s.charge()
 	s.arm()
 	s.watchClocks()
@@ -65,22 +68,12 @@ func (s *Stream) progress() bool {
 	if s.deliver() {
 		return true
 	}
-	s.flushInTurn()
+	s.flush()
 	return s.advance() || s.deliver()
 }
 
-// flushInTurn is flush on the loop: what it sends is work of the turn.
-func (s *Stream) flushInTurn() {
-	if s.out == nil {
-		s.flush()
-		return
-	}
-	before := s.out.size
-	if s.flush(); s.out != nil {
-		before -= s.out.size
-	}
-	s.loop.Kit().Charge(before)
-}
+// countSent counts what has been sent since before as work of the turn, on the loop.
+func (s *Stream) countSent(before int64) { s.loop.Kit().Charge(int(s.sent() - before)) }
 
 // schedule has the loop call pump, if it does not do so anyway.
 func (s *Stream) schedule() {
@@ -266,9 +259,11 @@ func (s *Stream) readOnce() (full bool, err error) {
 		} else if n > 0 {
 			s.in.append(room[:n])
 		}
+		s.loop.Kit().Charge(n)
 		return n == len(room), err
 	}
 	if n, err = s.transport.Read(room); n > 0 {
+		s.loop.Kit().Charge(n)
 		if s.op.isInto() {
 			s.op.into.filled += n
 			s.noteFull(n >= min(len(room), maxRead))

@@ -47,12 +47,13 @@ type sentWaiter struct {
 // written.
 func wantsToWrite(op string) bool { return op == "write" || op == "room" || op == "room func" }
 
-// chunkSize is how large a chunk grows before the next is begun.
+// chunkSize is how large a chunk becomes, what has been borrowed aside.
 const chunkSize = 64 << 10
 
 var outputs = sync.Pool{New: func() any { return new(output) }}
 
-// append queues a copy of p.
+// append queues a copy of p. What is large becomes several chunks, so that the memory of
+// what has been sent serves others while the rest waits.
 func (q *output) append(p []byte) {
 	if len(p) == 0 {
 		return
@@ -67,6 +68,9 @@ func (q *output) append(p []byte) {
 			q.size += len(p)
 			return
 		}
+	}
+	for ; len(p) > chunkSize; p = p[chunkSize:] {
+		q.begin(p[:chunkSize])
 	}
 	q.begin(p)
 }

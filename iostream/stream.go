@@ -232,7 +232,9 @@ func (f *lateFlush) Run() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.unset(dirty)
-	s.flushInTurn()
+	before := s.sent()
+	s.flush()
+	s.countSent(before)
 	s.charge()
 	s.afterFlush()
 }

@@ -1,0 +1,97 @@
+package iostream
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/eddyloop/eddy/ioloop"
+	"github.com/eddyloop/eddy/poller"
+	"github.com/stretchr/testify/require"
+)
+
+// Bytes are work of a turn, on a clock on which no time passes: a turn ends before it has
+// moved a hundred MiB, whether they are written in a callback, put off or received.
+func TestBytesAreWorkOfTheTurn(t *testing.T) {
+	large := make([]byte, 512<<10)
+	for name, tt := range map[string]struct {
+		input  string
+		pieces int
+		handle func(s *Stream) error
+	}{
+		"sent in the callback": {"x\n", 200, func(s *Stream) error {
+			return s.Handle(Until("\n"), func([]byte, error) bool {
+				_, err := s.Write(large)
+				return err == nil
+			})
+		}},
+		"put off": {"x\n", 100 * 64, func(s *Stream) error {
+			return s.Handle(Until("\n"), func([]byte, error) bool {
+				_, err := s.Write(large[:corkLimit])
+				return err == nil
+			})
+		}},
+		"received": {strings.Repeat("x", 32<<10), 100 * 32, func(s *Stream) error {
+			return s.Handle(Some(64<<10), func([]byte, error) bool { return true })
+		}},
+		"received into a buffer": {strings.Repeat("x", 32<<10), 100 * 32, func(s *Stream) error {
+			return s.Handle(Bytes(1<<20), func([]byte, error) bool { return true })
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, err := ioloop.New(ioloop.Config{Clock: new(ioloop.ManualClock)})
+			require.NoError(t, err)
+			defer l.Close()
+			s, err := New(l, &source{tt.input}, nil)
+			require.NoError(t, err)
+			require.NoError(t, tt.handle(s))
+			var first, last uint64
+			require.NoError(t, l.Post(func() {
+				for i := range tt.pieces {
+					_ = l.Post(func() {
+						if last = l.Stats().Turns; i == 0 {
+							first = last
+						}
+						(*work)(s).HandleEvent(poller.Readable, 0)
+						if i == tt.pieces-1 {
+							l.Stop()
+						}
+					})
+				}
+			}))
+			require.NoError(t, l.Run(t.Context()))
+			require.Greater(t, last, first)
+		})
+	}
+}
+
+// So are those that are put off to its end: a turn does not send a hundred MiB of many streams.
+func TestBytesPutOffAreWorkOfTheTurn(t *testing.T) {
+	l, err := ioloop.New(ioloop.Config{Clock: new(ioloop.ManualClock)})
+	require.NoError(t, err)
+	defer l.Close()
+	data := make([]byte, corkLimit)
+	var streams []*Stream
+	for range 100 * 64 {
+		s, err := New(l, &source{}, nil)
+		require.NoError(t, err)
+		streams = append(streams, s)
+	}
+	left := 0
+	look := func() {
+		for _, s := range streams {
+			if s.Backlog() > 0 {
+				left++
+			}
+		}
+		l.Stop()
+	}
+	require.NoError(t, l.Post(func() { // the streams are attached by then
+		for _, s := range streams {
+			_, _ = s.Write(data)
+		}
+		_ = l.Post(look)
+	}))
+	require.NoError(t, l.Run(t.Context()))
+	require.Positive(t, left)
+	require.Less(t, left, len(streams))
+}
