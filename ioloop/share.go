@@ -37,7 +37,7 @@ func (k kind) String() string {
 // passes meanwhile, the number of pieces alone decides, every time alike.
 type turnShare struct {
 	left    int // pieces of work until the clock is read again
-	perLook int
+	perLook int // from 1 to turnshare.Pieces
 
 	done    int           // pieces at the last reading
 	begun   time.Duration // of the present kind
@@ -121,7 +121,6 @@ func (l *Loop) startKind(k kind) {
 func (s *turnShare) start(k kind) {
 	s.kind, s.begun = k, s.read
 	s.usedUp, s.done, s.tasks = false, 0, 0
-	s.perLook = min(max(1, s.perLook), turnshare.Pieces)
 	s.left = s.perLook
 }
 

@@ -1,6 +1,7 @@
 package ioloop_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -8,6 +9,7 @@ import (
 	"github.com/eddyloop/eddy/internal/testtime"
 	"github.com/eddyloop/eddy/internal/turnshare"
 	"github.com/eddyloop/eddy/ioloop"
+	"github.com/eddyloop/eddy/poller"
 	"github.com/stretchr/testify/require"
 )
 
@@ -25,12 +27,12 @@ func (c *countedClock) Now() time.Duration {
 	return c.ManualClock.Now()
 }
 
-func newCounted(t *testing.T) (*ioloop.Loop, *countedClock) {
+func newCounted(t *testing.T, p poller.Poller) (*ioloop.Loop, *countedClock) {
 	t.Helper()
 	testtime.WholeTurns(t)
 	leaktest.Check(t)
 	clock := &countedClock{ManualClock: new(ioloop.ManualClock)}
-	l, err := ioloop.New(ioloop.Config{Clock: clock, Logger: quiet, Poller: new(stillPoller)})
+	l, err := ioloop.New(ioloop.Config{Clock: clock, Logger: quiet, Poller: p})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = l.Close() })
 	return l, clock
@@ -80,7 +82,7 @@ func TestTurnShareIsExact(t *testing.T) {
 		"dearer than the time to a look":  {{all(6 * us), 64 + 16 + 16}, {all(30 * us), 16 + 3}, {all(110 * us), 3 + 1 + 1}, {all(0), turnshare.Pieces}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			l, clock := newCounted(t)
+			l, clock := newCounted(t, new(stillPoller))
 			nth, cost := 0, turns[0].cost
 			for range len(turns) * (turnshare.Pieces + 1) {
 				require.NoError(t, l.Post(func() {
@@ -116,7 +118,7 @@ func TestEachKindHasItsShare(t *testing.T) {
 		"as many as may be":          {perLook, turnshare.Pieces, 4 + turnshare.Pieces/perLook},
 	} {
 		t.Run(name, func(t *testing.T) {
-			l, clock := newCounted(t)
+			l, clock := newCounted(t, new(stillPoller))
 			for range c.posts {
 				require.NoError(t, l.Post(func() {}))
 			}
@@ -143,7 +145,7 @@ func TestLongestByIsExact(t *testing.T) {
 		"more timers":            {1, 0, 2, "timers"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			l, clock := newCounted(t)
+			l, clock := newCounted(t, new(stillPoller))
 			work := func() { clock.Advance(time.Second) }
 			for range c.posts {
 				require.NoError(t, l.Post(work))
@@ -163,7 +165,7 @@ func TestLongestByIsExact(t *testing.T) {
 
 // What other turns were spent on does not count.
 func TestLongestByIsOfOneTurn(t *testing.T) {
-	l, clock := newCounted(t)
+	l, clock := newCounted(t, new(stillPoller))
 	for range 2 {
 		require.NoError(t, l.Post(func() { clock.Advance(3 * time.Second) }))
 		turnOf(t, l, clock)
@@ -178,7 +180,7 @@ func TestLongestByIsOfOneTurn(t *testing.T) {
 // the turn has used.
 func TestProcessorIsOffered(t *testing.T) {
 	const quietReads, offering = 2, 4
-	l, clock := newCounted(t)
+	l, clock := newCounted(t, new(stillPoller))
 	for _, c := range []struct {
 		passes time.Duration
 		reads  int
@@ -209,9 +211,76 @@ func TestProcessorIsOffered(t *testing.T) {
 	require.Equal(t, time.Second, l.Stats().Busy)
 }
 
+// The offer is over when the share of what is put off meanwhile begins.
+func TestPutOffDuringTheOffer(t *testing.T) {
+	l, clock := newCounted(t, new(stillPoller))
+	var turns []uint64 // that had ended when it ran
+	clock.Advance(time.Second)
+	clock.onRead = func(nth int) {
+		if nth != 3 { // the one after the offer
+			return
+		}
+		clock.Advance(time.Minute)
+		for range perLook + 1 {
+			require.True(t, l.Kit().AtTurnEnd(runnerFunc(func() { turns = append(turns, l.Stats().Turns) })))
+		}
+	}
+	turnOf(t, l, clock)
+	require.Equal(t, make([]uint64, perLook+1), turns, "all in this turn")
+}
+
+// playedPoller reports all that was added, when it is told to.
+type playedPoller struct {
+	stillPoller
+	tokens []poller.Token
+	ready  bool
+}
+
+func (p *playedPoller) Add(_ int, token poller.Token, _ poller.Interest, _ poller.Mode) error {
+	p.tokens = append(p.tokens, token)
+	return nil
+}
+
+func (p *playedPoller) Wait(events []poller.Event, _ time.Duration) (n int, err error) {
+	for ; p.ready && n < min(len(events), len(p.tokens)); n++ {
+		events[n] = poller.Event{Token: p.tokens[n], Ready: poller.Readable | poller.Writable}
+	}
+	p.ready = false
+	return n, nil
+}
+
+// Handlers are called until the turn has had its share of them. The other events are for
+// the next turn, and what is posted comes in between.
+func TestEventsHaveTheirShare(t *testing.T) {
+	played := new(playedPoller)
+	l, clock := newCounted(t, played)
+	var called []string
+	for i := range perLook + 10 {
+		_, err := l.Handle(i, poller.Readable, ioloop.HandlerFunc(func(ready poller.Interest, _ poller.Hint) {
+			require.Equal(t, poller.Readable, ready)
+			called = append(called, "event")
+			clock.Advance(time.Millisecond)
+		}))
+		require.NoError(t, err)
+	}
+	_, err := l.Handle(1000, 0, ioloop.HandlerFunc(func(poller.Interest, poller.Hint) { t.Error("not wanted") }))
+	require.NoError(t, err)
+	played.ready = true
+	require.NoError(t, l.Post(func() { called = append(called, "post") }))
+	callbacks, _ := turnOf(t, l, clock)
+	require.Equal(t, perLook+1, callbacks)
+	require.Equal(t, append(slices.Repeat([]string{"event"}, perLook), "post"), called)
+	callbacks, _ = turnOf(t, l, clock)
+	require.Equal(t, 10, callbacks)
+	callbacks, _ = turnOf(t, l, clock)
+	require.Zero(t, callbacks)
+	require.EqualValues(t, perLook+11, l.Stats().Events)
+	require.Zero(t, l.Stats().Failures)
+}
+
 // TurnUsedUp counts pieces as the loop does, and bytes count as pieces.
 func TestKitTurnUsedUp(t *testing.T) {
-	l, clock := newCounted(t)
+	l, clock := newCounted(t, new(stillPoller))
 	kit := l.Kit()
 	var after []int
 	count := func() {

@@ -230,7 +230,6 @@ func (e *epoll) harvest(out []Event) (n int, woken bool) {
 	for k := range e.ready[:e.found] {
 		ev := &e.ready[k]
 		if ev.Fd == wakeSlot {
-			e.waker.drain()
 			woken = true
 			continue
 		}

@@ -23,7 +23,6 @@ func newEventWaker() (*eventWaker, error) {
 }
 
 func (w *eventWaker) fd() int          { return w.file }
-func (w *eventWaker) drain()           {}
 func (w *eventWaker) owns(fd int) bool { return fd == w.file }
 func (w *eventWaker) close()           { unix.Close(w.file) }
 
