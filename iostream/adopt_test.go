@@ -161,7 +161,7 @@ func TestDetachRefuses(t *testing.T) {
 	_, _, err := s.Detach()
 	requireIs(t, err, iostream.ErrReadPending)
 	send(t, peer, "x")
-	quiet(t, l)
+	eventually(t, func() bool { return !s.Reading() })
 	_, err = s.Write(make([]byte, 15<<20))
 	require.NoError(t, err)
 	_, _, err = s.Detach()

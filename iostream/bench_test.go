@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/eddyloop/eddy/internal/allocs"
 	"github.com/eddyloop/eddy/internal/posix"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
@@ -112,7 +113,7 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 			}
 			client := echoPair(t, echo.start)
 			message, answer := []byte(strings.Repeat("x", 63)+"\n"), make([]byte, 64)
-			average := testing.AllocsPerRun(20, func() {
+			average := allocs.PerRun(20, func() {
 				for range 200 {
 					roundTrip(client, message, answer)
 				}

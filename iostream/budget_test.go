@@ -58,9 +58,9 @@ func TestBudgetCounts(t *testing.T) {
 		_, err := s.Write([]byte(big[:4<<20]))
 		require.NoError(t, err)
 		quiet(t, l)
-		if s.Err() == nil { // the kernel took nearly all of it
-			require.EqualValues(t, s.Backlog(), b.Used())
-		}
+		eventually(t, func() bool { // the kernel may have taken nearly all of it, and take more
+			return s.Err() != nil || int64(s.Backlog()) == b.Used()
+		})
 		require.NoError(t, s.Close())
 		quiet(t, l)
 		require.Zero(t, b.Used())

@@ -3,12 +3,10 @@
 package iostream_test
 
 import (
-	"context"
 	"io"
 	"net"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
@@ -75,9 +73,7 @@ func TestCloseAheadOfTheWait(t *testing.T) {
 	mark, err := iostream.WriteNow(s, make([]byte, 100))
 	require.NoError(t, err)
 	require.NoError(t, s.Close())
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-	defer cancel()
-	require.ErrorIs(t, iostream.WaitWritten(ctx, s, mark), net.ErrClosed)
+	require.ErrorIs(t, iostream.WaitWritten(patient(t), s, mark), net.ErrClosed)
 	s.Abort(nil)
 }
 

@@ -191,6 +191,23 @@ func eventually(t *testing.T, condition func() bool) {
 	}
 }
 
+// awaitStuck waits until a stream has something to send and nothing moves in many turns, however
+// slow the machine: the peer takes no more.
+func awaitStuck(t *testing.T, s *iostream.Stream) {
+	t.Helper()
+	const turns, long = 50, 50 * time.Millisecond
+	still, last, since := 0, int64(-1), time.Now()
+	eventually(t, func() bool {
+		onLoop(t, s.Loop(), func() {})
+		backlog := s.Backlog()
+		sent := s.Mark() - int64(backlog)
+		if still++; sent != last || backlog == 0 {
+			still, last, since = 0, sent, time.Now()
+		}
+		return still > turns && time.Since(since) > long
+	})
+}
+
 // send has the peer write, in pieces that arrive one by one.
 func send(t testing.TB, peer net.Conn, pieces ...string) {
 	t.Helper()

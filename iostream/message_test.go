@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/eddyloop/eddy/internal/allocs"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
 	"github.com/eddyloop/eddy/iostreamtest"
@@ -443,7 +444,7 @@ func TestValue(t *testing.T) {
 	a, _ := pair(t, l, "tcp", nil)
 	b, _ := pair(t, l, "tcp", nil)
 	require.Nil(t, one.Get(a))
-	require.Zero(t, testing.AllocsPerRun(10, func() { one.Get(b) }))
+	require.Zero(t, allocs.PerRun(10, func() { one.Get(b) }))
 	one.Of(a).user = "x"
 	require.Same(t, one.Of(a), one.Get(a))
 	require.Nil(t, one.Get(b))
@@ -543,7 +544,7 @@ func TestHandleTaskAllocatesItsTask(t *testing.T) {
 		}))
 	})
 	message, answer := []byte("message\n"), make([]byte, 8)
-	average := testing.AllocsPerRun(20, func() {
+	average := allocs.PerRun(20, func() {
 		for range countedMessages {
 			roundTrip(client, message, answer)
 		}

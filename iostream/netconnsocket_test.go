@@ -120,8 +120,8 @@ func TestNetConnRawRead(t *testing.T) {
 	require.NoError(t, c.SetReadDeadline(time.Now().Add(30*time.Millisecond)))
 	err = raw.Read(func(uintptr) bool { return false })
 	requireOp(t, err, "raw-read", os.ErrDeadlineExceeded)
-	time.AfterFunc(10*time.Millisecond, func() { _ = c.Close() })
 	require.NoError(t, c.SetReadDeadline(time.Time{}))
+	time.AfterFunc(10*time.Millisecond, func() { _ = c.Close() })
 	err = raw.Read(func(uintptr) bool { return false })
 	requireOp(t, err, "raw-read", net.ErrClosed)
 }

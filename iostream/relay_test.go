@@ -194,7 +194,7 @@ func TestRelayReset(t *testing.T) {
 			require.NoError(t, err)
 			wrote := make(chan error, 1)
 			go func() { _, err := client.Write(make([]byte, 32<<20)); wrote <- err }()
-			require.Eventually(t, func() bool { return b.Backlog() > 0 }, patience, time.Millisecond)
+			awaitStuck(t, b)
 			require.NoError(t, back.(*net.TCPConn).SetLinger(0))
 			require.NoError(t, back.Close())
 			o := receive(t, done)

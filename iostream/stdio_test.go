@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/eddyloop/eddy/internal/allocs"
 	"github.com/eddyloop/eddy/internal/selfexec"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
@@ -366,7 +367,7 @@ func TestPipeMessagesAllocateNothing(t *testing.T) {
 			return err == nil
 		}))
 		message, answer := []byte(strings.Repeat("x", 63)+"\n"), make([]byte, 64)
-		average := testing.AllocsPerRun(10, func() {
+		average := allocs.PerRun(10, func() {
 			for range 50 {
 				_, _ = peerOut.Write(message)
 				_, _ = io.ReadFull(peerIn, answer)

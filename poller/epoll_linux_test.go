@@ -7,6 +7,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/eddyloop/eddy/internal/allocs"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
@@ -220,10 +221,13 @@ func TestMissingCallIsReplaced(t *testing.T) {
 	if e.millis {
 		t.Skip("epoll_pwait2 is missing here")
 	}
-	start := time.Now()
-	_, err := p.Wait(make([]Event, 1), 5*time.Millisecond)
-	require.NoError(t, err)
-	require.Greater(t, time.Since(start), time.Millisecond)
+	waited := func() bool {
+		start := time.Now()
+		_, err := p.Wait(make([]Event, 1), 5*time.Millisecond)
+		require.NoError(t, err)
+		return time.Since(start) > time.Millisecond
+	}
+	require.True(t, waited() || waited() || waited(), "signals may end a wait")
 	require.Equal(t, pwait2Missing.Load(), e.millis)
 }
 
@@ -261,6 +265,6 @@ func TestNothingIsAllocated(t *testing.T) {
 		"Modify":     func() { p.Modify(rd, 1, Readable, Level) },
 		"Wake":       func() { p.Wake(); p.Wait(events, 0) },
 	} {
-		require.Zero(t, testing.AllocsPerRun(100, f), name)
+		require.Zero(t, allocs.PerRun(100, f), name)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/eddyloop/eddy/internal/allocs"
 	"github.com/eddyloop/eddy/internal/leaktest"
 	"github.com/stretchr/testify/require"
 )
@@ -212,7 +213,7 @@ func TestThrashingAllocates(t *testing.T) {
 	buf := randomAB(64 << 10)
 	sc := p.NewScanner()
 	sc.Scan(buf[:32<<10])
-	least := testing.AllocsPerRun(5, func() {
+	least := allocs.PerRun(5, func() {
 		again := sc
 		again.Scan(buf[:33<<10])
 	})

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/eddyloop/eddy/internal/allocs"
 	"github.com/stretchr/testify/require"
 )
 
@@ -252,6 +253,6 @@ func TestScanDoesNotAllocate(t *testing.T) {
 			}
 		}
 		scan()
-		require.Zero(t, testing.AllocsPerRun(3, scan), expr)
+		require.Zero(t, allocs.PerRun(3, scan), expr)
 	}
 }
