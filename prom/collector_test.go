@@ -63,7 +63,7 @@ func TestCollector(t *testing.T) {
 	require.Eventually(t, func() bool {
 		text = scrape(t, registry)
 		return strings.Contains(text, `eddy_streams_buffered_bytes{group="main"} 4`)
-	}, 10*time.Second, 10*time.Millisecond)
+	}, time.Minute, 10*time.Millisecond)
 	for _, line := range []string{
 		`eddy_server_connections{server="echo"} 1`, `eddy_server_accepted_total{server="echo"} 1`,
 		`eddy_streams{group="main"} 1`, `eddy_streams_backlog_bytes{group="main"} 0`,

@@ -64,7 +64,7 @@ func (c *client) tryConnect(ctx context.Context) (*websocket.Conn, error) {
 	if c.last != nil {
 		url += fmt.Sprintf("?after=%d", *c.last)
 	}
-	limited, cancel := context.WithTimeout(ctx, 10*time.Second)
+	limited, cancel := context.WithTimeout(ctx, trial.Patience)
 	defer cancel()
 	conn, _, err := websocket.Dial(limited, url, &websocket.DialOptions{HTTPClient: &http.Client{Transport: transport}})
 	if err != nil {

@@ -25,3 +25,11 @@ func TestHold(t *testing.T) {
 	_, err = net.Dial("tcp", addr.String())
 	require.ErrorContains(t, err, "refused")
 }
+
+func TestFree(t *testing.T) {
+	address := Free(t)
+	require.NotEqual(t, address, Free(t))
+	l, err := net.Listen("tcp", address)
+	require.NoError(t, err)
+	require.NoError(t, l.Close())
+}

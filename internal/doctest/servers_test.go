@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/eddyloop/eddy/internal/closedport"
 	"github.com/eddyloop/eddy/internal/testtime"
 	"github.com/stretchr/testify/require"
 )
@@ -36,10 +37,7 @@ func serve(t *testing.T, name string) program {
 		}
 	}
 	require.NotEmpty(t, code, "README.md has no snippet %q", name)
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	address := free.Addr().String()
-	require.NoError(t, free.Close())
+	address := closedport.Free(t)
 	for _, port := range []string{`"127.0.0.1:8000"`, `":8000"`, `":8080"`} {
 		code = strings.ReplaceAll(code, port, fmt.Sprintf("%q", address))
 	}

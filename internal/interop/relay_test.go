@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/eddyloop/eddy/internal/closedport"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
 	"github.com/eddyloop/eddy/tcp"
@@ -72,7 +73,7 @@ func TestNginxProxiesStreams(t *testing.T) {
 	}, "tcp4", "127.0.0.1:0")
 	dir := t.TempDir()
 	require.NoError(t, os.Chmod(dir, 0o755))
-	front := freeAddress(t)
+	front := closedport.Free(t)
 	config := filepath.Join(dir, "nginx.conf")
 	require.NoError(t, os.WriteFile(config, []byte(fmt.Sprintf(`
 load_module %s;
@@ -104,15 +105,6 @@ stream {
 		require.True(t, string(rest) == string(flood))
 		require.Equal(t, conn.LocalAddr().String(), <-clients, "not nginx's own address")
 	}
-}
-
-// freeAddress returns an address that nobody listens on.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // start runs a program to the end of the test, and shows what it said if that

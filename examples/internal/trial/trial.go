@@ -24,6 +24,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/eddyloop/eddy/internal/closedport"
 	"github.com/eddyloop/eddy/tcp"
 )
 
@@ -122,12 +123,7 @@ func Command(ctx context.Context, name string, args ...string) *exec.Cmd {
 }
 
 // Free returns an address that nobody listens on.
-func Free(t testing.TB) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	require.NoError(t, l.Close())
-	return l.Addr().String()
-}
+func Free(t testing.TB) string { return closedport.Free(t) }
 
 // Dial connects as soon as somebody listens.
 func Dial(t testing.TB, address string) net.Conn {
