@@ -167,6 +167,7 @@ func TestRelayHoldsBack(t *testing.T) {
 		require.Never(t, func() bool {
 			return r.b.Backlog() > iostream.DefaultHighWaterMark+2<<20
 		}, 50*time.Millisecond, time.Millisecond)
+		awaitStuck(t, r.b)
 		require.Less(t, r.b.Mark(), int64(len(text)), "the sockets' buffers are smaller")
 		require.NoError(t, r.client.Close())
 		_ = r.back.Close()
