@@ -24,6 +24,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/eddyloop/eddy/internal/leaktest"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
 	"github.com/eddyloop/eddy/tcp"
@@ -166,7 +167,7 @@ func (e *echoServer) stats() stats {
 		s.Handshakes += n.HandshakeErrors
 	}
 	s.ForMemory, s.Held = e.forMemory.Load(), e.budget.Used()
-	s.Files, s.Goroutines = openFiles(), runtime.NumGoroutine()
+	s.Files, s.Goroutines = openFiles(), leaktest.Goroutines()
 	runtime.GC()
 	runtime.GC() // the second empties the pools
 	var m runtime.MemStats
