@@ -48,6 +48,31 @@ func lowestFree(t *testing.T) int {
 	return fd
 }
 
+// withDescriptors calls fn while the process may have no numbers from n on.
+func withDescriptors(t *testing.T, n int, fn func()) {
+	t.Helper()
+	var was unix.Rlimit
+	require.NoError(t, unix.Prlimit(0, unix.RLIMIT_NOFILE, nil, &was))
+	few := unix.Rlimit{Cur: uint64(n), Max: was.Max}
+	require.NoError(t, unix.Prlimit(0, unix.RLIMIT_NOFILE, &few, nil))
+	defer func() { require.NoError(t, unix.Prlimit(0, unix.RLIMIT_NOFILE, &was, nil)) }()
+	fn()
+}
+
+// A Poller that cannot be made leaves no descriptor behind, and says which call it was.
+func TestNewEpollWithoutDescriptors(t *testing.T) {
+	free := lowestFree(t)
+	for i, call := range []string{"epoll_create1", "eventfd"} {
+		var err error
+		withDescriptors(t, free+i, func() { _, err = newEpoll(false) })
+		var named *os.SyscallError
+		require.ErrorAs(t, err, &named)
+		require.Equal(t, call, named.Syscall)
+		require.ErrorIs(t, err, unix.EMFILE)
+		require.Equal(t, free, lowestFree(t))
+	}
+}
+
 // The kernel has no entry for what nothing is wanted of.
 func TestEpollEntryOfNoInterest(t *testing.T) {
 	p, e := newTestEpoll(t)
@@ -255,12 +280,7 @@ func TestRebuildThatFails(t *testing.T) {
 			e.waker.file = was
 		},
 		"no more descriptors": func(t *testing.T, e *epoll) {
-			var was unix.Rlimit
-			require.NoError(t, unix.Prlimit(0, unix.RLIMIT_NOFILE, nil, &was))
-			none := unix.Rlimit{Cur: 0, Max: was.Max}
-			require.NoError(t, unix.Prlimit(0, unix.RLIMIT_NOFILE, &none, nil))
-			e.rebuild()
-			require.NoError(t, unix.Prlimit(0, unix.RLIMIT_NOFILE, &was, nil))
+			withDescriptors(t, 0, e.rebuild)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -192,6 +192,7 @@ func testWithoutPwait2(t *testing.T, answer unix.Errno) {
 			require.NoError(t, err)
 		}
 		require.True(t, pwait2Missing.Load())
+		require.True(t, p.backend.(*epoll).millis, "it is not tried again")
 		rd, wr := testPipe(t)
 		require.NoError(t, p.Add(rd, 1, Readable, Level))
 		unix.Write(wr, []byte("x"))

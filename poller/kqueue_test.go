@@ -159,3 +159,20 @@ func TestKqueueOneShotThatStaysArmed(t *testing.T) {
 		require.Empty(t, harvest(t, p))
 	}
 }
+
+// A wait for as many events as the last one takes no new room.
+func TestKqueueKeepsItsRoom(t *testing.T) {
+	p, _ := newScripted(t)
+	q := p.backend.(*kqueue)
+	q.begin(4)
+	ready, batch := &q.ready[0], &q.batch[0]
+	for _, n := range []int{4, 1, 4} {
+		q.begin(n)
+		require.Same(t, ready, &q.ready[0])
+		require.Same(t, batch, &q.batch[0])
+		require.Len(t, q.batch, n)
+	}
+	q.begin(5)
+	require.Len(t, q.ready, 5)
+	require.Len(t, q.batch, 5)
+}
