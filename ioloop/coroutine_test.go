@@ -3,7 +3,9 @@ package ioloop
 import (
 	"log/slog"
 	"runtime"
+	"sync/atomic"
 	"testing"
+	"time"
 	"weak"
 
 	"github.com/stretchr/testify/require"
@@ -26,6 +28,19 @@ func TestPoolHoldsNoneInUse(t *testing.T) {
 		}
 	}
 	require.FailNow(t, "something holds it")
+}
+
+// Close returns when the goroutines of tasks that exited have ended.
+func TestCloseWaitsForBurials(t *testing.T) {
+	l, err := New(Config{})
+	require.NoError(t, err)
+	var ended atomic.Bool
+	l.burials.Go(func() {
+		time.Sleep(20 * time.Millisecond) // a Close that does not wait is quicker
+		ended.Store(true)
+	})
+	require.NoError(t, l.Close())
+	require.True(t, ended.Load())
 }
 
 // When a burst is over, so is the room that the pool has for it.

@@ -76,4 +76,8 @@ func TestHandlerRoom(t *testing.T) {
 	remove(l, all[len(all)-4:]...)
 	remove(l, all[:kept]...) // half of the slots, when it is looked at
 	require.Equal(t, kept, l.HandlerRoom())
+	for i := range 4 { // there are still places for them
+		handle(t, l, i, 0, new(listener))
+	}
+	require.Equal(t, kept, l.HandlerRoom())
 }

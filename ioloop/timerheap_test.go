@@ -51,6 +51,21 @@ func TestTimerHeapModel(t *testing.T) {
 	}
 }
 
+// A timer that was removed is not held.
+func TestTimerHeapHoldsNone(t *testing.T) {
+	var q timerQueue
+	q.init()
+	timers := [3]Timer{{index: -1}, {index: -1}, {index: -1}}
+	for i := range timers {
+		q.add(&timers[i], time.Duration(i))
+	}
+	for _, i := range []int{1, 0, 2} {
+		require.True(t, q.remove(&timers[i]))
+		h := q.heaps[0]
+		require.Zero(t, h[:len(h)+1][len(h)])
+	}
+}
+
 func checkHeap(t *testing.T, q *timerQueue, model []timerEntry) {
 	t.Helper()
 	earliest := never
