@@ -3,6 +3,7 @@
 package iostream_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -52,6 +53,31 @@ func TestMessageOfATaskIsItsOwn(t *testing.T) {
 				require.NoError(t, a.Advance(time.Second))
 			}
 			require.Equal(t, []string{"mine\n", "mine\n", "mine\n"}, got)
+		})
+	}
+}
+
+// So does what a callback reads itself, until the next read.
+func TestMessageOfACallbackThatReadsOnIsItsOwn(t *testing.T) {
+	for name, f := range map[string]iostream.Frame{"one byte ends it": iostream.Until("\n"), "another": iostream.Bytes(7)} {
+		t.Run(name, func(t *testing.T) {
+			a, b := playWire(t, nil, iostreamtest.Options{}), iostreamtest.NewWire(iostreamtest.Options{})
+			other, err := iostream.New(a.World.Loop, b.Transport(), nil)
+			require.NoError(t, err)
+			require.NoError(t, other.Handle(iostream.Until("\n"), func(_ []byte, err error) bool { return err == nil }))
+			a.settle()
+			var kept []byte
+			require.NoError(t, a.Handle(iostream.Until("\n"), func(_ []byte, err error) bool {
+				require.NoError(t, err)
+				kept, err = a.Read(context.Background(), f) // it is there
+				require.NoError(t, err)
+				return true
+			}))
+			a.wire.Arrive([]byte("first\nsecond\n"))
+			a.settle()
+			b.Arrive([]byte("what another stream receives\n"))
+			a.settle()
+			require.Equal(t, "second\n", string(kept))
 		})
 	}
 }

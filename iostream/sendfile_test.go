@@ -6,11 +6,14 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -234,6 +237,61 @@ func TestSendFileBesideWriters(t *testing.T) {
 	require.EqualValues(t, size+line*lines, s.Mark())
 	require.NoError(t, s.Close())
 	require.Len(t, receive(t, got), size+line*lines)
+}
+
+// hookedFile has something happen between that its bytes are reserved and that the kernel
+// is asked to send them.
+type hookedFile struct {
+	*os.File
+	hook func()
+}
+
+func (f *hookedFile) SyscallConn() (syscall.RawConn, error) {
+	raw, err := f.File.SyscallConn()
+	return hookedConn{raw, f.hook}, err
+}
+
+type hookedConn struct {
+	syscall.RawConn
+	hook func()
+}
+
+func (c hookedConn) Control(fn func(uintptr)) error {
+	c.hook()
+	return c.RawConn.Control(fn)
+}
+
+// What is written while the kernel sends stands behind the file, and leaves by itself. Bytes
+// that the file has lost by then are not missed.
+func TestSendFileAtThatMoment(t *testing.T) {
+	if !socket.CanSendFile {
+		t.Skip("the system has no sendfile")
+	}
+	const size, half = 20_000, 10_000
+	for _, shrinks := range []bool{false, true} {
+		for _, behind := range []string{"", "behind"} {
+			t.Run(fmt.Sprintf("shrinks=%v %s", shrinks, behind), func(t *testing.T) {
+				s, peer := pair(t, startLoop(t, ioloop.Config{}), "tcp", nil)
+				file, data := randomFile(t, size)
+				iostream.TakeForFiles[*hookedFile](t)
+				n, err := s.IO(context.Background()).ReadFrom(&hookedFile{file.File, sync.OnceFunc(func() {
+					if shrinks {
+						require.NoError(t, file.Truncate(half))
+						data = data[:half]
+					}
+					write(t, s, behind)
+				})})
+				require.NoError(t, err)
+				require.EqualValues(t, len(data), n)
+				require.Zero(t, s.Backlog())
+				require.LessOrEqual(t, int64(len(data)+len(behind)), s.Mark())
+				require.NoError(t, s.Close())
+				got, err := io.ReadAll(peer)
+				require.NoError(t, err)
+				require.True(t, bytes.Equal(append(data, behind...), got))
+			})
+		}
+	}
 }
 
 // Whatever ends the stream ends the sending, with an account of what the kernel took.

@@ -54,7 +54,7 @@ func TestSplitAsScanner(t *testing.T) {
 			return bufio.ScanLines(data, atEOF)
 		},
 	}
-	texts := []string{"", "\n", "a", "a\n", "\n\n\nab\n\nc", "  some words \n and\tmore  ", "aé\xff\xe4", "one\nstop\n", "stop", "x\nw\ny\n",
+	texts := []string{"", "\n", "a", "a\n", "\n\n\nab\n\nc", "  some words \n and\tmore  ", "aé\xff\xe4", "one\nstop\n", "stop", "one\nstop\nmore\nstop\n", "x\nw\ny\n",
 		strings.Repeat(" ", 3000) + "x"}
 	for name, fn := range splits {
 		for _, text := range texts {

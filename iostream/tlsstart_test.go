@@ -242,17 +242,25 @@ func TestTLSCallbacks(t *testing.T) {
 		t.Run("use the stream", func(t *testing.T) {
 			s, peer := pair(t, startLoop(t, ioloop.Config{}), "tcp", config)
 			server := serverConfig(0)
+			var conn net.Conn
 			server.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 				cert := hostCertificate()
-				if hello.Conn.RemoteAddr().String() != s.RemoteAddr().String() {
+				conn = hello.Conn
+				if conn.RemoteAddr().String() != s.RemoteAddr().String() {
 					return nil, errPlayed
 				}
 				_, err := s.Write([]byte("welcome"))
 				return &cert, err
 			}
 			server.Certificates = nil
-			require.NoError(t, s.StartTLSFunc(iostream.TLSServer(server), func(error) {}))
+			outcome := make(chan error, 1)
+			require.NoError(t, s.StartTLSFunc(iostream.TLSServer(server), func(err error) { outcome <- err }))
 			expect(t, tls.Client(peer, clientConfig(0)), "welcome")
+			require.NoError(t, receive(t, outcome))
+			onLoop(t, s.Loop(), func() { // who has kept it may ask on
+				require.Equal(t, peer.LocalAddr(), conn.RemoteAddr())
+				require.Equal(t, peer.RemoteAddr(), conn.LocalAddr())
+			})
 		})
 		for name, c := range map[string]struct {
 			do   func(s *iostream.Stream)
