@@ -7,6 +7,7 @@ import (
 	"context"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -66,6 +67,23 @@ func TestBudgetCounts(t *testing.T) {
 		require.Zero(t, b.Used())
 		receive(t, read)
 	})
+}
+
+// What can no longer be sent is held no longer, be it the stream's or a waiting writer's own,
+// though the stream stays open to be read.
+func TestBudgetOfAFailedWrite(t *testing.T) {
+	b := newBudget(t, 1<<20)
+	m := fullWire()
+	s := onWire(t, &iostream.Config{Budget: b}, m)
+	written := make(chan error, 1)
+	go func() { _, err := s.NetConn().Write(make([]byte, 100<<10)); written <- err }()
+	eventually(t, func() bool { return s.Backlog() == 100<<10 })
+	write(t, s, "behind")
+	m.FailWrites(syscall.EPIPE)
+	require.ErrorIs(t, receive(t, written), syscall.EPIPE)
+	quiet(t, s.Loop())
+	require.NoError(t, s.Err())
+	require.Zero(t, b.Used())
 }
 
 // A stream that keeps up with its messages holds nothing at the end of a turn.

@@ -379,6 +379,27 @@ func TestHandleTaskReadsNotAhead(t *testing.T) {
 	eventually(t, func() bool { return s.Buffered() > 0 })
 }
 
+// Nor behind a message of no bytes, for which the stream has no buffer.
+func TestHandleTaskReadsNotAheadOfNothing(t *testing.T) {
+	p := playWire(t, nil, iostreamtest.Options{})
+	var told []string
+	require.NoError(t, p.HandleTask(iostream.Until("\n"), func(task *ioloop.Task, s *iostream.Stream, msg []byte) error {
+		if told = append(told, string(msg)); len(msg) > 0 {
+			return s.SetFrame(iostream.Bytes(0))
+		}
+		return errors.Join(s.SetFrame(iostream.Until("\n")), task.Sleep(time.Second))
+	}))
+	p.wire.Arrive([]byte("a\n"))
+	p.settle()
+	require.Equal(t, []string{"a\n", ""}, told)
+	p.wire.Arrive([]byte("b\n"))
+	p.settle()
+	require.Equal(t, 2, p.wire.State().Received)
+	require.NoError(t, p.Advance(time.Second))
+	require.Equal(t, []string{"a\n", "", "b\n", ""}, told)
+	require.NoError(t, p.Advance(time.Second))
+}
+
 // The read deadline, idle timeout and hold.
 func TestHandleTaskDeadline(t *testing.T) {
 	s, peer, _ := answerer(t, nil, func(*ioloop.Task, *iostream.Stream, []byte) error { return nil })

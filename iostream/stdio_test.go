@@ -110,6 +110,33 @@ func TestStdioHoldsNotTheLoop(t *testing.T) {
 	})
 }
 
+// TestStdioWrittenBeforeTheLoopRuns: output that was full then, and is not any more, is
+// listened to no longer.
+func TestStdioWrittenBeforeTheLoopRuns(t *testing.T) {
+	for _, shared := range []bool{false, true} {
+		in, out, peerIn, _ := duplexes["pipes"](t)
+		l := newLoop(t, ioloop.Config{})
+		s, err := iostream.NewStdioOf(l, int(in.Fd()), int(out.Fd()), shared, nil)
+		require.NoError(t, err)
+		data := string(pattern(400_000))
+		write(t, s, data)
+		require.Positive(t, s.Backlog())
+		ended := make(chan error, 1)
+		go func() { ended <- l.Run(context.Background()) }()
+		got := make([]byte, len(data))
+		_, err = io.ReadFull(peerIn, got)
+		require.NoError(t, err)
+		require.Equal(t, data, string(got))
+		require.NoError(t, s.Flush(patient(t)))
+		quiet(t, l)
+		before := l.Stats().Events
+		quiet(t, l)
+		require.Equal(t, before, l.Stats().Events, "nothing is waited for")
+		require.NoError(t, l.Close())
+		require.NoError(t, receive(t, ended))
+	}
+}
+
 // TestStdioIsOneStream: though it has two descriptors, the loop knows it once.
 func TestStdioIsOneStream(t *testing.T) {
 	eachStdio(t, func(t *testing.T, s *iostream.Stream, _, _, _, _ *os.File) {

@@ -147,16 +147,6 @@ func (e *fileEnd) read(p []byte) (int, error) {
 	return 0, ErrWouldBlock
 }
 
-// end returns what reading has come to.
-func (e *fileEnd) end() error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if len(e.unread) > 0 {
-		return nil
-	}
-	return e.err
-}
-
 func (e *fileEnd) write(bufs [][]byte) (n int, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -108,6 +108,23 @@ func TestTLSBulk(t *testing.T) {
 	})
 }
 
+// Records leave in batches: few calls, and little that is encrypted ahead of them.
+func TestTLSBatches(t *testing.T) {
+	eachVersion(t, func(t *testing.T, version uint16) {
+		s, m, _, _ := secureSim(t, version, nil)
+		quiet(t, s.Loop())
+		before := m.State().Writes
+		onLoop(t, s.Loop(), func() {
+			for range 2 { // 15 records of 16 KiB, three of which are a batch
+				_, err := s.Write(make([]byte, 15*16<<10))
+				require.NoError(t, err)
+			}
+		})
+		require.NoError(t, s.Flush(patient(t)))
+		require.Equal(t, 2*5, m.State().Writes-before)
+	})
+}
+
 // A write counts as sent when its record is out, and not before: also after a
 // close that cuts the next one off.
 func TestTLSWaitSent(t *testing.T) {

@@ -288,6 +288,22 @@ func TestMaxHandshakes(t *testing.T) {
 	require.Equal(t, tcp.ErrMaxHandshakes, receive(t, refused))
 }
 
+// A handshake that succeeds makes room as well, before any time has passed.
+func TestMaxHandshakesAfterSuccess(t *testing.T) {
+	group := newGroup(t, 1, ioloop.Config{Clock: new(ioloop.ManualClock)})
+	srv := &tcp.Server{Handler: lines, TLS: testTLS().server, MaxHandshakes: 1, Group: group}
+	addr, _ := local(t, srv)
+	first := overTLS(t, addr, testTLS().client)
+	eventually(t, func() bool { return srv.Stats().Handshakes == 1 })
+	second := overTLS(t, addr, testTLS().client)
+	for range 3 { // the listener has found that there is no room
+		on(t, group.Loops()[0], func() {})
+	}
+	first.echo("first\n")
+	second.echo("second\n")
+	first.echo("still there\n")
+}
+
 // Clients that do not shake hands, be they silent or stuck in their hello, do not keep
 // honest ones out: the oldest make way, though not before a quarter of their time is over.
 func TestSilentHandshakesMakeWay(t *testing.T) {
