@@ -300,3 +300,18 @@ func TestServeTLSBehindAReadingHook(t *testing.T) {
 	require.Equal(t, "wait", wire.Sent())
 	require.ErrorIs(t, stream.Err(), iostream.ErrReadPending)
 }
+
+// Who says nothing to a server with TLS has as long as a handshake may take.
+func TestServeTLSToASilentClient(t *testing.T) {
+	world, wire := newWorld(t), iostreamtest.NewWire(iostreamtest.Options{})
+	srv := &tcp.Server{Frame: line, Message: echo, TLS: &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+		return nil, errors.New("not to be asked for")
+	}}}
+	stream, err := world.Serve(srv, wire)
+	require.NoError(t, err)
+	require.NoError(t, world.Advance(iostream.DefaultHandshakeTimeout-1))
+	require.NoError(t, stream.Err())
+	require.NoError(t, world.Advance(1))
+	require.ErrorIs(t, stream.Err(), iostream.ErrHandshakeTimeout)
+	require.Zero(t, srv.Stats().Conns)
+}
