@@ -89,9 +89,9 @@ func errnoOf(err error) error {
 
 // poll hands a request over. The kernel writes to it until its completion has
 // been taken from the port.
-func (r *afdRequest) poll(socket windows.Handle, events uint32) error {
+func (r *afdRequest) poll(events uint32) error {
 	r.status = windows.IO_STATUS_BLOCK{Status: windows.STATUS_PENDING}
-	r.info = afdPollInfo{timeout: 1<<63 - 1, handles: 1, handle: socket, events: events}
+	r.info = afdPollInfo{timeout: 1<<63 - 1, handles: 1, handle: r.socket, events: events}
 	status, _, _ := syscall.SyscallN(procDeviceIoControl.Addr(), uintptr(r.group.file), 0, 0, r.context,
 		uintptr(unsafe.Pointer(&r.status)), ioctlAfdPoll,
 		uintptr(unsafe.Pointer(&r.info)), unsafe.Sizeof(r.info),
@@ -111,6 +111,24 @@ func (r *afdRequest) cancel() {
 	syscall.SyscallN(procCancelIo.Addr(), uintptr(r.group.file),
 		uintptr(unsafe.Pointer(&r.status)), uintptr(unsafe.Pointer(&status)))
 }
+
+// outcome is what a poll that has come back found. One that has failed would fail again,
+// at once, if nobody were told: it counts as a broken connection, and reading tells what
+// there is to that.
+func (r *afdRequest) outcome() uint32 {
+	switch status := r.status.Status; {
+	case status == windows.STATUS_CANCELLED:
+		return 0
+	case status>>30 == severityError:
+		return afdAbort
+	case r.info.handles == 0:
+		return 0
+	}
+	return r.info.events
+}
+
+// severityError is the kind of status that NT_ERROR looks for.
+const severityError = 3
 
 // completions fills list from the port's queue.
 func completions(port windows.Handle, list []completion, timeout time.Duration) (int, error) {

@@ -27,6 +27,10 @@ type afd struct {
 	pending int
 	waiting bool // since begin: what is due can't wait
 
+	// returning has the sockets of polls that were taken back and have not come yet, and
+	// the slot that is to be polled then, or noWatch. Polls of one socket disturb each other.
+	returning map[windows.Handle]uint32
+
 	// For the goroutine that waits.
 	found  []completion
 	failed error // of a poll that begin could not hand over
@@ -55,6 +59,7 @@ type afdRequest struct {
 	status  windows.IO_STATUS_BLOCK
 	info    afdPollInfo
 	group   *afdGroup
+	socket  windows.Handle
 	context uintptr // index in afd.polls, and 1
 	slot    uint32  // or noWatch
 }
@@ -74,7 +79,7 @@ func New() (Poller, error) {
 	if err != nil {
 		return nil, os.NewSyscallError("CreateIoCompletionPort", err)
 	}
-	a := &afd{table: newTable(), port: port}
+	a := &afd{table: newTable(), port: port, returning: make(map[windows.Handle]uint32)}
 	if _, err := a.join(); err != nil { // to fail here, if at all
 		windows.CloseHandle(port)
 		return nil, err
@@ -154,8 +159,28 @@ func (a *afd) takeBack(w *afdWatch) {
 	if w.poll != nil {
 		w.poll.slot = noWatch
 		w.poll.cancel()
+		a.returning[w.poll.socket] = noWatch
 		w.poll = nil
 	}
+}
+
+// cameBack hands over the poll that has waited for this one, if there is one.
+func (a *afd) cameBack(r *afdRequest) (resumed bool) {
+	a.retire(r)
+	i, known := a.returning[r.socket]
+	delete(a.returning, r.socket)
+	if !known || int(i) >= len(a.watches) || a.watches[i].socket != r.socket { // noWatch, or gone
+		return false
+	}
+	if a.submit(i) != nil {
+		a.put(i) // the next wait tells why
+	}
+	return a.watches[i].poll != nil
+}
+
+func (a *afd) retire(r *afdRequest) {
+	a.pending--
+	a.spare = append(a.spare, r)
 }
 
 // renew has the slot polled again, by the wait that is in progress or the next.
@@ -185,9 +210,13 @@ func (a *afd) submit(i uint32) error {
 	if mask == 0 {
 		return nil
 	}
+	if _, ok := a.returning[w.socket]; ok {
+		a.returning[w.socket] = i
+		return nil
+	}
 	r := a.request()
-	r.group, r.slot = w.group, i
-	err := r.poll(w.socket, mask)
+	r.group, r.slot, r.socket = w.group, i, w.socket
+	err := r.poll(mask)
 	if err == nil {
 		w.poll = r
 		a.pending++
@@ -253,26 +282,29 @@ func (a *afd) wait(timeout time.Duration) (interrupted bool, err error) {
 }
 
 // harvest tells what completed. What only concerned polls that were taken back does
-// not take the room of an event: behind it may be what the caller is waiting for.
+// not take the room of an event: behind it may be what the caller is waiting for, or
+// the polls that have waited for it find something at once.
 func (a *afd) harvest(out []Event) (n int, woken bool) {
 	a.waiting = false
 	room := len(out)
 	for {
-		full := len(a.found) == room
-		for k := range a.found {
-			switch c := &a.found[k]; {
-			case c.key == keyWake:
+		more := len(a.found) == room
+		for _, c := range a.found {
+			if c.key == keyWake {
 				woken = true
 				room--
-			default:
-				if ev := a.report(a.polls[c.context-1]); ev.Ready != 0 {
-					out[n] = ev
-					n++
-					room--
-				}
+				continue
+			}
+			r := a.polls[c.context-1]
+			if r.slot == noWatch {
+				more = a.cameBack(r) || more
+			} else if ev := a.report(r); ev.Ready != 0 {
+				out[n] = ev
+				n++
+				room--
 			}
 		}
-		if !full || room == 0 {
+		if !more || room == 0 {
 			return n, woken
 		}
 		found, err := completions(a.port, a.found[:room], 0)
@@ -285,17 +317,10 @@ func (a *afd) harvest(out []Event) (n int, woken bool) {
 
 // report is the event of a poll that has come back, if there is one to tell.
 func (a *afd) report(r *afdRequest) (ev Event) {
-	a.pending--
-	a.spare = append(a.spare, r)
-	if r.slot == noWatch {
-		return ev
-	}
+	a.retire(r)
 	a.watches[r.slot].poll = nil
 	s := &a.table.slots[r.slot]
-	var got uint32
-	if r.status.Status == 0 && r.info.handles > 0 {
-		got = r.info.events
-	}
+	got := r.outcome()
 	if got&afdLocalClose != 0 {
 		return ev // as in submit
 	}
