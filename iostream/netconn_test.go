@@ -53,6 +53,43 @@ func TestNetConn(t *testing.T) {
 	})
 }
 
+func TestNetConnHalves(t *testing.T) {
+	_, c, peer := netPair(t, startLoop(t, ioloop.Config{}), "tcp")
+	closeWrite(t, c)
+	closeWrite(t, c) // as package net has it
+	n, err := peer.Read(make([]byte, 1))
+	require.Zero(t, n)
+	require.Equal(t, io.EOF, err)
+	_, err = c.Write([]byte("x"))
+	require.Error(t, err)
+	closeRead(t, c)
+	require.NoError(t, c.Close())
+	requireOp(t, c.(*iostream.Conn).CloseWrite(), "close", net.ErrClosed)
+}
+
+// closeRead ends a read that waits.
+func closeRead(t *testing.T, c net.Conn) {
+	t.Helper()
+	ended := make(chan error, 1)
+	go func() { _, err := c.Read(make([]byte, 1)); ended <- err }()
+	awaitRead(t, c.(*iostream.Conn).Stream())
+	require.NoError(t, c.(*iostream.Conn).CloseRead())
+	require.Equal(t, io.EOF, receive(t, ended))
+}
+
+// The other direction goes on, though no system call tells of this end everywhere.
+func TestNetConnCloseReadLeavesWriting(t *testing.T) {
+	for _, network := range []string{"tcp", "unix"} {
+		t.Run(network, func(t *testing.T) {
+			_, c, peer := netPair(t, startLoop(t, ioloop.Config{}), network)
+			closeRead(t, c)
+			_, err := c.Write([]byte("abc"))
+			require.NoError(t, err)
+			expect(t, peer, "abc")
+		})
+	}
+}
+
 // requireOp has err be what package net returns for an operation.
 func requireOp(t *testing.T, err error, op string, cause error) {
 	t.Helper()

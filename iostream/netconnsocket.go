@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/eddyloop/eddy/internal/socket"
+	"github.com/eddyloop/eddy/poller"
 )
 
 // withSocket calls set with the descriptor of an open connection.
@@ -87,8 +88,21 @@ func (c *Conn) SetWriteBuffer(bytes int) error {
 }
 
 // CloseRead ends the reading direction: reads return the bytes that have come,
-// then io.EOF.
-func (c *Conn) CloseRead() error { return c.withSocket("close", socket.CloseRead) }
+// then io.EOF. On Windows bytes that come later, or that nobody has read, break the
+// connection.
+func (c *Conn) CloseRead() error {
+	err := c.withSocket("close", socket.CloseRead)
+	if err == nil {
+		_ = c.stream.loop.Kit().Schedule((*ownEnd)(c.stream)) // else it is closed
+	}
+	return err
+}
+
+// ownEnd is a Stream that has ended its own reading, which is no event on Windows.
+type ownEnd Stream
+
+func (o *ownEnd) Run()           { (*Stream)(o).pump(poller.Readable|poller.PeerClosed, 0) }
+func (o *ownEnd) Fail(err error) { (*work)(o).Fail(err) }
 
 // File returns a duplicate of the descriptor, which the caller closes. Closing
 // one does not close the other. Do not call Fd on the file: it makes both

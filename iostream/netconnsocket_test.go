@@ -126,23 +126,6 @@ func TestNetConnRawRead(t *testing.T) {
 	requireOp(t, err, "raw-read", net.ErrClosed)
 }
 
-func TestNetConnHalves(t *testing.T) {
-	_, c, peer := netPair(t, startLoop(t, ioloop.Config{}), "tcp")
-	closeWrite(t, c)
-	closeWrite(t, c) // as package net has it
-	n, err := peer.Read(make([]byte, 1))
-	require.Zero(t, n)
-	require.Equal(t, io.EOF, err)
-	_, err = c.Write([]byte("x"))
-	require.Error(t, err)
-	ended := make(chan error, 1)
-	go func() { _, err := c.Read(make([]byte, 1)); ended <- err }()
-	require.NoError(t, c.(*iostream.Conn).CloseRead())
-	require.Equal(t, io.EOF, receive(t, ended))
-	require.NoError(t, c.Close())
-	requireOp(t, c.(*iostream.Conn).CloseWrite(), "close", net.ErrClosed)
-}
-
 func TestNetConnLingerZeroResets(t *testing.T) {
 	_, c, peer := netPair(t, startLoop(t, ioloop.Config{}), "tcp")
 	require.NoError(t, c.(*iostream.Conn).SetLinger(0))

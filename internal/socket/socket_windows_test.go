@@ -125,3 +125,22 @@ func TestListeningOptionsOnWindows(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, Close(l))
 }
+
+// Whoever has ended its own reading finds the end there, as on other systems.
+func TestCloseReadOnWindows(t *testing.T) {
+	a, b := connection(t)
+	_, err := Send(a, []byte("x"))
+	require.NoError(t, err)
+	buf := make([]byte, 4)
+	eventually(t, func() bool { n, _ := Read(b, buf); return n == 1 })
+	require.NoError(t, CloseRead(b))
+	n, err := Read(b, buf)
+	require.NoError(t, err)
+	require.Zero(t, n)
+	n, err = Peek(b)
+	require.NoError(t, err)
+	require.Zero(t, n)
+	_, err = Send(b, []byte("the other way goes on"))
+	require.NoError(t, err)
+	require.ErrorIs(t, CloseRead(-1), syscall.ENOTSOCK)
+}

@@ -126,6 +126,8 @@ func transfer(proc *windows.LazyProc, fd int, p []byte, flags uintptr) (int, err
 		return int(n), nil
 	case errno == windows.WSAEWOULDBLOCK: // nearly always: not looked up
 		return 0, errAgain
+	case errno == windows.WSAESHUTDOWN && proc == procRecv: // its own end, see CloseRead
+		return 0, nil
 	}
 	return 0, fault(errno)
 }
@@ -146,7 +148,16 @@ func getInt(fd, level, option int) (int, error) {
 		return 0, err
 	}
 	n, err := windows.GetsockoptInt(windows.Handle(fd), level, option)
+	if err == windows.WSAENOTSOCK && !isHandle(fd) {
+		err = windows.WSAEBADF
+	}
 	return n, fault(err)
+}
+
+// isHandle tells whether fd is one at all. Winsock says of none that it is no socket.
+func isHandle(fd int) bool {
+	kind, err := windows.GetFileType(windows.Handle(fd))
+	return err == nil && kind != windows.FILE_TYPE_UNKNOWN
 }
 
 func setInt(fd, level, option, value int) error {
