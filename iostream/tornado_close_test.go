@@ -322,6 +322,7 @@ var tornadoEnds = []scenario{
 	}},
 	{number: 91, name: "a receive fails while a read waits", tornado: "logged, the callback runs", eddy: "the read and the callback get the errno",
 		why: "an error is told once, to whom it concerns", over: overTCP, run: func(e *env) {
+			wine.SkipResets(e.T) // before the callback is there
 			done := e.inTheCallback(func(err error) { require.ErrorIs(e, err, syscall.ECONNRESET) })
 			pending := e.start(exactly(3))
 			e.reset()

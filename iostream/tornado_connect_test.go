@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"github.com/eddyloop/eddy/internal/posix"
+	"github.com/eddyloop/eddy/internal/wine"
 	"github.com/eddyloop/eddy/iostream"
 	"github.com/eddyloop/eddy/tcp"
 	"github.com/stretchr/testify/require"
@@ -74,7 +75,8 @@ var tornadoConnects = []scenario{
 			if err == nil {
 				err = s.Flush(patient(e.T))
 			}
-			require.True(e, isAny(err, syscall.EPIPE, syscall.ENOTCONN), "%v", err)
+			require.True(e, isAny(err, syscall.EPIPE, syscall.ENOTCONN) ||
+				wine.Here() && isAny(err, syscall.ECONNRESET), "%v", err) // wine's word for EPIPE
 			var ours *iostream.Error
 			require.ErrorAs(e, err, &ours)
 		}},
