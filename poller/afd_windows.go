@@ -119,16 +119,13 @@ func (r *afdRequest) outcome() uint32 {
 	switch status := r.status.Status; {
 	case status == windows.STATUS_CANCELLED:
 		return 0
-	case status>>30 == severityError:
+	case int32(status) < 0: // as NT_SUCCESS has it
 		return afdAbort
 	case r.info.handles == 0:
 		return 0
 	}
 	return r.info.events
 }
-
-// severityError is the kind of status that NT_ERROR looks for.
-const severityError = 3
 
 // completions fills list from the port's queue.
 func completions(port windows.Handle, list []completion, timeout time.Duration) (int, error) {
