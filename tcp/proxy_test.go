@@ -318,14 +318,15 @@ func TestProxyTimeout(t *testing.T) {
 	for timeout, enough := range map[time.Duration]time.Duration{0: tcp.DefaultProxyTimeout, time.Hour: time.Hour} {
 		clock := new(ioloop.ManualClock)
 		group := newGroup(t, 1, ioloop.Config{Clock: clock})
-		refused := make(chan error, 1)
-		srv := &tcp.Server{Group: group, Handler: lines, ProxyProtocol: &tcp.ProxyProtocol{Trusted: everybody, Timeout: timeout},
+		asked, refused := make(chan error, 1), make(chan error, 1)
+		trusted := func(net.Addr) bool { asked <- nil; return true }
+		srv := &tcp.Server{Group: group, Handler: lines, ProxyProtocol: &tcp.ProxyProtocol{Trusted: trusted, Timeout: timeout},
 			Hooks: tcp.Hooks{Refused: func(_ net.Addr, err error) { refused <- err }}}
 		addr, _ := local(t, srv)
 		c := dial(t, addr)
 		c.send("PROXY TCP4 1.2.3.4 5")
-		eventually(t, func() bool { return srv.Stats().Conns == 1 })
-		on(t, group.Loops()[0], func() {})
+		require.NoError(t, receive(t, asked))
+		on(t, group.Loops()[0], func() {}) // the task waits, and its clock runs
 		clock.Advance(enough - 1)
 		on(t, group.Loops()[0], func() {})
 		require.Empty(t, refused)
