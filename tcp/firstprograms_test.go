@@ -121,6 +121,7 @@ func startFirst(t *testing.T, style, network string, wait time.Duration) net.Add
 	}
 	listener, err := srv.NetListener()
 	require.NoError(t, err)
+	addr := listenFirst(t, srv, network) // first, as it may skip the test
 	go func() {
 		for {
 			conn, err := listener.Accept()
@@ -138,7 +139,7 @@ func startFirst(t *testing.T, style, network string, wait time.Duration) net.Add
 			}()
 		}
 	}()
-	return listenFirst(t, srv, network)
+	return addr
 }
 
 func listenFirst(t *testing.T, srv *tcp.Server, network string) net.Addr {
