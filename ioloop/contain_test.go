@@ -207,3 +207,15 @@ func TestDisastersInLogger(t *testing.T) {
 		})
 	}
 }
+
+// panickingHandler is the log of a test that is over.
+type panickingHandler struct{ slog.Handler }
+
+func (panickingHandler) Handle(context.Context, slog.Record) error { panic("Log after the test") }
+
+// A logger that panics ends nothing.
+func TestLoggerThatPanics(t *testing.T) {
+	l := newLoop(t, ioloop.Config{Logger: slog.New(panickingHandler{slog.Default().Handler()})})
+	require.NotPanics(t, func() { l.AfterFunc(0, nil) })
+	require.NoError(t, l.Close())
+}
