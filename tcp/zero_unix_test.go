@@ -19,8 +19,9 @@ import (
 // until the test is over.
 func putSocketAtZero(t *testing.T) {
 	t.Helper()
-	input, err := unix.FcntlInt(0, unix.F_DUPFD_CLOEXEC, 3)
+	input, err := unix.Dup(0)
 	require.NoError(t, err)
+	unix.CloseOnExec(input)
 	fd, err := socket.New(&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	require.NoError(t, err)
 	require.NoError(t, unix.Dup2(fd, 0))
