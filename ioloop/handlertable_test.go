@@ -20,7 +20,7 @@ func TestHandlerTableFinds(t *testing.T) {
 	table := handlerTable{generation: math.MaxUint32 - 1}
 	last := table.add(5, 0, namedHandler("last"))
 	first := table.add(6, 0, namedHandler("first"))
-	require.EqualValues(t, math.MaxUint32, last.generation)
+	require.Equal(t, uint32(math.MaxUint32), last.generation)
 	require.EqualValues(t, 1, first.generation)
 	require.Equal(t, namedHandler("last"), table.find(last.token()).handler)
 	require.Equal(t, namedHandler("first"), table.find(first.token()).handler)
