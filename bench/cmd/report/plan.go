@@ -90,7 +90,7 @@ func (p *plan) steps(ctx context.Context) []step {
 			add("memory "+s.Name, func() error { return p.memory(s) })
 		}
 		for _, h := range measure.Holdings {
-			for _, s := range field.Of(p.servers, workload.HTTP) {
+			for _, s := range field.Of(p.servers, h.Role) {
 				add(h.Name+" "+s.Name, func() error { return p.held(s, h) })
 			}
 		}

@@ -5,6 +5,7 @@ package connecho
 import (
 	"bufio"
 	"net"
+	"time"
 )
 
 // Raw echoes bytes, size at most at a time.
@@ -43,6 +44,20 @@ func Line(c net.Conn, size int) {
 			return
 		}
 		if r.Buffered() == 0 && w.Flush() != nil {
+			return
+		}
+	}
+}
+
+// Wait echoes lines of at most size bytes, each after a wait.
+func Wait(c net.Conn, size int, wait time.Duration) {
+	for r := bufio.NewReaderSize(c, size); ; {
+		line, err := r.ReadSlice('\n')
+		if err != nil {
+			return
+		}
+		time.Sleep(wait)
+		if _, err := c.Write(line); err != nil {
 			return
 		}
 	}

@@ -73,12 +73,17 @@ var Servers = []Server{
 	{Name: "eddy-loops-1", Role: workload.Loops, Family: Eddy, What: "Eddy, callbacks, one loop on one processor", source: "eddy"},
 	{Name: "eddy-loops-2", Role: workload.Loops, Family: Eddy, What: "Eddy, callbacks, two loops on two processors", source: "eddy", args: []string{"-loops", "2"}, procs: 2},
 	{Name: "net-procs-1", Role: workload.Loops, Family: Go, What: "package net on one processor", source: "net"},
+	{Name: "eddy-waits-message", Role: workload.Waits, Family: Eddy, What: "Eddy, a task for each message, which sleeps", source: "eddy", args: []string{"-style", "message"}},
+	{Name: "eddy-waits-task", Role: workload.Waits, Family: Eddy, What: "Eddy, a task for each stream, which sleeps", source: "eddy", args: []string{"-style", "task"}},
+	{Name: "eddy-waits-callback", Role: workload.Waits, Family: Eddy, What: "Eddy, callbacks and timers", source: "eddy", args: []string{"-style", "callback"}},
+	{Name: "net-waits", Role: workload.Waits, Family: Go, What: "package net, a goroutine for each connection, which sleeps", source: "net"},
 	{Name: "net-procs-2", Role: workload.Loops, Family: Go, What: "package net on two processors", source: "net", procs: 2},
 }
 
 // Bases are the servers that those of a role are compared with.
 var Bases = map[workload.Role]string{
 	workload.Conn: "net-conn", workload.HTTP: "net-http", workload.Relay: "net-relay", workload.Loops: "net-procs-1",
+	workload.Waits: "net-waits",
 }
 
 // Of returns those of the servers that have a role.

@@ -8,15 +8,19 @@ import (
 	"math"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/eddyloop/eddy/bench/internal/field"
+	"github.com/eddyloop/eddy/bench/internal/workload"
 )
 
-// Holding is something that connections do to net/http while its memory is
+// Holding is something that connections do to a server while its memory is
 // measured.
 type Holding struct {
 	Name, What string
+	Role       workload.Role
+	Serve      []string // flags of the server
 	Conns      int
 	Limit      float64 // the most heap and stack over that on package net
 	begin      func(c *net.TCPConn) error
@@ -24,13 +28,16 @@ type Holding struct {
 
 // Holdings are all, in the order of tables.
 var Holdings = []Holding{
-	{"http-idle", "4,000 idle keep-alive connections, after one request each", 4000, 1.00, askOnce},
-	{"http-slow", "600 clients that ask for 8 answers of 1 MiB, which are written 32 KiB at a time, and read nothing, through a window of 16 KiB", 600, 1.05, askSlowly},
+	{"http-idle", "4,000 idle keep-alive connections, after one request each", workload.HTTP, httpMode, 4000, 1.00, askOnce},
+	{"http-slow", "600 clients that ask for 8 answers of 1 MiB, which are written 32 KiB at a time, and read nothing, through a window of 16 KiB", workload.HTTP, httpMode, 600, 1.05, askSlowly},
+	{"waits", "10,000 connections whose handlers wait before they answer", workload.Waits, []string{"-mode", "wait", "-wait", "10m"}, 10_000, 1.00, sendLine},
 }
+
+var httpMode = []string{"-mode", "http"}
 
 // Measure tells what each of the connections adds.
 func (h Holding) Measure(s field.Server) (*Idle, error) {
-	p, err := s.Start("-mode", "http")
+	p, err := s.Start(h.Serve...)
 	if err != nil {
 		return nil, err
 	}
@@ -40,7 +47,7 @@ func (h Holding) Measure(s field.Server) (*Idle, error) {
 		return nil, err
 	}
 	defer first.Close()
-	if err := askOnce(first.(*net.TCPConn)); err != nil { // what the first costs is not counted
+	if err := h.first(first.(*net.TCPConn)); err != nil { // what the first costs is not counted
 		return nil, err
 	}
 	before, err := memoryOf(s, p)
@@ -62,6 +69,14 @@ func (h Holding) Measure(s field.Server) (*Idle, error) {
 	}
 	after, err := memoryOf(s, p)
 	return growth(before, after, h.Conns), err
+}
+
+// first is what the connection does whose cost is not counted.
+func (h Holding) first(c *net.TCPConn) error {
+	if h.Role == workload.HTTP {
+		return askOnce(c)
+	}
+	return h.begin(c)
 }
 
 // stands waits until the server does nothing any more.
@@ -100,6 +115,11 @@ func askSlowly(c *net.TCPConn) error {
 		return err
 	}
 	_, err := c.Write(bytes.Repeat([]byte("GET /pieces HTTP/1.1\r\nHost: localhost\r\n\r\n"), 8))
+	return err
+}
+
+func sendLine(c *net.TCPConn) error {
+	_, err := c.Write([]byte(strings.Repeat("x", 63) + "\n"))
 	return err
 }
 

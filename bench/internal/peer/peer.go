@@ -12,6 +12,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"syscall"
+	"time"
 )
 
 // ExitSkip is the exit status of a program that its peer has no means for.
@@ -19,7 +20,9 @@ const ExitSkip = 3
 
 var (
 	// Mode is what the server does with what it receives.
-	Mode = flag.String("mode", "raw", "raw: echo bytes; line: echo lines; broadcast: send lines to everybody")
+	Mode = flag.String("mode", "raw", "raw: echo bytes; line: echo lines; broadcast: send lines to everybody; wait: echo lines after -wait")
+	// Wait is how long mode wait has a handler wait before each answer.
+	Wait = flag.Duration("wait", time.Millisecond, "how long mode wait waits before each answer")
 	// Listen is the address to listen on.
 	Listen = flag.String("listen", "127.0.0.1:0", "address to listen on")
 	// TLS asks for TLS with a certificate of this process's making.

@@ -12,7 +12,7 @@ import (
 
 // roles are those whose servers are compared with package net, in the order of
 // tables.
-var roles = []workload.Role{workload.Conn, workload.HTTP, workload.Relay, workload.Loops}
+var roles = []workload.Role{workload.Conn, workload.HTTP, workload.Relay, workload.Loops, workload.Waits}
 
 // haproxyLimit is the most CPU of a relay over that of haproxy.
 const haproxyLimit = 1.20
@@ -110,7 +110,7 @@ func (r *writer) besideTable(role workload.Role, list []workload.Workload) {
 
 // besideSeries are the servers whose CPU is drawn over that of package net.
 var besideSeries = []series{{"eddy-conn", blue}, {"eddy-http", sky}, {"eddy-relay", green}, {"haproxy", red},
-	{"eddy-loops-1", pink}, {"eddy-loops-2", orange}, {"net-procs-2", olive}}
+	{"eddy-waits-message", pink}, {"eddy-loops-1", pink}, {"eddy-loops-2", orange}, {"net-procs-2", olive}}
 
 func (d *data) besideDots() []*plot.Plot {
 	var list []workload.Workload

@@ -11,13 +11,15 @@ import (
 type Role string
 
 // The roles: an echo server in each library; and, beside package net, a
-// goroutine on a net.Conn, net/http, a relay, and one loop or two.
+// goroutine on a net.Conn, net/http, a relay, one loop or two, and handlers that
+// wait for something else before they answer.
 const (
 	Echo  Role = ""
 	Conn  Role = "net.Conn"
 	HTTP  Role = "net/http"
 	Relay Role = "relay"
 	Loops Role = "loops"
+	Waits Role = "waits"
 )
 
 // Workload is one kind of load.
@@ -119,6 +121,8 @@ func beside() []Workload {
 		relay("1k-c50", "50 connections, 1 KiB", "-c 50 -s 1024", "", 0.70),
 		loops("c100", "100 connections, 64 B", "-c 100"),
 		loops("deep16", "100 connections, 64 B, 16 in flight", "-c 100 -d 16"),
+		{Name: "waits-10k", What: "handlers that wait 1 ms before they answer, 10,000 connections, 64 B", Role: Waits, Mode: "wait",
+			Load: strings.Fields("-c 10000"), Target: 1.00},
 	}
 }
 

@@ -10,6 +10,7 @@ func callback(srv *tcp.Server) {
 		"raw":       func(s *iostream.Stream) { _ = s.Handle(iostream.Some(0), write(s)) },
 		"line":      func(s *iostream.Stream) { _ = s.Handle(iostream.Until("\n"), write(s)) },
 		"broadcast": broadcast,
+		"wait":      answerByTimer,
 	})
 }
 

@@ -28,7 +28,7 @@ var (
 )
 
 func main() {
-	peer.Parse("raw", "line", "sink", "broadcast")
+	peer.Parse("raw", "line", "sink", "broadcast", "wait")
 	srv := &tcp.Server{Loops: *loops, Logger: slog.New(slog.DiscardHandler)}
 	if *peer.TLS {
 		useTLS(srv)

@@ -16,14 +16,14 @@ import (
 var size = flag.Int("buf", 4096, "bytes of the read and write buffers")
 
 func main() {
-	peer.Parse("raw", "line", "sink", "broadcast")
+	peer.Parse("raw", "line", "sink", "broadcast", "wait")
 	l, err := net.Listen("tcp", *peer.Listen)
 	peer.Check(err)
 	peer.Listening(l.Addr())
 	if *peer.TLS {
 		l = tls.NewListener(l, peer.TLSConfig())
 	}
-	serve := map[string]func(net.Conn){"raw": raw, "line": line, "sink": sink, "broadcast": broadcast}[*peer.Mode]
+	serve := map[string]func(net.Conn){"raw": raw, "line": line, "sink": sink, "broadcast": broadcast, "wait": wait}[*peer.Mode]
 	for {
 		c, err := l.Accept()
 		if err != nil {
@@ -39,6 +39,8 @@ func main() {
 func raw(c net.Conn) { connecho.Raw(c, *size) }
 
 func line(c net.Conn) { connecho.Line(c, *size) }
+
+func wait(c net.Conn) { connecho.Wait(c, *size, *peer.Wait) }
 
 func sink(c net.Conn) { connecho.Sink(c, *size) }
 
