@@ -54,9 +54,9 @@ func Check(err error) {
 // Listening announces the address. From now on the program answers SIGUSR1
 // with its heap and stacks in use.
 func Listening(addr net.Addr) {
-	fmt.Println("listening on", addr)
 	usr1 := make(chan os.Signal, 1)
-	signal.Notify(usr1, syscall.SIGUSR1)
+	signal.Notify(usr1, syscall.SIGUSR1) // first: who is told where to connect may ask at once
+	fmt.Println("listening on", addr)
 	go func() {
 		for range usr1 {
 			runtime.GC() // once more than FreeOSMemory, for the victims of sync.Pool
