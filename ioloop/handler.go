@@ -59,7 +59,7 @@ type handlerSlot struct {
 // find returns the slot that a token names, nil if it has another use by now.
 func (t *handlerTable) find(token poller.Token) *handlerSlot {
 	i, generation := uint32(token), uint32(token>>32)
-	if int(i) >= len(t.slots) {
+	if i >= uint32(len(t.slots)) {
 		return nil
 	}
 	s := &t.slots[i]
