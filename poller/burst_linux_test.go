@@ -1,6 +1,7 @@
 package poller
 
 import (
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -29,19 +30,22 @@ func TestBurst(t *testing.T) {
 			waited := make(chan error)
 			events := make([]Event, 4)
 			for range 2 {
+				var told atomic.Bool
 				go func() {
-					_, err := p.Wait(events, -1)
+					var err error
+					for err == nil && !told.Load() { // signals
+						_, err = p.Wait(events, -1)
+					}
 					waited <- err
 				}()
-				for !waiting(p) {
-					time.Sleep(time.Millisecond)
-				}
+				awaitWaiter(p)
 				for _, fd := range fds {
 					require.NoError(t, p.Add(fd, 8, Readable, Level))
 				}
 				for _, fd := range fds {
 					require.NoError(t, p.Remove(fd))
 				}
+				told.Store(true)
 				require.NoError(t, p.Wake())
 				require.NoError(t, <-waited)
 			}
@@ -62,9 +66,12 @@ func TestBurst(t *testing.T) {
 	}
 }
 
-func waiting(p Poller) bool {
+// awaitWaiter returns when a goroutine that waits again and again is seen inside Wait.
+func awaitWaiter(p Poller) {
 	f := p.(*front)
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.waiting
+	for waiting := false; !waiting; time.Sleep(time.Millisecond) {
+		f.mu.Lock()
+		waiting = f.waiting
+		f.mu.Unlock()
+	}
 }

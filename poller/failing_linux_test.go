@@ -138,14 +138,13 @@ func TestCloseThatCannotWake(t *testing.T) {
 	require.NoError(t, p.Add(rd, 1, Readable, Level))
 	left := make(chan error, 1)
 	go func() {
-		_, err := p.Wait(make([]Event, 1), -1)
+		var err error
+		for err == nil { // signals
+			_, err = p.Wait(make([]Event, 1), -1)
+		}
 		left <- err
 	}()
-	for waiting := false; !waiting; time.Sleep(time.Millisecond) {
-		p.mu.Lock()
-		waiting = p.waiting
-		p.mu.Unlock()
-	}
+	awaitWaiter(p)
 	require.ErrorIs(t, p.Close(), errPlayed)
 	require.ErrorIs(t, p.Close(), ErrClosed)
 	require.ErrorIs(t, p.Wake(), ErrClosed)
