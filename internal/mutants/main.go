@@ -4,7 +4,8 @@
 //
 // All mutants of a package are compiled into one test program, which the environment tells
 // which one to be. A first run of each test, alone, records which mutants it
-// reaches; only those tests are run for a mutant, the quickest first.
+// reaches; only those tests are run for a mutant, the quickest first. The user's cache keeps
+// the records until the program changes.
 package main
 
 import (
@@ -68,26 +69,54 @@ func run(pkg string) (survived int, err error) {
 	if err != nil {
 		return 0, err
 	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return 0, err
+	}
+	cache = filepath.Join(cache, "eddy-mutants")
+	forgetOld(cache, time.Now())
 	var tests []*test
 	for i, p := range append([]string{pkg}, split(*more)...) {
-		found, err := build(p, filepath.Join(dir, fmt.Sprintf("tests%d", i)), overlay)
+		program := filepath.Join(dir, fmt.Sprintf("tests%d", i))
+		found, err := build(p, program, overlay)
 		if err != nil {
+			return 0, err
+		}
+		if len(found) == 0 {
+			continue
+		}
+		kept, err := keepRecordings(cache, program)
+		if err != nil {
+			return 0, err
+		}
+		if err := recordAll(found, kept, filepath.Join(dir, "reached")); err != nil {
 			return 0, err
 		}
 		tests = append(tests, found...)
 	}
-	for i, t := range tests {
-		file := filepath.Join(dir, fmt.Sprintf("reached%d", i))
+	slices.SortStableFunc(tests, func(a, b *test) int { return int(a.took - b.took) })
+	return try(choose(mutants), tests, known)
+}
+
+// recordAll learns what tests reach that is not kept from an earlier run.
+func recordAll(tests []*test, kept recordings, file string) error {
+	for _, t := range tests {
+		if kept.load(t) {
+			continue
+		}
+		_ = os.Remove(file)
 		if err := t.record(file); err != nil { // once more: hours of work are at stake
 			_ = os.Remove(file)
 			if err := t.record(file); err != nil {
-				return 0, err
+				return err
 			}
+		}
+		if err := kept.save(t); err != nil {
+			return err
 		}
 		fmt.Fprintf(os.Stderr, "%-60s reaches %4d mutants in %v\n", t.name, len(t.reaches), t.took.Round(time.Millisecond))
 	}
-	slices.SortStableFunc(tests, func(a, b *test) int { return int(a.took - b.took) })
-	return try(choose(mutants), tests, known)
+	return nil
 }
 
 // choose returns the mutants to try.
