@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/eddyloop/eddy/internal/testtime"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
@@ -38,7 +39,7 @@ func TestBurst(t *testing.T) {
 					}
 					waited <- err
 				}()
-				awaitWaiter(p)
+				awaitWaiter(t, p)
 				for _, fd := range fds {
 					require.NoError(t, p.Add(fd, 8, Readable, Level))
 				}
@@ -67,11 +68,22 @@ func TestBurst(t *testing.T) {
 }
 
 // awaitWaiter returns when a goroutine that waits again and again is seen inside Wait.
-func awaitWaiter(p Poller) {
+func awaitWaiter(t *testing.T, p Poller) {
+	t.Helper()
 	f := p.(*front)
-	for waiting := false; !waiting; time.Sleep(time.Millisecond) {
+	awaitLocked(t, f, func() bool { return f.waiting })
+}
+
+// awaitLocked returns when cond, called with f's mutex held, is seen to hold.
+func awaitLocked(t *testing.T, f *front, cond func() bool) {
+	t.Helper()
+	for end := time.Now().Add(testtime.Patience(30 * time.Second)); ; time.Sleep(time.Millisecond) {
 		f.mu.Lock()
-		waiting = f.waiting
+		holds := cond()
 		f.mu.Unlock()
+		if holds {
+			return
+		}
+		require.True(t, time.Now().Before(end), "nobody waits")
 	}
 }

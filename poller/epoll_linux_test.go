@@ -221,7 +221,7 @@ func TestMissingCallIsReplaced(t *testing.T) {
 	if e.millis {
 		t.Skip("epoll_pwait2 is missing here")
 	}
-	for tries := 3; ; tries-- { // signals may end a wait
+	for tries := 500; ; tries-- { // signals may end a wait
 		start := time.Now()
 		_, err := p.Wait(make([]Event, 1), 5*time.Millisecond)
 		require.NoError(t, err)

@@ -108,18 +108,13 @@ func TestPollChangeThatCannotBeTold(t *testing.T) {
 	require.NoError(t, p.Add(rd, 1, Readable, Level))
 	got := make(chan Event, 1)
 	go func() {
+		defer withoutSignals()()
 		var events [1]Event
-		for n := 0; n == 0; {
-			n, _ = p.Wait(events[:], -1)
-		}
+		_, _ = p.Wait(events[:], -1)
 		got <- events[0]
 	}()
 	b := p.backend.(*pollSet)
-	for asking := false; !asking; time.Sleep(time.Millisecond) {
-		p.mu.Lock()
-		asking = b.waiting
-		p.mu.Unlock()
-	}
+	awaitLocked(t, p, func() bool { return b.waiting })
 	w.fail = func() bool { return true }
 	require.ErrorIs(t, p.Modify(rd, 2, 0, Level), errPlayed)
 	require.ErrorIs(t, p.Add(wr, 3, Writable, Level), errPlayed)
@@ -127,6 +122,21 @@ func TestPollChangeThatCannotBeTold(t *testing.T) {
 	require.Equal(t, Event{Token: 1, Ready: Readable}, <-got)
 	require.ErrorIs(t, p.Remove(wr), ErrNotExist)
 	require.NoError(t, p.Close())
+}
+
+// withoutSignals keeps signals, the runtime's own preemption among them, from ending what
+// the goroutine waits for, until the returned function is called.
+func withoutSignals() (end func()) {
+	runtime.LockOSThread()
+	var all, before unix.Sigset_t
+	for i := range all.Val {
+		all.Val[i]--
+	}
+	_ = unix.PthreadSigmask(unix.SIG_BLOCK, &all, &before)
+	return func() {
+		_ = unix.PthreadSigmask(unix.SIG_SETMASK, &before, nil)
+		runtime.UnlockOSThread()
+	}
 }
 
 // If the waiter cannot be woken, Close says so, and he releases everything when he
@@ -138,13 +148,11 @@ func TestCloseThatCannotWake(t *testing.T) {
 	require.NoError(t, p.Add(rd, 1, Readable, Level))
 	left := make(chan error, 1)
 	go func() {
-		var err error
-		for err == nil { // signals
-			_, err = p.Wait(make([]Event, 1), -1)
-		}
+		defer withoutSignals()()
+		_, err := p.Wait(make([]Event, 1), -1)
 		left <- err
 	}()
-	awaitWaiter(p)
+	awaitWaiter(t, p)
 	require.ErrorIs(t, p.Close(), errPlayed)
 	require.ErrorIs(t, p.Close(), ErrClosed)
 	require.ErrorIs(t, p.Wake(), ErrClosed)
