@@ -43,6 +43,22 @@ func TestWaiterWakeBeforeWait(t *testing.T) {
 	})
 }
 
+func TestWaiterWoken(t *testing.T) {
+	inBothStyles(t, func(t *testing.T, cancellable func() (context.Context, func())) {
+		ctx, cancel := cancellable()
+		defer cancel()
+		var w ioloop.Waiter
+		for range 2 {
+			require.NoError(t, w.Begin(ctx))
+			require.False(t, w.Woken())
+			w.Wake()
+			require.True(t, w.Woken())
+			require.NoError(t, w.Wait())
+			require.True(t, w.Woken(), "until Begin")
+		}
+	})
+}
+
 func TestWaiterWakeWins(t *testing.T) {
 	inBothStyles(t, func(t *testing.T, cancellable func() (context.Context, func())) {
 		for range 50 {

@@ -18,13 +18,23 @@ func lockDirectory(name string) (unlock func(), err error) {
 	if err != nil {
 		return func() {}, nil
 	}
-	for deadline := time.Now().Add(lockPatience); ; time.Sleep(time.Millisecond) {
-		switch err = unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); {
+	err = awaitLock(func() error { return unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) }, lockPatience)
+	if err != nil {
+		_ = unix.Close(fd)
+		return nil, err
+	}
+	return func() { _ = unix.Close(fd) }, nil
+}
+
+// awaitLock tries until lock succeeds, or fails for another reason than that others have the
+// lock. Where there are no locks it goes on without.
+func awaitLock(lock func() error, patience time.Duration) error {
+	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		switch err := lock(); {
 		case err == nil || err == unix.ENOTSUP || err == unix.ENOSYS || err == unix.ENOLCK:
-			return func() { _ = unix.Close(fd) }, nil
+			return nil
 		case err != unix.EWOULDBLOCK && err != unix.EINTR || time.Now().After(deadline):
-			_ = unix.Close(fd)
-			return nil, err
+			return err
 		}
 	}
 }

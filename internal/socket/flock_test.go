@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 // Who wants a lock that another holds waits for it.
@@ -29,4 +30,32 @@ func TestLockDirectoryWaits(t *testing.T) {
 	}
 	unlock()
 	require.NoError(t, <-got)
+}
+
+// A lock is tried for again while another has it or a signal came, and not when it cannot be
+// had; a file system without locks is in nobody's way.
+func TestAwaitLock(t *testing.T) {
+	for _, c := range []struct {
+		answers  []error
+		patience time.Duration
+		want     error
+	}{
+		{[]error{nil}, time.Hour, nil},
+		{[]error{unix.EINTR, unix.EWOULDBLOCK, unix.EINTR, nil}, time.Hour, nil},
+		{[]error{unix.ENOTSUP}, time.Hour, nil},
+		{[]error{unix.ENOSYS}, time.Hour, nil},
+		{[]error{unix.EWOULDBLOCK, unix.ENOLCK}, time.Hour, nil},
+		{[]error{unix.EINTR, unix.EBADF}, time.Hour, unix.EBADF},
+		{[]error{unix.EWOULDBLOCK}, -time.Second, unix.EWOULDBLOCK},
+		{[]error{unix.EINTR}, -time.Second, unix.EINTR},
+	} {
+		asked := 0
+		err := awaitLock(func() error {
+			asked++
+			require.LessOrEqual(t, asked, len(c.answers), "%v", c.answers)
+			return c.answers[asked-1]
+		}, c.patience)
+		require.Equal(t, c.want, err, "%v", c.answers)
+		require.Len(t, c.answers, asked)
+	}
 }
