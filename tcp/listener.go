@@ -45,7 +45,6 @@ type listener struct {
 	pause        time.Duration // the present back-off, 0 when accepting goes well
 	full         bool          // there was no room
 	awaiting     bool          // the Budget tells when it has room
-	lost         int           // connections in a row that were lost before they were accepted
 }
 
 // foreignLocked reports whether somebody else may have the socket, who can make
@@ -82,11 +81,14 @@ func (l *listener) HandleEvent(poller.Interest, poller.Hint) { l.acceptSome() }
 // acceptSome accepts up to the budget of one turn, and reports whether more may
 // be waiting that can be accepted.
 func (l *listener) acceptSome() bool {
+	lost := 0 // before they were accepted
+	var c *conn
+	var err error
 	for range acceptBudget {
-		c, err := l.srv.accept(l)
+		c, err = l.srv.accept(l)
 		switch {
 		case err == nil:
-			l.pause, l.lost = 0, 0
+			l.pause = 0
 			if c != nil {
 				c.start()
 			}
@@ -102,14 +104,17 @@ func (l *listener) acceptSome() bool {
 				return false
 			}
 		case socket.WouldBlock(err):
-			l.lost = 0
 			return false
-		case socket.ConnectionLost(err) && l.lost < acceptBudget:
-			l.lost++
+		case socket.ConnectionLost(err):
+			lost++
 		default:
 			l.backOff(err)
 			return false
 		}
+	}
+	if lost == acceptBudget { // what every connection fails with is not theirs: a sandbox, for one
+		l.backOff(err)
+		return false
 	}
 	return true
 }
