@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/eddyloop/eddy/internal/testtime"
 	"github.com/eddyloop/eddy/poller"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -134,6 +135,7 @@ func connect(t *testing.T, kind twinKind) (own, peer int) {
 		require.NoError(t, err)
 		require.NoError(t, unix.Connect(own, addr))
 		require.NoError(t, unix.SetNonblock(own, true))
+		awaitPoll(t, l, unix.POLLIN) // the last word of the handshake may be under way
 		peer, _, err = unix.Accept4(l, flags)
 		require.NoError(t, err)
 		for _, fd := range []int{own, peer} {
@@ -331,11 +333,20 @@ func (c *twins) drain() {
 func (c *twins) awaitEnd(events int16) {
 	if c.kind == tcpPair || c.kind == unixPair {
 		c.each(func(k int) {
-			fds := []unix.PollFd{{Fd: int32(c.own[k]), Events: events}}
-			for n := 0; n == 0; {
-				n, _ = unix.Poll(fds, 1000)
-			}
+			awaitPoll(c.t, c.own[k], events)
 		})
+	}
+}
+
+// awaitPoll waits until the kernel finds one of events in fd, or what it tells unasked.
+func awaitPoll(t *testing.T, fd int, events int16) {
+	t.Helper()
+	fds := []unix.PollFd{{Fd: int32(fd), Events: events}}
+	for end := time.Now().Add(testtime.Patience(30 * time.Second)); ; { // signals
+		if n, _ := unix.Poll(fds, 1000); n > 0 {
+			return
+		}
+		require.True(t, time.Now().Before(end), "it does not come")
 	}
 }
 

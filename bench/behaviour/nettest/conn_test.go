@@ -45,7 +45,7 @@ func netpollPipe() (a, b net.Conn, stop func(), err error) {
 		return nil, nil, nil, err
 	}
 	defer l.Close()
-	if a, err = netpoll.DialConnection("tcp", l.Addr().String(), time.Second); err != nil {
+	if a, err = netpoll.DialConnection("tcp", l.Addr().String(), 30*time.Second); err != nil {
 		return nil, nil, nil, err
 	}
 	for b == nil && err == nil { // Accept does not block
