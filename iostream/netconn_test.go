@@ -9,7 +9,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -213,9 +212,7 @@ func TestWithdrawnWrite(t *testing.T) {
 			requireOp(t, err, "write", os.ErrDeadlineExceeded)
 			result <- n
 		}()
-		for s.Mark() < mark {
-			runtime.Gosched()
-		}
+		eventually(t, func() bool { return s.Mark() >= mark })
 		before()
 		clock.Advance(time.Hour)
 		return receive(t, result)

@@ -9,7 +9,6 @@ import (
 	"io"
 	"io/fs"
 	"regexp"
-	"runtime"
 	"strings"
 	"testing"
 
@@ -424,9 +423,7 @@ func TestHandle(t *testing.T) {
 		for _, want := range []string{"one\n", "two\n", "stop\n"} {
 			require.Equal(t, want, receive(t, got))
 		}
-		for s.Reading() {
-			runtime.Gosched()
-		}
+		eventually(t, func() bool { return !s.Reading() })
 		require.Equal(t, "rest", receive(t, faces[0].read(t, s, exactly(4))).data, "the slot is free again")
 		require.NoError(t, s.Handle(iostream.Bytes(2), func(b []byte, err error) bool {
 			if err != nil {
