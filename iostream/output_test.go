@@ -29,3 +29,17 @@ func TestOutputGivesBackWhatIsSent(t *testing.T) {
 	}
 	require.True(t, bytes.Equal(data, sent))
 }
+
+// A queue that has been dropped is another stream's next.
+func TestDropForgetsWhatIsReserved(t *testing.T) {
+	q := new(output)
+	q.append([]byte("abc"))
+	q.reserved, q.size = 2, q.size+2
+	q.unsent = 1
+	require.True(t, q.isReserved())
+	q.drop()
+	require.False(t, q.isReserved())
+	require.Zero(t, q.size)
+	require.Zero(t, q.queued())
+	require.True(t, q.idle())
+}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/eddyloop/eddy/internal/regexscan"
+	"github.com/stretchr/testify/require"
 )
 
 // searches are reads that find nothing in text, though it looks much like it.
@@ -54,4 +55,22 @@ func searchBytewise(b *testing.B, op readOp, input []byte) time.Duration {
 		}
 	}
 	return time.Since(start)
+}
+
+// A byte that has been looked at in vain is not looked at again.
+func TestDelimiterIsSearchedOnce(t *testing.T) {
+	for _, c := range []struct{ delim, before, after string }{
+		{"\n", "abcd", "\nbcd"},
+		{"\r\n", "abcd", "\r\ncd"},
+	} {
+		op := readOp{kind: readUntil, delim: c.delim, size: 100}
+		for _, text := range []string{c.before, c.after} {
+			n, err := op.matchDelimiter([]byte(text))
+			require.NoError(t, err)
+			require.Equal(t, -1, n, "%q", text)
+		}
+		n, err := op.matchDelimiter([]byte(c.after + c.delim))
+		require.NoError(t, err)
+		require.Equal(t, len(c.after+c.delim), n)
+	}
 }

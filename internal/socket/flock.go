@@ -8,17 +8,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lockPatience is how long a lock that others hold for moments is waited for.
-const lockPatience = 5 * time.Second
-
 // lockDirectory locks a directory against others who do so. One that cannot be
 // opened is not locked.
-func lockDirectory(name string) (unlock func(), err error) {
+func lockDirectory(name string, patience time.Duration) (unlock func(), err error) {
 	fd, err := unix.Open(name, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return func() {}, nil
 	}
-	err = awaitLock(func() error { return unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) }, lockPatience)
+	err = awaitLock(func() error { return unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) }, patience)
 	if err != nil {
 		_ = unix.Close(fd)
 		return nil, err

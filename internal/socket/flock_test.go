@@ -13,11 +13,11 @@ import (
 // Who wants a lock that another holds waits for it.
 func TestLockDirectoryWaits(t *testing.T) {
 	dir := t.TempDir()
-	unlock, err := lockDirectory(dir)
+	unlock, err := lockDirectory(dir, time.Hour)
 	require.NoError(t, err)
 	got := make(chan error, 1)
 	go func() {
-		unlock, err := lockDirectory(dir)
+		unlock, err := lockDirectory(dir, time.Hour)
 		if err == nil {
 			unlock()
 		}
@@ -58,4 +58,29 @@ func TestAwaitLock(t *testing.T) {
 		require.Equal(t, c.want, err, "%v", c.answers)
 		require.Len(t, c.answers, asked)
 	}
+}
+
+// Who waits in vain for a lock leaves no descriptor behind, which would be in the way of
+// the next.
+func TestLockDirectoryGivesUp(t *testing.T) {
+	dir := t.TempDir()
+	unlock, err := lockDirectory(dir, time.Hour)
+	require.NoError(t, err)
+	free := lowestFree(t)
+	_, err = lockDirectory(dir, -time.Second)
+	require.Equal(t, unix.EWOULDBLOCK, err)
+	require.Equal(t, free, lowestFree(t))
+	unlock()
+	unlock, err = lockDirectory(dir, time.Hour)
+	require.NoError(t, err)
+	unlock()
+}
+
+// lowestFree returns the number that the next descriptor gets.
+func lowestFree(t *testing.T) int {
+	t.Helper()
+	fd, err := unix.Dup(0)
+	require.NoError(t, err)
+	require.NoError(t, unix.Close(fd))
+	return fd
 }

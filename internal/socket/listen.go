@@ -8,7 +8,11 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 )
+
+// lockPatience is how long a lock that others hold for moments is waited for.
+const lockPatience = 5 * time.Second
 
 // Listening reports whether a socket is one that listens.
 func Listening(fd int) bool {
@@ -57,7 +61,7 @@ func Listen(addr net.Addr, backlog int, setup func(fd int) error) (int, error) {
 // listen then, or between finding and taking.
 func bindAndListen(fd int, sa syscall.Sockaddr, domain int, addr net.Addr, backlog int) error {
 	if a, ok := addr.(*net.UnixAddr); ok && hasFile(a.Name) {
-		unlock, err := lockDirectory(filepath.Dir(a.Name))
+		unlock, err := lockDirectory(filepath.Dir(a.Name), lockPatience)
 		if err != nil {
 			return os.NewSyscallError("flock", err)
 		}
