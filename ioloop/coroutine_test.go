@@ -16,11 +16,11 @@ func TestPoolHoldsNoneInUse(t *testing.T) {
 	l, err := New(Config{Logger: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)
 	defer l.Close()
-	l.coroutines.idle = append(l.coroutines.idle, newCoroutine())
+	l.coroutines.idle = append(l.coroutines.idle, newCoroutine(l))
 	co := l.takeCoroutine()
 	require.Empty(t, l.coroutines.idle)
 	taken := weak.Make(co)
-	co.stop()
+	co.end()
 	co = nil
 	for range 10 {
 		if runtime.GC(); taken.Value() == nil {

@@ -42,7 +42,6 @@ type job struct {
 	listed   bool // it is in the loop's list, as it has waited
 	counted  bool // it is in the loop's count of tasks
 	stopping stopStage
-	waited   bool // it has been suspended
 	root     Task
 
 	work            Job
@@ -116,19 +115,32 @@ func (j *job) resume() {
 	l.current = j
 	j.next()
 	l.current = nil
-	switch state := j.state.Load(); {
-	case state == jobEnded, state == jobExited:
-		l.tasks.remove(j)
-		j.next, j.yield, j.work = nil, nil, nil
-		l.takeBack(state == jobExited)
-		return
-	case state == jobRunning && j.state.CompareAndSwap(jobRunning, jobParked):
+	switch j.state.Load() {
+	case jobEnded:
+		j.strike()
+		l.takeBack(l.coroutines.finished)
+	case jobExited:
+		j.strike()
+		l.bury(l.coroutines.finished)
 	default:
+		j.parked()
+	}
+}
+
+// strike takes the job, which has ended, off the loop's books.
+func (j *job) strike() {
+	j.loop.tasks.remove(j)
+	j.next, j.yield, j.work = nil, nil, nil
+}
+
+// parked takes in that the job has switched to the loop to wait.
+func (j *job) parked() {
+	if !j.state.CompareAndSwap(jobRunning, jobParked) {
 		j.state.Store(jobQueued) // an unpark came while it ran
 		j.enqueue()
 	}
 	if !j.listed {
-		l.tasks.add(j)
+		j.loop.tasks.add(j)
 	}
 }
 
@@ -165,10 +177,7 @@ func (j *job) look() {
 }
 
 // park suspends the task until the next unpark; it may also return without one.
-func (j *job) park() {
-	j.waited = true
-	j.yield(struct{}{})
-}
+func (j *job) park() { j.yield(struct{}{}) }
 
 // running is true if the task runs. Whether the caller is the task nobody can
 // tell for less than microseconds; but if it does not run, the caller is someone else.

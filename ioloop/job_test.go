@@ -37,7 +37,7 @@ func TestJobIsTold(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			eachEnding(t, func(t *testing.T, l *ioloop.Loop, end func(func())) {
 				job := &failingJob{jobFunc: c.work}
-				end(func() { _ = l.Post(func() { l.Kit().RunJob(job) }) })
+				end(func() { _ = l.Post(func() { l.Kit().RunJob(job, runnerFunc(func() {})) }) })
 				switch c.want.(type) {
 				case nil:
 					require.Empty(t, job.errs)

@@ -118,38 +118,28 @@ func (k Kit) ResumeWaiter(w *Waiter, mu sync.Locker) {
 	mu.Lock()
 }
 
-// RunJob runs work as a task within the call. It returns true if the task has
-// ended without waiting; otherwise the task goes on like any other. Only
-// callbacks may call it so. A job that does not wait costs two coroutine
-// switches and the allocation of its Task; each job gets a new Task.
+// RunJob has work run as a task as soon as the present callback has returned, and
+// then, before anything else, rest as a callback: when the task has ended, by a
+// panic or Goexit too, or waits for the first time. A task that does not wait
+// costs no switch of coroutines, but the allocation of its Task; each has a new
+// one. Only callbacks and tasks may call RunJob.
 //
-// Until its first wait the job runs while its caller waits for it, so it may
-// use a lock that the caller holds, and return with it locked. After its first
-// wait (see Waited) the caller has gone on, and the job must lock for itself.
-// The same holds for deferred functions. If work panics or calls runtime.Goexit
-// without having waited, RunJob returns true after the deferred functions have
-// run. The panic is contained and logged; if work has to act on a panic, it
-// must recover.
-//
-// In a loop that stops, the job's first wait returns ErrTaskStopped. Called by
-// a task, RunJob returns false and the job begins in a step of its own: it must
-// not rely on locks then, and Waited is true from the start.
-func (k Kit) RunJob(work Job) (ended bool) {
-	j := newJob(k.l, work)
-	if k.l.current != nil {
-		j.waited = true
-		_ = k.l.enqueue(j, true)
+// It returns false, and rest is not run, if it cannot be so: when a task calls
+// it, a second time in one callback, and when the loop is stopping. Then the task
+// begins in a step of its own, like any other.
+func (k Kit) RunJob(work Job, rest Runner) bool {
+	l := k.l
+	j := newJob(l, work)
+	if l.due != nil || l.current != nil || l.phase == turnOver {
+		_ = l.enqueue(j, true)
 		return false
 	}
-	j.begin()
-	j.state.Store(jobRunning)
-	j.resume()
-	return j.next == nil
+	l.due, l.afterDue = j, rest
+	return true
 }
 
-// Waited reports whether t, a task that RunJob began, has waited. Only for the task
-// itself.
-func (k Kit) Waited(t *Task) bool { return t.job.waited }
+// JobDue reports whether the present callback has called RunJob and got true.
+func (k Kit) JobDue() bool { return k.l.due != nil }
 
 // OnLoop runs work as part of the loop, so that a waiting call in it returns
 // ErrOnLoop instead of blocking its goroutine. It is for coroutines (iter.Pull)

@@ -108,11 +108,13 @@ type Loop struct {
 	eventCount int
 	batch      []Runner // of this step; [batchPos:] are to be run
 	batchPos   int
-	stepped    bool     // this turn has had its step
-	timersRun  bool     // this turn has begun with timers
 	endBatch   []Runner // of the turn's end; [endPos:] are to be run
 	endPos     int
-	endRounds  int           // of the turn's end that are over
+	endRounds  int // of the turn's end that are over
+	phase      phase
+	once       bool          // one turn is all that is to be run
+	due        *job          // to be run before anything else; see lead.go
+	afterDue   Runner        // to be run after that
 	offered    time.Duration // when other goroutines were last offered the processor
 	share      turnShare
 	handlers   handlerTable
@@ -168,6 +170,7 @@ func New(config Config) (*Loop, error) {
 		done:   make(chan struct{}),
 		events: make([]poller.Event, minEvents),
 		labels: context.Background(),
+		phase:  turnOver,
 	}
 	if l.clock == nil {
 		l.clock = newSystemClock()
@@ -293,14 +296,16 @@ func (l *Loop) RunOnce() (worked bool, err error) {
 	}
 	before := l.counters.callbacks + l.counters.events
 	polled := false
+	l.once = true
 	l.onGoroutine(func() {
 		if !polled {
 			polled = true
 			l.poll()
 		}
-		l.turn()
+		l.turns()
 		l.runAllPutOff()
 	})
+	l.once = false
 	worked, err = l.counters.callbacks+l.counters.events != before, l.fault
 	l.leave()
 	return worked, err

@@ -5,7 +5,6 @@ import (
 	"runtime"
 	"runtime/pprof"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 	"weak"
@@ -203,48 +202,103 @@ type jobFunc func(*ioloop.Task)
 
 func (f jobFunc) RunTask(t *ioloop.Task) { f(t) }
 
-// A job runs within the call, under the caller's lock, up to its first wait.
+// A job runs when the callback has returned, and then the callback's rest, before
+// anything else.
 func TestRunJob(t *testing.T) {
+	for name, c := range map[string]struct {
+		work func(tk *ioloop.Task)
+		want string
+	}{
+		"returns": {func(*ioloop.Task) {}, "callback work rest other "},
+		"panics":  {func(*ioloop.Task) { panic("x") }, "callback work rest other "},
+		"exits":   {func(*ioloop.Task) { runtime.Goexit() }, "callback work rest other "},
+		"waits":   {func(tk *ioloop.Task) { _ = tk.Yield() }, "callback work rest other ended "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLoop(t, ioloop.Config{Logger: quiet})
+			kit, log := l.Kit(), ""
+			note := func(what string) func() { return func() { log += what + " " } }
+			require.NoError(t, l.Post(func() {
+				require.True(t, kit.RunJob(jobFunc(func(tk *ioloop.Task) {
+					note("work")()
+					c.work(tk)
+					if log != "callback work " {
+						note("ended")()
+					}
+				}), runnerFunc(note("rest"))))
+				require.True(t, kit.JobDue())
+				note("callback")()
+			}))
+			require.NoError(t, l.Post(note("other")))
+			for range 3 {
+				_, err := l.RunOnce()
+				require.NoError(t, err)
+			}
+			require.Equal(t, c.want, log)
+			require.False(t, kit.JobDue())
+			require.Zero(t, l.Stats().Tasks)
+		})
+	}
+}
+
+// Where a job cannot run next it begins in a step of its own, and no rest is run.
+func TestRunJobLater(t *testing.T) {
+	l := newLoop(t, ioloop.Config{})
+	var log []string
+	run := func(what string) bool {
+		return l.Kit().RunJob(jobFunc(func(*ioloop.Task) { log = append(log, what) }),
+			runnerFunc(func() { log = append(log, "rest of "+what) }))
+	}
+	require.NoError(t, l.Post(func() {
+		require.True(t, run("first"))
+		require.False(t, run("second"))
+	}))
+	require.NoError(t, l.Go(func(*ioloop.Task) { require.False(t, run("of a task")) }))
+	for range 2 {
+		_, err := l.RunOnce()
+		require.NoError(t, err)
+	}
+	require.Equal(t, []string{"first", "rest of first", "second", "of a task"}, log)
+}
+
+// A callback that exits takes the coroutine that leads with it, and nothing else.
+func TestExitOfTheLeader(t *testing.T) {
 	l := newLoop(t, ioloop.Config{Logger: quiet})
 	start(t, l)
-	kit := l.Kit()
-	var mu sync.Mutex
-	runs := func(work func(tk *ioloop.Task)) (ended bool) {
+	ran := 0
+	for range 3 {
 		on(t, l, func() {
-			mu.Lock()
-			ended = kit.RunJob(jobFunc(work))
-			if ended {
-				mu.Unlock()
-			}
+			l.Kit().RunJob(jobFunc(func(*ioloop.Task) { ran++ }), runnerFunc(func() {
+				_ = l.Post(runtime.Goexit)
+				runtime.Goexit()
+			}))
 		})
-		return ended
+		turns(t, l)
+		on(t, l, func() {})
 	}
-	require.True(t, runs(func(*ioloop.Task) { mu.Unlock(); mu.Lock() }))
-	require.True(t, runs(func(*ioloop.Task) { panic("x") }))
-	require.True(t, runs(func(*ioloop.Task) { runtime.Goexit() }))
-	var waited [2]bool
-	resumed := make(chan struct{})
-	require.False(t, runs(func(tk *ioloop.Task) {
-		waited[0] = kit.Waited(tk)
-		mu.Unlock()
-		_ = tk.Sleep(0)
-		waited[1] = kit.Waited(tk)
-		close(resumed)
-	}))
-	receive(t, resumed)
-	require.Equal(t, [2]bool{false, true}, waited)
-	on(t, l, func() {})
-	require.Zero(t, l.Stats().Tasks)
+	on(t, l, func() { require.Equal(t, 3, ran) })
+	require.EqualValues(t, 6, l.Stats().Failures)
+}
 
-	within := make(chan bool, 1)
-	task(t, l, func(*ioloop.Task) {
-		running := true
-		if kit.RunJob(jobFunc(func(tk *ioloop.Task) { within <- running || !kit.Waited(tk) })) {
-			t.Error("ended within a task")
-		}
-		running = false
-	})
-	require.False(t, receive(t, within))
+// Jobs that do not wait run on one coroutine, which makes no switch between them.
+func TestJobsThatDoNotWaitShareACoroutine(t *testing.T) {
+	l := newLoop(t, ioloop.Config{})
+	start(t, l)
+	goroutines := map[string]int{}
+	for range 10 {
+		on(t, l, func() {
+			l.Kit().RunJob(jobFunc(func(*ioloop.Task) { goroutines[goroutine()]++ }), runnerFunc(func() {}))
+		})
+	}
+	on(t, l, func() { goroutines[goroutine()]++ })
+	require.Len(t, goroutines, 1)
+}
+
+// goroutine returns what names the calling goroutine.
+func goroutine() string {
+	b := make([]byte, 64)
+	name, _, _ := strings.Cut(string(b[:runtime.Stack(b, false)]), "[")
+	return name
 }
 
 // Stop tells and unwinds jobs as it does tasks.
@@ -253,15 +307,15 @@ func TestStopOfJobs(t *testing.T) {
 		var errs []error
 		beyond := false
 		end(func() {
-			_ = l.Post(func() {
-				for range 3 {
+			for range 3 {
+				_ = l.Post(func() {
 					l.Kit().RunJob(jobFunc(func(tk *ioloop.Task) {
 						errs = append(errs, tk.Sleep(time.Hour))
 						_ = tk.Sleep(time.Hour)
 						beyond = true
-					}))
-				}
-			})
+					}), runnerFunc(func() {}))
+				})
+			}
 		})
 		require.Len(t, errs, 3)
 		for _, err := range errs {
@@ -274,14 +328,19 @@ func TestStopOfJobs(t *testing.T) {
 func BenchmarkRunJob(b *testing.B) {
 	l := newLoop(b, ioloop.Config{})
 	start(b, l)
-	n := 0
+	n, done := 0, make(chan struct{})
+	var rest runnerFunc
 	job := jobFunc(func(*ioloop.Task) { n++ })
+	rest = func() {
+		if n == b.N {
+			close(done)
+			return
+		}
+		l.Kit().RunJob(job, rest)
+	}
 	b.ReportAllocs()
 	b.ResetTimer()
-	on(b, l, func() {
-		for n < b.N {
-			l.Kit().RunJob(job)
-		}
-	})
+	on(b, l, func() { l.Kit().RunJob(job, rest) })
+	<-done
 	b.StopTimer()
 }

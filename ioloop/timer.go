@@ -101,27 +101,32 @@ func later(now, d time.Duration) time.Duration {
 	return now + d
 }
 
+func (l *Loop) beginTimers() {
+	if l.timers.limit != 0 {
+		l.startKind(ofTimers)
+	}
+}
+
 // runDue calls the timers that were due when the turn began, as many as are the
-// turn's share.
-func (l *Loop) runDue() {
+// turn's share, and reports whether it is done with them.
+func (l *Loop) runDue() (done bool) {
 	q := &l.timers
 	if q.limit == 0 {
-		return
-	}
-	if !l.timersRun {
-		l.timersRun = true
-		l.startKind(ofTimers)
+		return true
 	}
 	for !l.share.usedUp {
 		t := q.pop()
 		if t == nil {
-			return
+			return true
 		}
 		l.counters.callbacks++
 		l.call((*due)(t))
-		l.turnUsedUp()
+		if l.turnUsedUp(); l.due != nil {
+			return false
+		}
 	}
 	q.behind = true
+	return true
 }
 
 // due is a timer whose time has come.

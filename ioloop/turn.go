@@ -16,33 +16,42 @@ const (
 	maxSpare = 4096 // entries of an empty queue that are kept for the next use
 )
 
-// turns runs the loop until it is told to stop. Called again after a Goexit, it
-// goes on with the turn that was interrupted.
-func (l *Loop) turns() {
-	for {
-		l.turn()
-		if l.stopped.Load() { // Close calls Stop too
-			return
-		}
-		l.wait()
-	}
-}
+// phase is how far a turn is.
+type phase uint8
+
+const (
+	inEvents phase = iota
+	inStep
+	inTimers
+	inEnd
+	turnOver
+)
 
 // turn runs the handlers of the events that were found, then one step of the
 // queue, then the timers that were due when it began, then what was put off to
 // its end. Of each of these it does no more than its share (see turnShare); the
-// rest is for the next turn. Called again after a Goexit, it goes on where it
-// was: no part of it is begun anew, so that nobody keeps the loop from waiting
-// and from Stop.
+// rest is for the next turn. It returns early when a task is due (see lead.go).
+// Called again after that or after a Goexit, it goes on where it was: no part of
+// it is begun anew, so that nobody keeps the loop from waiting and from Stop.
 func (l *Loop) turn() {
-	l.dispatch()
-	l.runBatch()
-	l.runDue()
-	if !l.yield() {
-		l.showLife()
+	if l.phase == inEvents && l.dispatch() {
+		l.phase = inStep
+		l.beginStep()
 	}
-	l.runPutOff()
-	l.endTurn()
+	if l.phase == inStep && l.runBatch() {
+		l.phase = inTimers
+		l.beginTimers()
+	}
+	if l.phase == inTimers && l.runDue() {
+		l.phase = inEnd
+		if !l.yield() {
+			l.showLife()
+		}
+	}
+	if l.phase == inEnd && l.runPutOff() {
+		l.phase = turnOver
+		l.endTurn()
+	}
 }
 
 func (l *Loop) isClosing() bool {
@@ -91,7 +100,7 @@ func (l *Loop) found(n int) {
 }
 
 func (l *Loop) startTurn() {
-	l.stepped, l.timersRun, l.endRounds = false, false, 0
+	l.phase, l.endRounds = inEvents, 0
 	now := l.clock.Now()
 	l.timers.mark(now)
 	l.share.startTurn(now)
@@ -168,16 +177,18 @@ func (l *Loop) offer() {
 	l.share.start(l.share.kind)
 }
 
-// dispatch runs the handlers of the turn's events. An event may have been fetched
-// before its handler was removed, or its interest changed.
-func (l *Loop) dispatch() {
-	for l.eventPos < l.eventCount && !l.share.usedUp {
+// dispatch runs the handlers of the turn's events, and reports whether it is done
+// with them. An event may have been fetched before its handler was removed, or its
+// interest changed.
+func (l *Loop) dispatch() (done bool) {
+	for l.eventPos < l.eventCount && !l.share.usedUp && l.due == nil {
 		l.dispatchContained()
 	}
+	return l.due == nil
 }
 
-// dispatchContained goes on until a handler fails. Containing all of them at once
-// spares each event a frame.
+// dispatchContained goes on until a handler fails, or a task is due. Containing all
+// of them at once spares each event a frame.
 func (l *Loop) dispatchContained() {
 	var running Handler
 	defer func() {
@@ -197,7 +208,7 @@ func (l *Loop) dispatchContained() {
 			running = s.handler
 			running.HandleEvent(ready, event.Hints)
 			running = nil
-			if l.turnUsedUp() {
+			if l.turnUsedUp() || l.due != nil {
 				return
 			}
 		}
@@ -219,23 +230,23 @@ func (l *Loop) takeBatch() {
 	l.mu.Unlock()
 }
 
-// runBatch is a turn's step: it goes on with the batch, or takes the next one.
-func (l *Loop) runBatch() {
-	if !l.stepped {
-		l.stepped = true
-		if l.batchPos == len(l.batch) {
-			l.takeBatch()
-		}
-		if len(l.batch) > 0 {
-			l.startKind(ofPosts)
-		}
+// beginStep begins a turn's step: with what is left of the batch, or the next one.
+func (l *Loop) beginStep() {
+	if l.batchPos == len(l.batch) {
+		l.takeBatch()
 	}
-	for l.batchPos < len(l.batch) && !l.share.usedUp {
+	if len(l.batch) > 0 {
+		l.startKind(ofPosts)
+	}
+}
+
+// runBatch is a turn's step; it reports whether that is over.
+func (l *Loop) runBatch() (done bool) {
+	for l.batchPos < len(l.batch) && !l.share.usedUp && l.due == nil {
 		l.runNext()
-		if l.turnUsedUp() {
-			return
-		}
+		l.turnUsedUp()
 	}
+	return l.due == nil
 }
 
 func (l *Loop) runNext() {
@@ -273,24 +284,27 @@ func emptied(q []Runner) []Runner {
 }
 
 // runPutOff runs what was put off to the end of the turn, and what that puts
-// off, as long as the turn's share lasts. It is not for ever: other goroutines
-// may put off work as fast as it is done.
-func (l *Loop) runPutOff() {
+// off, as long as the turn's share lasts, and reports whether that is over. It is
+// not for ever: other goroutines may put off work as fast as it is done.
+func (l *Loop) runPutOff() (done bool) {
 	for ; l.endRounds < maxEndRounds; l.endRounds++ {
 		if !l.takePutOff() {
-			return
+			break
 		}
 		if l.share.kind != ofTurnEnd {
 			l.startKind(ofTurnEnd)
 		}
 		for l.endPos < len(l.endBatch) {
 			if l.share.usedUp {
-				return
+				return true
 			}
 			l.runNextPutOff()
-			l.turnUsedUp()
+			if l.turnUsedUp(); l.due != nil {
+				return false
+			}
 		}
 	}
+	return true
 }
 
 // takePutOff makes sure that endBatch has work, and reports whether there is any.

@@ -1,6 +1,9 @@
 package iostream
 
-import "github.com/eddyloop/eddy/poller"
+import (
+	"github.com/eddyloop/eddy/ioloop"
+	"github.com/eddyloop/eddy/poller"
+)
 
 // Nearly every message comes to a stream that has nothing buffered either way,
 // and goes to a callback or a task that waits for it; what that writes leaves at
@@ -31,17 +34,24 @@ func (s *Stream) unremarkable() bool {
 	return s.state&^(served|handling|noLinger|plainSocket|cameFull) == attached|pumping && s.out == nil
 }
 
+// way is how far express has come.
+type way uint8
+
+const (
+	partWay  way = iota // pump goes on
+	toTask              // a task is due, and then expressed goes on
+	wholeWay            // that was all there is to do
+)
+
 // express receives once, delivers one read (or a batch of a repeating one) and
-// sends what was written meanwhile. It reports whether that was all there is to
-// do: all that had come was received and read, the stream is as unremarkable as
-// before, and the read that waits now, if one does, waits for input. Then what the
-// transport was told to listen for still holds. If not, pump goes on.
-func (s *Stream) express() bool {
+// sends what was written meanwhile. That was all there is to do if all that had
+// come was received, and quiet then holds.
+func (s *Stream) express() way {
 	scratch := s.loop.Kit().Scratch()
 	n, err := s.transport.Read(scratch)
 	if err != nil {
 		s.readFailed(err)
-		return false
+		return partWay
 	}
 	s.noteReceived()
 	s.loop.Kit().Charge(n)
@@ -52,19 +62,61 @@ func (s *Stream) express() bool {
 	if s.op.task() != nil {
 		end, _ := s.match(&s.op)
 		if end < 0 {
-			return false
+			return partWay
 		}
-		s.startTask(end)
+		rest := ioloop.Runner((*expressed)(s))
+		if n == len(scratch) {
+			rest = (*afterTask)(s)
+		}
+		if s.startTask(end, rest) {
+			return toTask
+		}
 	} else if message, ok := s.next(&s.op); !ok {
-		return false
+		return partWay
 	} else if s.op.each() != nil {
 		s.callEach(message)
 	} else {
 		s.resumeReader(message)
 	}
+	if s.quiet() && n < len(scratch) {
+		return wholeWay
+	}
+	return partWay
+}
+
+// quiet sends what was written, and reports whether nothing else is left to do: all
+// input was read, the stream is as unremarkable as before, and the read that waits now,
+// if one does, waits for input. Then what the transport was told to listen for still
+// holds.
+func (s *Stream) quiet() bool {
 	if s.out != nil {
 		s.flush()
 	}
 	s.in.settle()
-	return n < len(scratch) && s.in.len() == 0 && s.unremarkable() && s.op.needsInput()
+	return s.in.len() == 0 && s.unremarkable() && s.op.needsInput()
 }
+
+// leaveExpress releases the lock.
+func (s *Stream) leaveExpress(before int64) {
+	s.countSent(before)
+	s.unset(pumping)
+	s.mu.Unlock()
+}
+
+// expressed is a Stream on which express has begun a task, which has ended or waits.
+type expressed Stream
+
+// Run is the rest of the pump.
+func (e *expressed) Run() {
+	s := (*Stream)(e)
+	s.mu.Lock()
+	before := s.sent()
+	if s.quiet() {
+		s.leaveExpress(before)
+		return
+	}
+	s.pumpWhole(0, 0, before, maxDeliveries)
+}
+
+// Fail is called if that has failed.
+func (e *expressed) Fail(err error) { (*work)(e).Fail(err) }

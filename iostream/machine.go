@@ -27,14 +27,22 @@ func (s *Stream) pump(ready poller.Interest, hints poller.Hint) {
 	s.set(pumping)
 	before := s.sent()
 	if s.steady(ready) {
-		if s.express() {
-			s.countSent(before)
-			s.unset(pumping)
+		switch s.express() {
+		case wholeWay:
+			s.leaveExpress(before)
+			return
+		case toTask:
 			s.mu.Unlock()
 			return
 		}
 		ready = 0 // it has received what has come
 	}
+	s.pumpWhole(ready, hints, before, maxDeliveries)
+}
+
+// pumpWhole is a pump in all its parts. It is called with the lock held, which it
+// releases. If it begins a task, the rest of it is for afterTask.
+func (s *Stream) pumpWhole(ready poller.Interest, hints poller.Hint, before int64, budget int) {
 	if !s.any(attached) {
 		s.attach()
 	}
@@ -43,8 +51,12 @@ func (s *Stream) pump(ready poller.Interest, hints poller.Hint) {
 		ready = 0 // what it leaves unread is announced again
 	}
 	s.notice(ready, hints)
-	budget := maxDeliveries
 	for budget > 0 && s.progress() {
+		if s.loop.Kit().JobDue() {
+			s.countSent(before)
+			s.mu.Unlock()
+			return
+		}
 		if budget--; s.loop.Kit().TurnUsedUp() {
 			budget = 0
 		}

@@ -65,7 +65,7 @@ func (s *Stream) deliverTask() bool {
 	if end := s.readEnd(); n < 0 && (end != nil || op.expired) {
 		switch {
 		case end == io.EOF && op.kind == readUntilClose:
-			s.startTask(s.in.len())
+			s.startTask(s.in.len(), (*afterTask)(s))
 		case end == io.EOF && s.in.len() > 0:
 			s.endMessages(io.ErrUnexpectedEOF, false)
 		case end == nil || end == os.ErrDeadlineExceeded:
@@ -78,7 +78,7 @@ func (s *Stream) deliverTask() bool {
 	if n < 0 {
 		return false
 	}
-	s.startTask(n)
+	s.startTask(n, (*afterTask)(s))
 	return true
 }
 
@@ -97,14 +97,31 @@ func (s *Stream) endMessages(reason error, own bool) {
 	}
 }
 
-// startTask has a task begin with the message of the next n bytes, within the call.
-func (s *Stream) startTask(n int) {
+// startTask has a task begin with the message of the next n bytes. It returns true if
+// that is due at once: then the pump, which has to return, goes on with rest when the
+// task has ended, or waits.
+func (s *Stream) startTask(n int, rest ioloop.Runner) (due bool) {
 	s.op.scanned = int32(n)
 	s.set(handling)
-	s.mu.Unlock()
-	s.loop.Kit().RunJob((*messages)(s))
-	s.mu.Lock()
+	return s.loop.Kit().RunJob((*messages)(s), rest)
 }
+
+// afterTask is a Stream of which a pump has begun a task, which has ended or waits.
+type afterTask Stream
+
+// Run is the rest of the pump.
+func (a *afterTask) Run() {
+	s := (*Stream)(a)
+	s.mu.Lock()
+	budget := maxDeliveries
+	if s.loop.Kit().TurnUsedUp() {
+		budget = 0
+	}
+	s.pumpWhole(0, 0, s.sent(), budget)
+}
+
+// Fail is called if that has failed.
+func (a *afterTask) Fail(err error) { (*work)(a).Fail(err) }
 
 // messages is a Stream whose messages a task handles.
 type messages Stream
