@@ -74,8 +74,11 @@ func (l *Loop) shut(force bool) bool {
 }
 
 func isTask(r Runner) bool {
-	_, ok := r.(*job)
-	return ok
+	switch r.(type) {
+	case *starting, *coroutine:
+		return true
+	}
+	return false
 }
 
 // failQueue tells what is left in the queue that it will not run.

@@ -2,13 +2,32 @@ package ioloop
 
 import (
 	"iter"
+	"runtime"
 	"runtime/pprof"
-	"slices"
+	"sync"
+	"sync/atomic"
+)
+
+// A coroutine is parked (its task waits for unpark), queued (will be resumed in a step),
+// idle (without a task), exited, running, or notified (running, and an unpark has
+// come since it was resumed).
+const (
+	coParked int32 = iota
+	coQueued
+	coIdle
+	coExited
+	coRunning
+	coNotified
 )
 
 // A coroutine carries one task after another: making one costs several times what a
 // switch does, and takes a stack. Those that have nothing to do are kept by their
-// loop; the one used last is the next, so that the stacks in use are warm.
+// loop; the one used last is the next, so that the stacks in use are warm. Each task
+// has a Task of its own, so that who holds one that has ended does nothing to the
+// next, other than to have it look once more whether it may go on.
+//
+// It is the Runner that resumes its task: the loop's queue does, or a callback by
+// ResumeWaiter, so tasks never run inside of one another.
 //
 // How a task ends, in order:
 //
@@ -22,17 +41,46 @@ import (
 //     so the coroutine switches out of its last deferred function instead.
 //  4. On the loop, resume (or lead) strikes the task off the list, and keeps the
 //     coroutine, or has a goroutine that may exit with it see it to its end.
+//
+// What a switch needs comes first: between two messages of a connection its memory
+// leaves the processor's cache, and each line fetched anew costs as much as the
+// switch itself.
 type coroutine struct {
-	job   *job // that it carries, nil: none
-	loop  *Loop
-	next  func() (struct{}, bool)
-	yield func(struct{}) bool
+	next     func() (struct{}, bool)
+	yield    func(struct{}) bool
+	loop     *Loop
+	state    atomic.Int32
+	listed   bool // it is in the loop's list, as its task has waited
+	counted  bool // it is in the loop's count of tasks
+	stopping stopStage
+	task     *Task      // nil: none
+	mu       sync.Mutex // guards the task and the views of it
+
+	job             Job
+	prev, following *coroutine
 }
+
+// stopStage is how far a task is that ends because its loop stops.
+type stopStage uint8
+
+const (
+	untold    stopStage = iota
+	told                // a wait has returned for that reason
+	unwinding           // it is being ended by Goexit
+)
 
 func newCoroutine(l *Loop) *coroutine {
 	co := &coroutine{loop: l}
+	co.state.Store(coIdle)
 	co.next, _ = iter.Pull(co.start)
 	return co
+}
+
+// take has the coroutine, which is idle, carry a task that begins now.
+func (co *coroutine) take(job Job) {
+	co.job, co.task = job, &Task{co: co}
+	co.stopping = untold
+	co.state.Store(coRunning)
 }
 
 // start is the coroutine's function.
@@ -46,13 +94,11 @@ func (co *coroutine) body() {
 	defer func() {
 		if !returned {
 			co.loop.coroutines.exited = true
-			if co.job != nil {
-				co.finish(jobExited)
-			}
+			co.finish(coExited)
 			co.yield(struct{}{})
 		}
 	}()
-	for co.job != nil {
+	for co.task != nil {
 		co.restore()
 		co.carry()
 		co.lead()
@@ -61,106 +107,159 @@ func (co *coroutine) body() {
 	returned = true
 }
 
-// end resumes a coroutine that has nothing to carry, and sees it return or, if it has
-// exited, exits itself.
-func (co *coroutine) end() {
-	co.job = nil
-	co.next()
-}
-
-// carry runs the coroutine's job to its end.
-func (co *coroutine) carry() {
-	co.job.contained(co.yield)
-	co.finish(jobEnded)
-}
-
-// finish ends the job, and leaves the coroutine for resume to see to.
-func (co *coroutine) finish(state int32) {
-	co.job.finish(state)
-	co.loop.coroutines.finished = co
-}
-
 // restore undoes what a task may have changed about its goroutine.
 func (co *coroutine) restore() {
 	markGoroutine()
 	pprof.SetGoroutineLabels(co.loop.labels)
 }
 
-// coroutinePool are the coroutines of a loop that carry no task.
-type coroutinePool struct {
-	idle     []*coroutine // the last one is the next to be used
-	finished *coroutine   // whose job has ended last
-	leader   *coroutine   // that runs the loop; see lead.go
-	exited   bool         // the one that has switched to the loop has
-	trimming bool         // trim is scheduled
+// carry runs the task to its end.
+func (co *coroutine) carry() {
+	co.contained()
+	co.finish(coIdle)
 }
 
-// maxIdle is how many idle coroutines a loop keeps.
-const maxIdle = 64
-
-func (l *Loop) takeCoroutine() *coroutine {
-	p := &l.coroutines
-	n := len(p.idle) - 1
-	if n < 0 {
-		return newCoroutine(l)
-	}
-	co := p.idle[n]
-	p.idle[n] = nil
-	p.idle = p.idle[:n]
-	return co
-}
-
-// bury ends a coroutine that has exited.
-func (l *Loop) bury(co *coroutine) {
-	l.coroutines.exited = false
-	l.burials.Go(co.end)
-}
-
-// takeBack takes back a coroutine that has nothing to carry. While the loop stops none
-// is kept: its tasks make new ones till the end.
-func (l *Loop) takeBack(co *coroutine) {
-	p := &l.coroutines
-	if l.stopping {
-		co.end()
-		return
-	}
-	co.job = nil
-	p.idle = append(p.idle, co)
-	if len(p.idle) > maxIdle && !p.trimming {
-		p.trimming = true
-		_ = l.enqueue(trimmer{l}, true)
-	}
-}
-
-// trimmer ends a part of what idles beyond maxIdle, those first that were not used
-// for longest, and goes on in the next step. So a burst that repeats itself within a
-// few turns finds most of its coroutines again, and a loop with nothing else to do is
-// soon rid of them.
-type trimmer struct{ loop *Loop }
-
-func (t trimmer) Run() {
-	p := &t.loop.coroutines
-	excess := len(p.idle) - maxIdle
-	if excess > 0 {
-		n := excess/8 + 1
-		for _, co := range p.idle[:n] {
-			co.end()
+// contained runs the job. It does not return from a Goexit, not even if a deferred
+// function panics on the way and that is recovered here.
+func (co *coroutine) contained() {
+	returned := false
+	defer func() {
+		value := recover()
+		switch {
+		case value != nil || !returned && co.stopping != unwinding:
+			co.loop.contain(co.job, value)
+		case !returned:
+			co.loop.fail(co.job, ErrTaskStopped)
 		}
-		p.idle = slices.Delete(p.idle, 0, n)
+	}()
+	co.job.RunTask(co.task)
+	returned = true
+}
+
+// finish ends the task, if there is one, on the coroutine; state is what that is then.
+func (co *coroutine) finish(state int32) {
+	if co.task != nil {
+		co.task.over() // for views and contexts made by Detach
 	}
-	if p.trimming = excess > 1; p.trimming {
-		_ = t.loop.enqueue(t, true)
-		return
-	}
-	if cap(p.idle) > maxSpare {
-		p.idle = slices.Clip(slices.Clone(p.idle))
+	co.state.Store(state)
+}
+
+// end resumes a coroutine without a task, and sees it return or, if it has exited,
+// exits itself.
+func (co *coroutine) end() { co.next() }
+
+// Run is called by the loop's queue.
+func (co *coroutine) Run() {
+	co.state.Store(coRunning)
+	co.resume()
+}
+
+// resume lets the task, which counts as running, go on until it parks or ends.
+func (co *coroutine) resume() {
+	l := co.loop
+	l.share.tasks++
+	l.current = co.task
+	co.next()
+	l.current = nil
+	switch co.state.Load() {
+	case coIdle:
+		co.strike()
+		l.takeBack(co)
+	case coExited:
+		co.strike()
+		l.bury(co)
+	default:
+		co.parked()
 	}
 }
 
-// stopIdle ends all coroutines that carry no task.
-func (l *Loop) stopIdle() {
-	for _, co := range l.coroutines.idle {
-		co.end()
+// strike takes the task, which has ended, off the loop's books.
+func (co *coroutine) strike() {
+	co.loop.tasks.remove(co)
+	co.task, co.job = nil, nil
+}
+
+// parked takes in that the task has switched to the loop to wait.
+func (co *coroutine) parked() {
+	if !co.state.CompareAndSwap(coRunning, coParked) {
+		co.state.Store(coQueued) // an unpark came while it ran
+		co.enqueue()
 	}
-	l.coroutines.idle = nil
+	if !co.listed {
+		co.loop.tasks.add(co)
+	}
+}
+
+// unpark has the task resumed, to look whether what it waits for has come. It may
+// be called from any goroutine, and too late, when the coroutine has another task.
+func (co *coroutine) unpark() {
+	for {
+		switch state := co.state.Load(); state {
+		case coParked:
+			if co.state.CompareAndSwap(coParked, coQueued) {
+				co.enqueue()
+				return
+			}
+		case coRunning:
+			if co.state.CompareAndSwap(coRunning, coNotified) {
+				return
+			}
+		default:
+			return
+		}
+	}
+}
+
+// enqueue cannot fail while the task lives: a loop is released only when its
+// tasks have ended.
+func (co *coroutine) enqueue() { _ = co.loop.enqueue(co, true) }
+
+// look says that the task looks now whether it may go on: what came before, the end
+// of a view that it has done with for example, need not resume it.
+func (co *coroutine) look() {
+	if co.state.Load() == coNotified {
+		co.state.Store(coRunning)
+	}
+}
+
+// park suspends the task until the next unpark; it may also return without one.
+func (co *coroutine) park() { co.yield(struct{}{}) }
+
+// running is true if the task runs. Whether the caller is the task nobody can
+// tell for less than microseconds; but if it does not run, the caller is someone else.
+func (co *coroutine) running() bool { return co.state.Load() >= coRunning }
+
+// check returns the error of t, which is the task or a view of it, before it
+// waits. When the loop stops, a task is told once; if it waits again it is unwound,
+// so that one which ignores errors cannot hold up the loop's end. Its deferred
+// calls still run, and waits in them return at once.
+func (co *coroutine) check(t *Task) error {
+	if !co.loop.stopping {
+		return t.Err()
+	}
+	switch co.stopping {
+	case untold:
+		co.stopping = told
+	case told:
+		co.stopping = unwinding
+		runtime.Goexit()
+	}
+	return co.task.Err()
+}
+
+// countReady counts a wait that did not suspend the task, and suspends it after all
+// if the turn has had its share: a producer to a peer that keeps up, or a task that is
+// sent messages without end, would hold the loop. It reports whether it did.
+func (co *coroutine) countReady() bool {
+	if !co.loop.turnUsedUp() || co.loop.stopping {
+		return false
+	}
+	co.yieldTurn()
+	return true
+}
+
+// yieldTurn suspends the task until the next step.
+func (co *coroutine) yieldTurn() {
+	co.unpark() // it runs, so this queues it again when it parks
+	co.park()
 }

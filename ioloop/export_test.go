@@ -27,15 +27,9 @@ func (l *Loop) Unfinished() bool { return l.unfinished() }
 
 // Views returns how many views t has that have not ended.
 func (t *Task) Views() int {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	t.co.mu.Lock()
+	defer t.co.mu.Unlock()
 	return len(t.extra().children)
-}
-
-// GoHandle is Go that hands out the task before it has begun.
-func (l *Loop) GoHandle(fn func(*Task)) (*Task, error) {
-	j := newJob(l, jobFunc(fn))
-	return &j.root, l.enqueue(j, false)
 }
 
 // IdleCoroutines returns how many coroutines l keeps for further tasks. Only on l.
@@ -75,4 +69,4 @@ func PauseReports(d time.Duration) {
 }
 
 // Linked reports whether t is linked to other tasks of its loop's list.
-func (t *Task) Linked() bool { return t.job.prev != nil || t.job.following != nil }
+func (t *Task) Linked() bool { return t.co.prev != nil || t.co.following != nil }

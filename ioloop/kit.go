@@ -103,18 +103,18 @@ func (k Kit) WakeWaiter(w *Waiter) {
 // Called by a task, it only wakes. The caller holds mu, the lock under which w
 // is woken; mu is released while the task runs.
 func (k Kit) ResumeWaiter(w *Waiter, mu sync.Locker) {
-	if w.task == nil || w.task.job.loop != k.l || k.l.current != nil {
+	if w.task == nil || w.task.co.loop != k.l || k.l.current != nil {
 		k.WakeWaiter(w)
 		return
 	}
-	j := w.task.job
+	co := w.task.co
 	w.woken.Store(true)
-	if !j.state.CompareAndSwap(jobParked, jobRunning) {
-		j.unpark()
+	if !co.state.CompareAndSwap(coParked, coRunning) {
+		co.unpark()
 		return
 	}
 	mu.Unlock()
-	j.resume()
+	co.resume()
 	mu.Lock()
 }
 
@@ -129,12 +129,11 @@ func (k Kit) ResumeWaiter(w *Waiter, mu sync.Locker) {
 // begins in a step of its own, like any other.
 func (k Kit) RunJob(work Job, rest Runner) bool {
 	l := k.l
-	j := newJob(l, work)
 	if l.due != nil || l.current != nil || l.phase == turnOver {
-		_ = l.enqueue(j, true)
+		_ = l.enqueue(&starting{l, work}, true)
 		return false
 	}
-	l.due, l.afterDue = j, rest
+	l.due, l.afterDue = work, rest
 	return true
 }
 

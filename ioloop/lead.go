@@ -38,22 +38,22 @@ func (l *Loop) runUntilDue() bool {
 func (l *Loop) handOver() {
 	co := l.takeCoroutine()
 	l.coroutines.leader = co
-	co.take()
+	co.takeDue()
 	co.next()
 	l.coroutines.leader, l.current = nil, nil
-	j := co.job
+	began := co.task != nil // else Run is over, or a callback has exited
 	switch {
 	case l.coroutines.exited:
-		l.bury(co)
-		if j != nil { // else a callback has exited
-			j.strike()
-			l.goOn()
+		if began {
+			co.strike()
 		}
-	case j == nil: // Run is over
-		l.takeBack(co)
+		l.bury(co)
+	case began:
+		co.parked()
 	default:
-		j.next = co.next
-		j.parked()
+		l.takeBack(co)
+	}
+	if began {
 		l.goOn()
 	}
 }
@@ -64,25 +64,22 @@ func (co *coroutine) lead() {
 	l := co.loop
 	for l.coroutines.leader == co {
 		l.current = nil
-		co.job.strike()
-		co.job = nil
+		co.strike()
 		co.restore()
 		l.goOn()
 		if !l.runUntilDue() {
 			return
 		}
-		co.take()
+		co.takeDue()
 		co.carry()
 	}
 }
 
-// take has the coroutine carry the task that is due.
-func (co *coroutine) take() {
+func (co *coroutine) takeDue() {
 	l := co.loop
-	j := l.due
-	l.due, l.current, co.job = nil, j, j
+	co.take(l.due)
+	l.due, l.current = nil, co.task
 	l.share.tasks++
-	j.state.Store(jobRunning)
 }
 
 // goOn runs the rest of the callback that has begun a task.

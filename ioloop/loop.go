@@ -113,7 +113,7 @@ type Loop struct {
 	endRounds  int // of the turn's end that are over
 	phase      phase
 	once       bool          // one turn is all that is to be run
-	due        *job          // to be run before anything else; see lead.go
+	due        Job           // to be run before anything else; see lead.go
 	afterDue   Runner        // to be run after that
 	offered    time.Duration // when other goroutines were last offered the processor
 	share      turnShare
@@ -123,7 +123,7 @@ type Loop struct {
 	coroutines coroutinePool
 	number     uint // of the loop, in the stacks of its coroutines; 0: none yet
 	scratch    []byte
-	current    *job  // the task that runs, nil: none
+	current    *Task // the task that runs, nil: none
 	stopping   bool  // tasks are being told to end
 	fault      error // of the poller, which ends Run
 
@@ -261,21 +261,21 @@ func (l *Loop) RunTask(ctx context.Context, fn func(*Task) error) error {
 	err := ErrTaskStopped
 	begun := false
 	var over atomic.Bool
-	_ = l.enqueue(newJob(l, jobFunc(func(t *Task) {
+	_ = l.enqueue(&starting{l, jobFunc(func(t *Task) {
 		if over.Load() {
 			return
 		}
 		begun = true
 		returned := false
 		defer func() {
-			if !returned && t.job.stopping != unwinding {
+			if !returned && t.co.stopping != unwinding {
 				err = l.failure(recover())
 			}
 			l.stopOnceSent()
 		}()
 		err = fn(t)
 		returned = true
-	})), true)
+	})}, true)
 	runErr := l.run(ctx)
 	if over.Store(true); !begun && runErr != nil {
 		return runErr

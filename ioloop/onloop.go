@@ -34,7 +34,7 @@ func MayBlock() error {
 func CurrentTask() (t *Task, onLoop bool) {
 	onLoop, number := whereAmI()
 	if l := loopNumbers.find(number); l != nil && l.current != nil {
-		return &l.current.root, true
+		return l.current, true
 	}
 	return nil, onLoop
 }

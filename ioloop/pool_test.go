@@ -230,7 +230,7 @@ func TestRunJob(t *testing.T) {
 				note("callback")()
 			}))
 			require.NoError(t, l.Post(note("other")))
-			for range 3 {
+			for range 8 { // turns, which may be of one piece of work
 				_, err := l.RunOnce()
 				require.NoError(t, err)
 			}
@@ -254,7 +254,7 @@ func TestRunJobLater(t *testing.T) {
 		require.False(t, run("second"))
 	}))
 	require.NoError(t, l.Go(func(*ioloop.Task) { require.False(t, run("of a task")) }))
-	for range 2 {
+	for range 8 { // turns, which may be of one piece of work
 		_, err := l.RunOnce()
 		require.NoError(t, err)
 	}
@@ -292,6 +292,57 @@ func TestJobsThatDoNotWaitShareACoroutine(t *testing.T) {
 	}
 	on(t, l, func() { goroutines[goroutine()]++ })
 	require.Len(t, goroutines, 1)
+}
+
+// Who keeps a task, or a view of it, that has ended does nothing to the next one on its
+// coroutine, and cannot wait with it.
+func TestEndedTaskOnAReusedCoroutine(t *testing.T) {
+	for name, begin := range map[string]func(l *ioloop.Loop, work func(*ioloop.Task)){
+		"Go":     func(l *ioloop.Loop, work func(*ioloop.Task)) { _ = l.Go(work) },
+		"RunJob": func(l *ioloop.Loop, work func(*ioloop.Task)) { l.Kit().RunJob(jobFunc(work), runnerFunc(func() {})) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLoop(t, ioloop.Config{})
+			var stale []*ioloop.Task
+			first := ""
+			require.NoError(t, l.Post(func() {
+				begin(l, func(tk *ioloop.Task) {
+					view, _ := tk.WithTimeout(time.Hour)
+					ended, _ := tk.WithTimeout(0)
+					stale = append(stale, tk, view, ended)
+					first = goroutine()
+				})
+			}))
+			once := func() {
+				_, err := l.RunOnce()
+				require.NoError(t, err)
+			}
+			once()
+			once()
+			require.Len(t, stale, 3)
+			require.NoError(t, l.Post(func() {
+				begin(l, func(tk *ioloop.Task) {
+					require.Equal(t, first, goroutine())
+					for _, old := range stale {
+						require.ErrorIs(t, old.Yield(), ioloop.ErrTaskContext)
+						require.ErrorIs(t, ioloop.CheckContext(old), ioloop.ErrTaskContext)
+						old.Cancel()
+						require.Error(t, old.Err())
+						<-old.Done()
+						late, _ := old.WithTimeout(time.Hour)
+						require.ErrorIs(t, late.Sleep(0), ioloop.ErrTaskContext)
+					}
+					require.NoError(t, tk.Err())
+					require.NoError(t, tk.Sleep(0))
+					stale = nil
+				})
+			}))
+			for range 8 {
+				once()
+			}
+			require.Nil(t, stale)
+		})
+	}
 }
 
 // goroutine returns what names the calling goroutine.

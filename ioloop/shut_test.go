@@ -12,7 +12,7 @@ func TestShut(t *testing.T) {
 	require.NoError(t, err)
 	defer l.Close()
 	work := runnerFunc(func() {})
-	task := newJob(l, jobFunc(func(*Task) {}))
+	task := &starting{l, jobFunc(func(*Task) {})}
 	for _, c := range []struct {
 		queue         []Runner
 		freely, force bool

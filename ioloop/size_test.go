@@ -14,7 +14,7 @@ func TestSizes(t *testing.T) {
 	if strconv.IntSize != 64 {
 		t.Skip("the sizes are those of 64-bit systems")
 	}
-	require.LessOrEqual(t, unsafe.Sizeof(job{}), uintptr(96), "a task")
-	require.LessOrEqual(t, unsafe.Offsetof(job{}.work), uintptr(64), "what a switch needs is one cache line")
-	require.LessOrEqual(t, unsafe.Sizeof(coroutine{}), uintptr(32), "a coroutine")
+	require.LessOrEqual(t, unsafe.Sizeof(Task{}), uintptr(24), "a task")
+	require.LessOrEqual(t, unsafe.Offsetof(coroutine{}.job), uintptr(64), "what a switch needs is one cache line")
+	require.LessOrEqual(t, unsafe.Sizeof(coroutine{}), uintptr(96), "a coroutine")
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -33,10 +32,9 @@ var ErrTaskContext = errors.New("ioloop: this context is of a task and cannot su
 // Only the task's own function may call Sleep and Yield and pass the Task to
 // waiting methods. All other methods may be called from any goroutine.
 type Task struct {
-	job  *job
-	end  atomic.Uint32 // an index of ends: 0 until the task or view has ended; set under mu
-	mu   sync.Mutex
-	more *taskMore // nil: nothing of that
+	co   *coroutine    // whose mu guards end and more
+	more *taskMore     // nil: nothing of that
+	end  atomic.Uint32 // an index of ends, 0 until the task or view has ended, and endOver
 }
 
 // Why a task or a view of it has ended.
@@ -44,6 +42,8 @@ const (
 	endCancelled uint32 = 1 + iota
 	endDeadline
 	endStopped
+
+	endOver uint32 = 4 // its function has ended
 )
 
 var ends = [...]error{nil, context.Canceled, context.DeadlineExceeded, ErrTaskStopped}
@@ -73,11 +73,11 @@ func (l *Loop) Go(fn func(t *Task)) error {
 	if fn == nil {
 		return ErrInvalid
 	}
-	return l.enqueue(newJob(l, jobFunc(fn)), false)
+	return l.enqueue(&starting{l, jobFunc(fn)}, false)
 }
 
 // Loop returns the loop that the task runs on.
-func (t *Task) Loop() *Loop { return t.job.loop }
+func (t *Task) Loop() *Loop { return t.co.loop }
 
 // Cancel makes the task's present wait and further ones return
 // context.Canceled. It may be called from any goroutine.
@@ -92,7 +92,7 @@ func (t *Task) WithTimeout(d time.Duration) (*Task, context.CancelFunc) {
 	if at, ok := t.Deadline(); ok && at.Before(deadline) {
 		deadline = at
 	}
-	view := &Task{job: t.job, more: &taskMore{parent: t, deadline: deadline}}
+	view := &Task{co: t.co, more: &taskMore{parent: t, deadline: deadline}}
 	if end := t.adopt(view); end != 0 {
 		view.finish(end)
 	} else if d <= 0 {
@@ -105,10 +105,10 @@ func (t *Task) WithTimeout(d time.Duration) (*Task, context.CancelFunc) {
 
 // adopt makes view end when t does, or returns why t has ended.
 func (t *Task) adopt(view *Task) (end uint32) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	t.co.mu.Lock()
+	defer t.co.mu.Unlock()
 	if end := t.end.Load(); end != 0 {
-		return end
+		return end &^ endOver
 	}
 	m := t.extra()
 	if m.children == nil {
@@ -120,39 +120,52 @@ func (t *Task) adopt(view *Task) (end uint32) {
 
 // arm sets the view's timer, unless it has ended already with its parent.
 func (t *Task) arm(d time.Duration) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	t.co.mu.Lock()
+	defer t.co.mu.Unlock()
 	if t.end.Load() == 0 {
-		t.more.timer = t.job.loop.AfterFunc(d, func() { t.finish(endDeadline) })
+		t.more.timer = t.co.loop.AfterFunc(d, func() { t.finish(endDeadline) })
 	}
 }
 
 // finish cancels t and the views of it, and has the task look.
 func (t *Task) finish(end uint32) {
-	t.mu.Lock()
-	if t.end.Load() != 0 {
-		t.mu.Unlock()
+	t.co.mu.Lock()
+	if t.ended() {
+		t.co.mu.Unlock()
 		return
 	}
 	t.end.Store(end)
-	if t.more == nil { // nearly always
-		t.mu.Unlock()
-	} else {
-		t.finishMore(end)
-	}
-	t.job.unpark()
+	t.finishMore()
+	t.co.unpark()
 }
 
-// finishMore is finish for what most tasks do without. It is called with the lock
-// held, which it releases.
-func (t *Task) finishMore(end uint32) {
+// over ends a task whose function has ended.
+func (t *Task) over() {
+	t.co.mu.Lock()
+	if end := t.end.Load(); end != 0 {
+		t.end.Store(end | endOver)
+		t.co.mu.Unlock()
+		return
+	}
+	t.end.Store(endCancelled | endOver)
+	t.finishMore()
+}
+
+// finishMore ends what depends on t, which has ended. It is called with the lock held,
+// which it releases.
+func (t *Task) finishMore() {
 	m := t.more
+	if m == nil { // nearly always
+		t.co.mu.Unlock()
+		return
+	}
+	end := t.end.Load() &^ endOver
 	if m.done != nil {
 		close(m.done)
 	}
 	children, after, timer := m.children, m.after, m.timer
 	m.children, m.after, m.timer = nil, nil, nil
-	t.mu.Unlock()
+	t.co.mu.Unlock()
 	if timer != nil {
 		timer.Stop()
 	}
@@ -168,17 +181,17 @@ func (t *Task) finishMore(end uint32) {
 }
 
 func (t *Task) forget(child *Task) {
-	t.mu.Lock()
+	t.co.mu.Lock()
 	if t.more != nil { // else it never had one
 		delete(t.more.children, child)
 	}
-	t.mu.Unlock()
+	t.co.mu.Unlock()
 }
 
 // Deadline returns the deadline that WithTimeout has set, on the wall clock.
 func (t *Task) Deadline() (deadline time.Time, ok bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	t.co.mu.Lock()
+	defer t.co.mu.Unlock()
 	if t.more == nil || t.more.parent == nil {
 		return time.Time{}, false
 	}
@@ -192,8 +205,8 @@ func (t *Task) Deadline() (deadline time.Time, ok bool) {
 // Done has been called outside before. Otherwise the end of the task ends
 // the program: "close of synctest channel from outside bubble".
 func (t *Task) Done() <-chan struct{} {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	t.co.mu.Lock()
+	defer t.co.mu.Unlock()
 	m := t.extra()
 	if m.done == nil {
 		m.done = make(chan struct{})
@@ -210,22 +223,35 @@ func (t *Task) Err() error {
 	if !t.ended() {
 		return nil
 	}
-	t.mu.Lock() // until Done is closed
-	defer t.mu.Unlock()
-	return ends[t.end.Load()]
+	t.co.mu.Lock() // until Done is closed
+	defer t.co.mu.Unlock()
+	return ends[t.end.Load()&^endOver]
 }
 
 func (t *Task) ended() bool { return t.end.Load() != 0 }
 
 // check is CheckContext without a turn for others.
 func (t *Task) check() error {
-	if !t.job.running() {
+	if !t.co.running() {
 		return ErrTaskContext
 	}
 	if !t.ended() { // as all tasks have when the loop stops
 		return nil
 	}
-	return t.job.check(t)
+	if t.isOver() { // and another one runs
+		return ErrTaskContext
+	}
+	return t.co.check(t)
+}
+
+// isOver reports whether the function of the task, of which t may be a view, has ended.
+func (t *Task) isOver() bool {
+	t.co.mu.Lock()
+	defer t.co.mu.Unlock()
+	for t.more != nil && t.more.parent != nil {
+		t = t.more.parent
+	}
+	return t.end.Load()&endOver != 0
 }
 
 type taskKey struct{}
@@ -256,8 +282,8 @@ func (d detached) Value(any) any               { return nil }
 // without it, each context derived from d would have a goroutine that waits.
 func (d detached) AfterFunc(fn func()) (stop func() bool) {
 	t := d.task
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	t.co.mu.Lock()
+	defer t.co.mu.Unlock()
 	if t.ended() {
 		go fn()
 		return func() bool { return false }
@@ -268,8 +294,8 @@ func (d detached) AfterFunc(fn func()) (stop func() bool) {
 	}
 	m.after[&fn] = struct{}{}
 	return func() bool {
-		t.mu.Lock()
-		defer t.mu.Unlock()
+		t.co.mu.Lock()
+		defer t.co.mu.Unlock()
 		_, waits := m.after[&fn]
 		delete(m.after, &fn)
 		return waits
@@ -282,7 +308,7 @@ func (t *Task) Sleep(d time.Duration) error {
 	if err := w.Begin(t); err != nil {
 		return err
 	}
-	timer := t.job.loop.AfterFunc(d, w.Wake)
+	timer := t.co.loop.AfterFunc(d, w.Wake)
 	defer timer.Stop()
 	return w.Wait()
 }
@@ -293,6 +319,6 @@ func (t *Task) Yield() error {
 	if err := t.check(); err != nil {
 		return err
 	}
-	t.job.yieldTurn()
-	return t.job.check(t)
+	t.co.yieldTurn()
+	return t.co.check(t)
 }

@@ -9,45 +9,47 @@ import (
 // taskList holds the tasks of a loop that have waited and not ended: those that
 // have to be told when it stops. A task that never waits does not get into it.
 type taskList struct {
-	first *job
+	first *coroutine
 	live  atomic.Int64 // tasks that have begun and not ended
 }
 
 // count counts a task that has begun.
-func (j *job) count() {
-	j.counted = true
-	j.loop.tasks.live.Add(1)
+func (co *coroutine) count() {
+	co.counted = true
+	co.loop.tasks.live.Add(1)
 }
 
-func (l *taskList) add(j *job) {
-	j.listed = true
-	j.following = l.first
+func (l *taskList) add(co *coroutine) {
+	co.listed = true
+	co.following = l.first
 	if l.first != nil {
-		l.first.prev = j
+		l.first.prev = co
 	}
-	l.first = j
-	if !j.counted {
-		j.count()
+	l.first = co
+	if !co.counted {
+		co.count()
 	}
 }
 
 // remove strikes a task off that has ended.
-func (l *taskList) remove(j *job) {
-	if j.counted {
+func (l *taskList) remove(co *coroutine) {
+	if co.counted {
+		co.counted = false
 		l.live.Add(-1)
 	}
-	if !j.listed {
+	if !co.listed {
 		return
 	}
-	if j.prev != nil {
-		j.prev.following = j.following
+	co.listed = false
+	if co.prev != nil {
+		co.prev.following = co.following
 	} else {
-		l.first = j.following
+		l.first = co.following
 	}
-	if j.following != nil {
-		j.following.prev = j.prev
+	if co.following != nil {
+		co.following.prev = co.prev
 	}
-	j.prev, j.following = nil, nil
+	co.prev, co.following = nil, nil
 }
 
 // stopTasks ends all tasks, and returns when none is left.
@@ -68,8 +70,8 @@ func (l *Loop) stopTasks() {
 func (l *Loop) tellTasks() {
 	l.stopping = true
 	l.stopIdle()
-	for j := l.tasks.first; j != nil; j = j.following {
-		j.root.finish(endStopped)
+	for co := l.tasks.first; co != nil; co = co.following {
+		co.task.finish(endStopped)
 	}
 }
 

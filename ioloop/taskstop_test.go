@@ -228,19 +228,6 @@ func TestTaskGoesOnInNextRun(t *testing.T) {
 	require.True(t, began, "the new Run does not tell of the old one's end")
 }
 
-func TestCancelBeforeStart(t *testing.T) {
-	l := newLoop(t, ioloop.Config{})
-	var err error
-	tk, goErr := l.GoHandle(func(tk *ioloop.Task) { err = tk.Sleep(time.Hour) })
-	require.NoError(t, goErr)
-	require.ErrorIs(t, tk.Yield(), ioloop.ErrTaskContext)
-	tk.Cancel()
-	tk.Cancel()
-	turn(t, l)
-	require.ErrorIs(t, err, context.Canceled)
-	require.NotErrorIs(t, err, ioloop.ErrTaskStopped)
-}
-
 func TestStopFromTask(t *testing.T) {
 	l := newLoop(t, ioloop.Config{})
 	var errs [2]error

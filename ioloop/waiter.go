@@ -80,7 +80,7 @@ func CheckContext(ctx context.Context) error {
 	if err := task.check(); err != nil {
 		return err
 	}
-	if task.job.countReady() {
+	if task.co.countReady() {
 		return task.check()
 	}
 	return nil
@@ -134,20 +134,20 @@ func (w *Waiter) Wait() error {
 	if w.task == nil {
 		return w.block()
 	}
-	j := w.task.job
+	co := w.task.co
 	for parked := false; ; parked = true {
-		j.look()
+		co.look()
 		ended := w.task.ended() // before woken: if Wake came first, it counts
 		if w.woken.Load() {
 			if !parked {
-				j.countReady()
+				co.countReady()
 			}
 			return nil
 		}
 		if ended {
-			return j.check(w.task)
+			return co.check(w.task)
 		}
-		j.park()
+		co.park()
 	}
 }
 
@@ -179,7 +179,7 @@ func (w *Waiter) Wake() {
 	task, blocked := w.task, w.blocked
 	w.woken.Store(true) // from here on w may be in use again
 	if task != nil {
-		task.job.unpark()
+		task.co.unpark()
 	} else {
 		blocked.post()
 	}
