@@ -1,5 +1,23 @@
 package iostream
 
+import (
+	"context"
+	"io"
+)
+
+// ReceivedInPipe returns how much a pipe takes of what limit allows of src.
+func ReceivedInPipe(src *Conn, limit *io.LimitedReader) int {
+	pipe := (&copySource{stream: src.stream, conn: src, limit: limit}).receive()
+	defer pipe.Put()
+	return pipe.Held()
+}
+
+// PassPipe moves what src has received to s through a pipe, whatever waits to be sent there.
+func PassPipe(s *Stream, src *Conn) (int, error) {
+	pipe := (&copySource{stream: src.stream, conn: src}).receive()
+	return s.passPipe(context.Background(), pipe, make([]byte, 1000))
+}
+
 // Piped returns how many of the bytes that wait to be sent are in a pipe.
 func Piped(s *Stream) int {
 	s.mu.Lock()

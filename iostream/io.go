@@ -61,6 +61,9 @@ func (c *IO) WriteTo(w io.Writer) (int64, error) {
 	if to, ok := w.(*Stream); ok {
 		w = to.IO(c.ctx) // which waits
 	}
+	if to := plainTarget(w); to != nil && sourceOf(c) != nil {
+		return to.ReadFrom(plainReader{c})
+	}
 	written := int64(0)
 	for {
 		p, err := c.stream.Read(c.ctx, Some(0))

@@ -121,12 +121,15 @@ func (c *Conn) File() (*os.File, error) {
 }
 
 // ReadFrom writes everything that r returns, up to its io.EOF. io.Copy calls
-// it.
+// it. See [Stream.ReadFrom] for what the kernel moves by itself. The count
+// leaves out what was dropped because c has failed, and includes what is still to be
+// sent, after a deadline for instance.
 func (c *Conn) ReadFrom(r io.Reader) (int64, error) {
 	if err := lock(&c.writing); err != nil {
 		return 0, c.fail("readfrom", err)
 	}
 	defer c.writing.Unlock()
+	start := c.stream.Mark()
 	n, err := c.stream.readFrom(context.Background(), r)
 	if err == nil {
 		err = c.stream.Flush(context.Background())
@@ -135,13 +138,13 @@ func (c *Conn) ReadFrom(r io.Reader) (int64, error) {
 	if !errors.As(err, &ours) {
 		return n, err // the reader's own
 	}
-	return n, c.fail("readfrom", err)
+	return c.stream.outSince(start, n), c.fail("readfrom", err)
 }
 
 // WriteTo writes everything that is received to w, up to io.EOF. io.Copy calls
-// it.
+// it. If w is a Conn, its ReadFrom does the work.
 func (c *Conn) WriteTo(w io.Writer) (int64, error) {
-	return io.Copy(w, struct{ io.Reader }{c})
+	return io.Copy(w, plainReader{c})
 }
 
 // SyscallConn gives access to the descriptor. A system call does not see bytes

@@ -105,9 +105,7 @@ type flow struct {
 	err      error // under relay.mu
 	ended    bool  // under relay.mu
 
-	// How bulk is moved, see splice.go; of the loop of from.
-	bulk, small int
-	copies      bool // one of the two is no plain socket, or the system cannot do it
+	bulk bulk // of the loop of from
 }
 
 // newRelay takes the two streams, which do not move anything before begin.
@@ -209,7 +207,7 @@ func (f *flow) receive(p []byte, err error) bool {
 		return false
 	}
 	f.read.Add(int64(len(p)))
-	f.noteSize(len(p))
+	f.bulk.note(len(p))
 	if err := f.to.forward(p); err != nil {
 		f.relay.note(f, err)
 		f.from.breakOff(err)

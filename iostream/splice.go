@@ -19,25 +19,33 @@ const (
 	largeSplice  = 16 << 10
 )
 
-// noteSize notes how much a read has brought, by copy or by splice.
-func (f *flow) noteSize(n int) {
+// bulk tells from the last reads whether the next one goes through a pipe.
+type bulk struct {
+	large, small int
+	never        bool // one of the two is no plain socket, or the system cannot do it
+}
+
+// note notes how much a read has brought, by copy or by splice.
+func (b *bulk) note(n int) {
 	switch {
-	case n < largeSplice && f.bulk >= bulkReads:
-		if f.small++; f.small >= smallSplices {
-			f.bulk, f.small = 0, 0
+	case n < largeSplice && b.large >= bulkReads:
+		if b.small++; b.small >= smallSplices {
+			b.large, b.small = 0, 0
 		}
 	case n < largeSplice:
-		f.bulk = 0
+		b.large = 0
 	default:
-		f.bulk, f.small = min(f.bulk+1, bulkReads), 0
+		b.large, b.small = min(b.large+1, bulkReads), 0
 	}
 }
 
-// splicesNext reports whether the stream is read by a relay in bulk.
-func (s *Stream) splicesNext() bool { return s.op.relayed && s.details.flow.splices() }
-
 // splices reports whether what comes next goes through a pipe.
-func (f *flow) splices() bool { return f != nil && f.bulk == bulkReads && !f.copies }
+func (b *bulk) splices() bool { return b.large == bulkReads && !b.never }
+
+// splicesNext reports whether the stream is read by a relay in bulk.
+func (s *Stream) splicesNext() bool {
+	return s.op.relayed && s.details.flow != nil && s.details.flow.bulk.splices()
+}
 
 // splice is fill for a relay in bulk: it takes the stream's input to the other stream. It
 // reports false if nothing was done, and the input has to be read. The stream is pumping;
@@ -47,7 +55,7 @@ func (s *Stream) splice(f *flow) bool {
 		return false
 	}
 	s.mu.Unlock()
-	takes, waits := f.to.takesPipe()
+	takes, waits, _ := f.to.takesPipe()
 	if waits {
 		f.waitEmpty()
 	}
@@ -56,19 +64,19 @@ func (s *Stream) splice(f *flow) bool {
 	case waits || !s.reading():
 		return true
 	case !takes:
-		f.copies = true
+		f.bulk.never = true
 		return false
 	}
 	pipe := socket.GetPipe()
 	if pipe == nil {
-		f.bulk = 0
+		f.bulk.large = 0
 		return false
 	}
-	n, err := pipe.Fill(s.descriptor())
+	n, err := pipe.Fill(s.descriptor(), socket.PipeSize)
 	if n == 0 {
 		pipe.Put()
 		if err != nil && socket.CannotSplice(err) {
-			f.copies = true
+			f.bulk.never = true
 			return false
 		}
 		_, err = readOutcome(0, err)
@@ -77,11 +85,15 @@ func (s *Stream) splice(f *flow) bool {
 	}
 	s.noteReceived()
 	s.loop.Kit().Charge(n)
-	f.noteSize(n)
+	f.bulk.note(n)
 	f.read.Add(int64(n))
 	s.mu.Unlock()
 	defer s.mu.Lock()
-	if err := f.to.sendPipe(pipe); err != nil {
+	if _, err := f.to.sendPipe(pipe); err != nil {
+		if err == ErrWouldBlock {
+			pipe.Put()
+			err = net.ErrClosed
+		}
 		f.relay.note(f, err)
 		s.breakOff(err)
 	}
@@ -95,32 +107,34 @@ func (f *flow) waitEmpty() {
 }
 
 // takesPipe reports whether the stream can send from a pipe, and whether it has to send what
-// is queued before.
-func (s *Stream) takesPipe() (takes, waits bool) {
+// is queued before; err is why it takes no more writes.
+func (s *Stream) takesPipe() (takes, waits bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.any(plainSocket) {
-		return false, false
+		return false, false, nil
 	}
 	if s.backlog() > 0 && !s.any(blocked) {
 		s.flush()
 		s.afterFlush()
 	}
-	return true, s.backlog() > 0
+	return true, s.backlog() > 0, s.refusal()
 }
 
-// sendPipe is Write of what is in the pipe, which becomes the stream's.
-func (s *Stream) sendPipe(pipe *socket.Pipe) error {
+// sendPipe is Write of what is in the pipe, which becomes the stream's. It returns how much
+// the stream has taken, or ErrWouldBlock, and the pipe stays the caller's, if somebody else has
+// written meanwhile or taken the stream over.
+func (s *Stream) sendPipe(pipe *socket.Pipe) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	err := s.refusal()
-	if err == nil && (!s.any(plainSocket) || s.backlog() > 0) {
-		err = net.ErrClosed // somebody else has written, or taken it over
-	}
-	if err != nil {
+	if err := s.refusal(); err != nil {
 		pipe.Put()
-		return err
+		return 0, err
 	}
+	if !s.any(plainSocket) || s.backlog() > 0 {
+		return 0, ErrWouldBlock
+	}
+	before, held := s.accepted, pipe.Held()
 	s.accepted += int64(pipe.Held())
 	q := s.output()
 	q.pipe = pipe
@@ -129,7 +143,10 @@ func (s *Stream) sendPipe(pipe *socket.Pipe) error {
 		s.flush()
 		s.afterFlush()
 	}
-	return s.writeEnd()
+	if err := s.writeEnd(); err != nil {
+		return int(min(max(0, s.sent()-before), int64(held))), err
+	}
+	return held, nil
 }
 
 // drainPipe sends from the pipe at the head of the queue.

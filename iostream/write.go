@@ -159,6 +159,16 @@ func (s *Stream) sent() int64 {
 	return s.accepted - int64(s.backlog())
 }
 
+// outSince returns how many of n bytes, accepted from a write index on, were not dropped.
+func (s *Stream) outSince(index, n int64) int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.any(outputEnded | closed) {
+		return n
+	}
+	return min(n, max(0, s.details.sent-index))
+}
+
 // refusal returns why Write takes nothing now, nil if it does.
 func (s *Stream) refusal() error {
 	if !s.any(finWanted | outputEnded | closed | writeExpired) {

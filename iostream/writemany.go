@@ -72,7 +72,11 @@ func (s *Stream) sendAll(bufs [][]byte, total int) error {
 // goroutine, so in a task r must not block.
 //
 // A goroutine has the kernel send a regular file, or an io.LimitedReader of one,
-// over a plain socket (sendfile, where the system has it).
+// over a plain socket (sendfile, where the system has it). On Linux it also has the
+// kernel move bulk from another plain socket, if r is a Conn or IO, or an
+// io.LimitedReader of one (splice): then up to 1 MiB may wait to be sent. If that can
+// be written no more, what has been read and not sent is lost, as with a copy; the N
+// of an io.LimitedReader says what has been read.
 //
 // ReadFrom returns how many bytes it has read from r and written, and the first
 // error of either, except io.EOF. What was written may still wait to be sent:
@@ -92,23 +96,36 @@ func (s *Stream) readFrom(ctx context.Context, r io.Reader) (written int64, err 
 	if r == nil {
 		return 0, opError("read from", ErrInvalid)
 	}
+	var src *copySource
 	if _, isTask := ctx.(*ioloop.Task); !isTask {
-		if src := fileOf(r); src != nil {
-			if written, err = s.sendFile(ctx, src); err != nil {
+		if file := fileOf(r); file != nil {
+			if written, err = s.sendFile(ctx, file); err != nil {
 				return written, err
 			}
 		}
+		src = sourceOf(r)
 	}
 	buf := getBuffer(maxRead)
 	defer putBuffer(buf)
+	buf = buf[:cap(buf)]
 	for {
 		if err := s.Room(ctx); err != nil {
 			return written, err
 		}
-		n, readErr := r.Read(buf[:cap(buf)])
+		if src.splices() {
+			n, err := s.spliceFrom(ctx, src, buf)
+			written += int64(n)
+			if err != nil {
+				return written, err
+			} else if n > 0 {
+				continue
+			}
+		}
+		n, readErr := r.Read(src.room(buf))
 		if n < 0 || n > cap(buf) {
 			return written, opError("read from", errInvalidRead)
 		}
+		src.noteRead(n)
 		n, err := s.writeWaiting(ctx, buf[:n])
 		written += int64(n)
 		switch {

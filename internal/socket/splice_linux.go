@@ -15,6 +15,9 @@ type Pipe struct {
 	held int
 }
 
+// CanSplice is whether the system has such pipes.
+const CanSplice = true
+
 // PipeSize is how much a Pipe holds. Much of what splice saves is that this is more than
 // a read takes.
 const PipeSize = 1 << 20
@@ -72,10 +75,17 @@ func (p *Pipe) Put() {
 func (p *Pipe) Held() int { return p.held }
 
 // Fill moves what a socket has received into the pipe, which is empty, and returns how
-// much; 0 is the end of the stream. EAGAIN is the socket's.
-func (p *Pipe) Fill(fd int) (int, error) {
-	n, err := splice(fd, p.w, PipeSize)
+// much, at most most; 0 is the end of the stream. EAGAIN is the socket's.
+func (p *Pipe) Fill(fd, most int) (int, error) {
+	n, err := splice(fd, p.w, min(most, PipeSize))
 	p.held += n
+	return n, err
+}
+
+// Read takes bytes out of the pipe.
+func (p *Pipe) Read(b []byte) (int, error) {
+	n, err := ReadPipe(p.r, b[:min(len(b), p.held)])
+	p.held -= n
 	return n, err
 }
 

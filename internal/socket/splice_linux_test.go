@@ -29,13 +29,13 @@ func TestPipeFillAndDrain(t *testing.T) {
 	require.NoError(t, err)
 	require.GreaterOrEqual(t, size, PipeSize)
 
-	n, err := p.Fill(from)
+	n, err := p.Fill(from, PipeSize)
 	require.Equal(t, unix.EAGAIN, err)
 	require.Zero(t, n)
 	require.Zero(t, p.Held())
 	_, err = unix.Write(source, []byte("abcdef"))
 	require.NoError(t, err)
-	n, err = p.Fill(from)
+	n, err = p.Fill(from, PipeSize)
 	require.NoError(t, err)
 	require.Equal(t, 6, n)
 	require.Equal(t, 6, p.Held())
@@ -49,7 +49,7 @@ func TestPipeFillAndDrain(t *testing.T) {
 	require.Equal(t, "abcdef", string(got[:n]))
 
 	require.NoError(t, unix.Shutdown(source, unix.SHUT_WR))
-	n, err = p.Fill(from)
+	n, err = p.Fill(from, PipeSize)
 	require.NoError(t, err)
 	require.Zero(t, n, "the end")
 
