@@ -44,9 +44,6 @@ func (l *Loop) handOver() {
 	began := co.task != nil // else Run is over, or a callback has exited
 	switch {
 	case l.coroutines.exited:
-		if began {
-			co.strike()
-		}
 		l.bury(co)
 	case began:
 		co.parked()

@@ -2,6 +2,7 @@ package ioloop_test
 
 import (
 	"context"
+	"fmt"
 	"runtime"
 	"runtime/pprof"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/eddyloop/eddy/internal/testtime"
 	"github.com/eddyloop/eddy/ioloop"
+	"github.com/eddyloop/eddy/poller"
 	"github.com/stretchr/testify/require"
 )
 
@@ -241,6 +243,42 @@ func TestRunJob(t *testing.T) {
 	}
 }
 
+// So it is for callbacks of every kind.
+func TestRunJobOfEveryCallback(t *testing.T) {
+	for name, begin := range map[string]func(t *testing.T, l *ioloop.Loop, callback func()){
+		"post":  func(t *testing.T, l *ioloop.Loop, callback func()) { require.NoError(t, l.Post(callback)) },
+		"timer": func(_ *testing.T, l *ioloop.Loop, callback func()) { l.AfterFunc(0, callback) },
+		"end of a turn": func(t *testing.T, l *ioloop.Loop, callback func()) {
+			require.NoError(t, l.Post(func() { require.True(t, l.Kit().AtTurnEnd(runnerFunc(callback))) }))
+		},
+		"event": func(t *testing.T, l *ioloop.Loop, callback func()) {
+			r, w := pipe(t)
+			handle(t, l, r, poller.Readable, &listener{then: func() {
+				drain(r)
+				callback()
+			}})
+			write(t, w, "x")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLoop(t, ioloop.Config{})
+			var log []string
+			note := func(what string) func() { return func() { log = append(log, what) } }
+			for range 2 {
+				begin(t, l, func() {
+					note("callback")()
+					l.Kit().RunJob(jobFunc(func(*ioloop.Task) { note("work")() }), runnerFunc(note("rest")))
+				})
+			}
+			for range 8 { // turns, which may be of one piece of work
+				_, err := l.RunOnce()
+				require.NoError(t, err)
+			}
+			require.Equal(t, []string{"callback", "work", "rest", "callback", "work", "rest"}, log)
+		})
+	}
+}
+
 // Where a job cannot run next it begins in a step of its own, and no rest is run.
 func TestRunJobLater(t *testing.T) {
 	l := newLoop(t, ioloop.Config{})
@@ -301,47 +339,52 @@ func TestEndedTaskOnAReusedCoroutine(t *testing.T) {
 		"Go":     func(l *ioloop.Loop, work func(*ioloop.Task)) { _ = l.Go(work) },
 		"RunJob": func(l *ioloop.Loop, work func(*ioloop.Task)) { l.Kit().RunJob(jobFunc(work), runnerFunc(func() {})) },
 	} {
-		t.Run(name, func(t *testing.T) {
-			l := newLoop(t, ioloop.Config{})
-			var stale []*ioloop.Task
-			first := ""
-			require.NoError(t, l.Post(func() {
-				begin(l, func(tk *ioloop.Task) {
-					view, _ := tk.WithTimeout(time.Hour)
-					ended, _ := tk.WithTimeout(0)
-					stale = append(stale, tk, view, ended)
-					first = goroutine()
-				})
-			}))
-			once := func() {
-				_, err := l.RunOnce()
-				require.NoError(t, err)
-			}
-			once()
-			once()
-			require.Len(t, stale, 3)
-			require.NoError(t, l.Post(func() {
-				begin(l, func(tk *ioloop.Task) {
-					require.Equal(t, first, goroutine())
-					for _, old := range stale {
-						require.ErrorIs(t, old.Yield(), ioloop.ErrTaskContext)
-						require.ErrorIs(t, ioloop.CheckContext(old), ioloop.ErrTaskContext)
-						old.Cancel()
-						require.Error(t, old.Err())
-						<-old.Done()
-						late, _ := old.WithTimeout(time.Hour)
-						require.ErrorIs(t, late.Sleep(0), ioloop.ErrTaskContext)
-					}
-					require.NoError(t, tk.Err())
-					require.NoError(t, tk.Sleep(0))
-					stale = nil
-				})
-			}))
-			for range 8 {
+		for _, cancelled := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/%t", name, cancelled), func(t *testing.T) {
+				l := newLoop(t, ioloop.Config{})
+				var stale []*ioloop.Task
+				first := ""
+				require.NoError(t, l.Post(func() {
+					begin(l, func(tk *ioloop.Task) {
+						view, _ := tk.WithTimeout(time.Hour)
+						ended, _ := tk.WithTimeout(0)
+						stale = append(stale, tk, view, ended)
+						first = goroutine()
+						if cancelled {
+							tk.Cancel()
+						}
+					})
+				}))
+				once := func() {
+					_, err := l.RunOnce()
+					require.NoError(t, err)
+				}
 				once()
-			}
-			require.Nil(t, stale)
-		})
+				once()
+				require.Len(t, stale, 3)
+				require.NoError(t, l.Post(func() {
+					begin(l, func(tk *ioloop.Task) {
+						require.Equal(t, first, goroutine())
+						for _, old := range stale {
+							require.ErrorIs(t, old.Yield(), ioloop.ErrTaskContext)
+							require.ErrorIs(t, ioloop.CheckContext(old), ioloop.ErrTaskContext)
+							old.Cancel()
+							require.Error(t, old.Err())
+							<-old.Done()
+							late, _ := old.WithTimeout(time.Hour)
+							require.ErrorIs(t, late.Sleep(0), ioloop.ErrTaskContext)
+						}
+						require.NoError(t, tk.Err())
+						require.NoError(t, tk.Sleep(0))
+						stale = nil
+					})
+				}))
+				for range 8 {
+					once()
+				}
+				require.Nil(t, stale)
+			})
+		}
 	}
 }
 

@@ -136,13 +136,14 @@ func TestEachKindHasItsShare(t *testing.T) {
 // two kinds that took the same time it is the first.
 func TestLongestByIsExact(t *testing.T) {
 	for name, c := range map[string]struct {
-		posts, tasks, timers int
-		want                 string
+		posts, tasks, jobs, timers int
+		want                       string
 	}{
-		"as many posts as tasks": {1, 1, 0, "posts"},
-		"more tasks":             {1, 2, 0, "tasks"},
-		"posts and timers":       {1, 0, 1, "posts"},
-		"more timers":            {1, 0, 2, "timers"},
+		"as many posts as tasks": {1, 1, 0, 0, "posts"},
+		"more tasks":             {1, 2, 0, 0, "tasks"},
+		"jobs of posts":          {0, 0, 2, 0, "tasks"},
+		"posts and timers":       {1, 0, 0, 1, "posts"},
+		"more timers":            {1, 0, 0, 2, "timers"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l, clock := newCounted(t, new(stillPoller))
@@ -153,12 +154,17 @@ func TestLongestByIsExact(t *testing.T) {
 			for range c.tasks {
 				require.NoError(t, l.Go(func(*ioloop.Task) { work() }))
 			}
+			for range c.jobs {
+				require.NoError(t, l.Post(func() {
+					l.Kit().RunJob(jobFunc(func(*ioloop.Task) { work() }), runnerFunc(func() {}))
+				}))
+			}
 			for range c.timers {
 				l.AfterFunc(0, work)
 			}
 			turnOf(t, l, clock)
 			require.Equal(t, c.want, l.Stats().LongestBy)
-			require.Equal(t, time.Duration(c.posts+c.tasks+c.timers)*time.Second, l.Stats().LongestTurn)
+			require.Equal(t, time.Duration(c.posts+c.tasks+c.jobs+c.timers)*time.Second, l.Stats().LongestTurn)
 		})
 	}
 }
