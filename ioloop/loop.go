@@ -192,7 +192,7 @@ func New(config Config) (*Loop, error) {
 // nil after Stop or Close, context.Cause(ctx) after ctx, or the error of the
 // Poller. It returns ErrInvalid for a nil ctx, ErrRunning if the loop runs
 // already, ErrClosed after Close, and ErrOnLoop in a callback or task.
-// Callbacks run on a goroutine that Run starts.
+// Callbacks run one at a time, on goroutines that Run starts.
 //
 // At the end of Run every task that has begun is ended: its first wait returns
 // ErrTaskStopped, and a second one unwinds it. Handlers, timers and posted
