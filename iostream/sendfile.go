@@ -198,7 +198,8 @@ func (s *Stream) unreserve(count, n int, mark int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.any(closed | outputEnded) {
-		return false // which has dropped them
+		s.details.sent += int64(n) // the others have been dropped
+		return false
 	}
 	q, left := s.out, count-n
 	q.size -= n
