@@ -12,7 +12,6 @@ import (
 
 	"github.com/eddyloop/eddy/internal/testtime"
 	"github.com/eddyloop/eddy/ioloop"
-	"github.com/eddyloop/eddy/poller"
 	"github.com/stretchr/testify/require"
 )
 
@@ -239,42 +238,6 @@ func TestRunJob(t *testing.T) {
 			require.Equal(t, c.want, log)
 			require.False(t, kit.JobDue())
 			require.Zero(t, l.Stats().Tasks)
-		})
-	}
-}
-
-// So it is for callbacks of every kind.
-func TestRunJobOfEveryCallback(t *testing.T) {
-	for name, begin := range map[string]func(t *testing.T, l *ioloop.Loop, callback func()){
-		"post":  func(t *testing.T, l *ioloop.Loop, callback func()) { require.NoError(t, l.Post(callback)) },
-		"timer": func(_ *testing.T, l *ioloop.Loop, callback func()) { l.AfterFunc(0, callback) },
-		"end of a turn": func(t *testing.T, l *ioloop.Loop, callback func()) {
-			require.NoError(t, l.Post(func() { require.True(t, l.Kit().AtTurnEnd(runnerFunc(callback))) }))
-		},
-		"event": func(t *testing.T, l *ioloop.Loop, callback func()) {
-			r, w := pipe(t)
-			handle(t, l, r, poller.Readable, &listener{then: func() {
-				drain(r)
-				callback()
-			}})
-			write(t, w, "x")
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			l := newLoop(t, ioloop.Config{})
-			var log []string
-			note := func(what string) func() { return func() { log = append(log, what) } }
-			for range 2 {
-				begin(t, l, func() {
-					note("callback")()
-					l.Kit().RunJob(jobFunc(func(*ioloop.Task) { note("work")() }), runnerFunc(note("rest")))
-				})
-			}
-			for range 8 { // turns, which may be of one piece of work
-				_, err := l.RunOnce()
-				require.NoError(t, err)
-			}
-			require.Equal(t, []string{"callback", "work", "rest", "callback", "work", "rest"}, log)
 		})
 	}
 }
