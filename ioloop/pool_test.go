@@ -351,6 +351,32 @@ func TestEndedTaskOnAReusedCoroutine(t *testing.T) {
 	}
 }
 
+// On the coroutine that leads, a task and a callback are told from one another, and from a
+// goroutine that may block.
+func TestWhoRunsOnTheLeader(t *testing.T) {
+	l := newLoop(t, ioloop.Config{})
+	start(t, l)
+	for range 2 { // the second callback runs on the leader
+		on(t, l, func() {
+			current, onLoop := ioloop.CurrentTask()
+			require.Nil(t, current)
+			require.True(t, onLoop)
+			require.ErrorIs(t, ioloop.MayBlock(), ioloop.ErrOnLoop)
+			l.Kit().RunJob(jobFunc(func(tk *ioloop.Task) {
+				current, onLoop := ioloop.CurrentTask()
+				require.Same(t, tk, current)
+				require.True(t, onLoop)
+				require.ErrorIs(t, ioloop.MayBlock(), ioloop.ErrOnLoop)
+			}), runnerFunc(func() {
+				current, _ := ioloop.CurrentTask()
+				require.Nil(t, current)
+			}))
+		})
+	}
+	on(t, l, func() {})
+	require.Zero(t, l.Stats().Failures, "nothing was wrong")
+}
+
 // goroutine returns what names the calling goroutine.
 func goroutine() string {
 	b := make([]byte, 64)

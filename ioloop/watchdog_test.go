@@ -61,6 +61,15 @@ func TestWatchdog(t *testing.T) {
 				holdInTask(released)
 			})
 		}, "holdInTask"},
+		"job": {func(l *ioloop.Loop, released func() bool) {
+			_ = l.Post(func() {
+				l.Kit().RunJob(jobFunc(func(*ioloop.Task) { holdInTask(released) }), runnerFunc(func() {}))
+			})
+		}, "holdInTask"},
+		"behind a job": {func(l *ioloop.Loop, released func() bool) {
+			_ = l.Post(func() { l.Kit().RunJob(jobFunc(func(*ioloop.Task) {}), runnerFunc(func() {})) })
+			_ = l.Post(func() { holdInCallback(released) })
+		}, "holdInCallback"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			report := soleReport(t, c.want, func(log *recorder) {

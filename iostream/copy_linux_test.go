@@ -13,7 +13,6 @@ import (
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 )
 
 // copying is a copy that goes on, and the peers of its streams.
@@ -194,20 +193,11 @@ func TestCopyWaiting(t *testing.T) {
 // TestCopyWithoutPipes copies when the process can have no further descriptors.
 func TestCopyWithoutPipes(t *testing.T) {
 	c := startCopy(t, "tcp")
-	var limit unix.Rlimit
-	require.NoError(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &limit))
-	fd, err := unix.Dup(0) // the lowest that is free
-	require.NoError(t, err)
-	require.NoError(t, unix.Close(fd))
-	low := limit
-	low.Cur = uint64(fd)
-	require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &low))
-	t.Cleanup(func() { require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &limit)) })
-	takePipes(t) // and no other can be made
+	withoutPipes(t)
 	text := randomText(t, 16<<20)
 	go func() { _, _ = c.client.Write(text); _ = c.client.(*net.TCPConn).CloseWrite() }()
 	got := make([]byte, len(text))
-	_, err = io.ReadFull(c.back, got)
+	_, err := io.ReadFull(c.back, got)
 	require.NoError(t, err)
 	require.True(t, bytes.Equal(text, got))
 	o := receive(t, c.outcome)

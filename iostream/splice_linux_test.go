@@ -98,12 +98,10 @@ func TestRelayBrokenWithAPipe(t *testing.T) {
 	}
 }
 
-// TestRelayWithoutPipes copies when the process can have no further descriptors.
-func TestRelayWithoutPipes(t *testing.T) {
-	l := startLoop(t, ioloop.Config{})
-	a, client := pair(t, l, "tcp", nil)
-	b, back := pair(t, l, "tcp", nil)
-	done := make(chan relayOutcome, 1)
+// withoutPipes takes the pipes that are there, and lets the process have no further
+// descriptors, until the test is over.
+func withoutPipes(t *testing.T) {
+	t.Helper()
 	var limit unix.Rlimit
 	require.NoError(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &limit))
 	fd, err := unix.Dup(0) // the lowest that is free
@@ -113,7 +111,16 @@ func TestRelayWithoutPipes(t *testing.T) {
 	low.Cur = uint64(fd)
 	require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &low))
 	t.Cleanup(func() { require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &limit)) })
-	takePipes(t) // and no other can be made
+	takePipes(t)
+}
+
+// TestRelayWithoutPipes copies when the process can have no further descriptors.
+func TestRelayWithoutPipes(t *testing.T) {
+	l := startLoop(t, ioloop.Config{})
+	a, client := pair(t, l, "tcp", nil)
+	b, back := pair(t, l, "tcp", nil)
+	done := make(chan relayOutcome, 1)
+	withoutPipes(t)
 	require.NoError(t, iostream.RelayFunc(a, b, func(c iostream.RelayCounts, err error) { done <- relayOutcome{c, err} }))
 	text := randomText(t, 16<<20)
 	go func() { _, _ = client.Write(text); _ = client.(*net.TCPConn).CloseWrite() }()
