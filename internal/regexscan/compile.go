@@ -42,12 +42,8 @@ func normalize(re *syntax.Regexp) {
 	if re.Op != syntax.OpQuest {
 		return
 	}
-	switch sub := re.Sub[0]; sub.Op {
-	case syntax.OpQuest, syntax.OpStar:
+	if sub := re.Sub[0]; sub.Op == syntax.OpQuest || sub.Op == syntax.OpStar {
 		*re = *sub
-	case syntax.OpPlus:
-		*re = *sub
-		re.Op = syntax.OpStar
 	}
 }
 

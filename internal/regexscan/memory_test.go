@@ -2,6 +2,7 @@ package regexscan
 
 import (
 	"bytes"
+	"math"
 	"math/rand/v2"
 	"regexp"
 	"runtime"
@@ -204,6 +205,87 @@ func TestThrashing(t *testing.T) {
 		before := sc.cursors[0].built
 		sc.Scan(calm)
 		require.Less(t, sc.cursors[0].built, before+100, "it follows known transitions: %s", expr)
+	}
+}
+
+// TestThrashingWithin an arrival that ends anywhere: in a match, behind one that was possible
+// only there, within a rune.
+func TestThrashingWithin(t *testing.T) {
+	for _, expr := range []string{exponential, `(?m)[ab]*a[ab]{16}$`, `^[ab]*a[ab]{14}\b[^x]`, `[ab]*a[ab]{14}\x{FFFD}{2}`} {
+		re := regexp.MustCompile(expr)
+		p := newProgram(re, expr, 16<<10)
+		buf := randomAB(2 << 10)
+		begun := p.NewScanner()
+		begun.Scan(buf[:1<<10])
+		require.Positive(t, begun.cursors[0].simulated, expr)
+		for n := 1500; n < 1516; n++ {
+			for _, tail := range []string{"", "x", "é", "\xe2\x82", "\xe2\x82y", "€", "\xf0\x9f\x98", " y", "\n", "y"} {
+				sc, arrived := begun, append(bytes.Clone(buf[:n]), tail...)
+				require.Equal(t, end(re, arrived), sc.Scan(arrived), "%s %d %q", expr, n, tail)
+				require.Greater(t, sc.cursors[0].simulated, begun.cursors[0].simulated)
+				simulated := sc.cursors[0].simulated
+				require.Equal(t, end(re, arrived), sc.Scan(arrived), "%s %d %q, nothing new", expr, n, tail)
+				require.Equal(t, simulated, sc.cursors[0].simulated)
+				arrived = append(arrived, "\xac ab"...)
+				require.Equal(t, end(re, arrived), sc.Scan(arrived), "%s %d %q, more", expr, n, tail)
+			}
+		}
+	}
+}
+
+// TestThrashingIsOver when no further text can make a difference.
+func TestThrashingIsOver(t *testing.T) {
+	const expr = `^[ab]*a[ab]{14}!`
+	p := newProgram(regexp.MustCompile(expr), expr, 64<<10)
+	buf := randomAB(16 << 10)
+	sc := p.NewScanner()
+	sc.Scan(buf[:8<<10])
+	require.Equal(t, -1, sc.Scan(append(bytes.Clone(buf), "?!"...)))
+	require.Same(t, rejected, sc.cursors[0].state)
+}
+
+// TestThrashes: what a search has to come to before it gives the automaton up.
+func TestThrashes(t *testing.T) {
+	const bytes = fewBuilds * bytesPerBuild
+	for _, test := range []struct {
+		built, simulated, pos int
+		flushed, want         bool
+	}{
+		{fewBuilds, 0, bytes - 1, true, true},
+		{fewBuilds, 0, bytes - 1, false, false},
+		{fewBuilds, 0, bytes, true, false},
+		{fewBuilds - 1, 0, 0, true, false},
+		{fewBuilds, 100 * bytesPerTry, 100*bytesPerTry + bytes - 101, true, true},
+		{fewBuilds, 100 * bytesPerTry, 100*bytesPerTry + bytes - 100, true, false},
+	} {
+		d, c := &dfa{}, cursor{built: test.built, simulated: test.simulated}
+		d.flushed.Store(test.flushed)
+		require.Equal(t, test.want, c.thrashes(d, test.pos), test)
+	}
+}
+
+// TestBudget: states that fill it to the byte stay.
+func TestBudget(t *testing.T) {
+	const expr = `[ab]*a[ab]{3}x`
+	scan := func(budget int) *dfa {
+		p := newProgram(regexp.MustCompile(expr), expr, budget)
+		sc := p.NewScanner()
+		sc.Scan(randomAB(1 << 10))
+		return p.variants[0]
+	}
+	all := scan(defaultBudget)
+	require.False(t, all.flushed.Load())
+	require.False(t, scan(all.size).flushed.Load())
+	require.True(t, scan(all.size-1).flushed.Load())
+}
+
+// TestGenerationsWrap: what was visited in the generations before the wrap is forgotten.
+func TestGenerationsWrap(t *testing.T) {
+	l := leaves{seen: []uint32{0, 1, math.MaxUint32}, gen: math.MaxUint32}
+	l.reset()
+	for pc := range uint32(3) {
+		require.True(t, l.visit(pc))
+		require.False(t, l.visit(pc))
 	}
 }
 
