@@ -112,7 +112,7 @@ func zoneName(id uint32) string {
 	if ifi, err := net.InterfaceByIndex(int(id)); err == nil {
 		return ifi.Name
 	}
-	return ""
+	return strconv.FormatUint(uint64(id), 10)
 }
 
 func zoneID(name string) uint32 {

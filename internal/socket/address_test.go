@@ -24,6 +24,7 @@ func TestAddress(t *testing.T) {
 		{&net.TCPAddr{IP: net.IP{1, 2, 3, 4}, Port: 1}, "1.2.3.4:1", true},
 		{&net.TCPAddr{IP: net.ParseIP("2001:db8::1"), Port: 80}, "[2001:db8::1]:80", false},
 		{&net.TCPAddr{IP: net.IPv6unspecified, Port: 80}, "[::]:80", false},
+		{&net.TCPAddr{IP: net.ParseIP("fe80::1"), Port: 80, Zone: "4000000000"}, "[fe80::1%4000000000]:80", false},
 		{&net.UnixAddr{Net: "unix"}, unnamed, true},
 		{&net.UnixAddr{Name: unnamed, Net: "unix"}, unnamed, true},
 		{&net.UnixAddr{Name: "/tmp/s", Net: "unix"}, "/tmp/s", false},
@@ -37,6 +38,10 @@ func TestAddress(t *testing.T) {
 		if ok {
 			require.Equal(t, a.Addr(), short.Addr())
 		}
+	}
+	if all, err := net.Interfaces(); err == nil && len(all) > 0 {
+		a := socket.AddressOf(&net.TCPAddr{IP: net.ParseIP("fe80::1"), Port: 80, Zone: all[0].Name})
+		require.Equal(t, "[fe80::1%"+all[0].Name+"]:80", a.Addr().String())
 	}
 	for _, none := range []net.Addr{nil, &net.UDPAddr{}, &net.TCPAddr{}} {
 		a := socket.AddressOf(none)

@@ -60,17 +60,16 @@ func Send(fd int, p []byte) (int, error) {
 func SendVector(fd int, bufs [][]byte) (int, error) {
 	var vector [maxVector]unix.Iovec
 	var header unix.Msghdr
-	count, left := 0, MaxBytes
-	for _, b := range bufs[:min(len(bufs), maxVector)] {
+	left := MaxBytes
+	bufs = bufs[:min(len(bufs), maxVector)]
+	for i, b := range bufs {
 		n := min(len(b), left)
-		if n > 0 {
-			vector[count].Base = unsafe.SliceData(b)
-			vector[count].SetLen(n)
-			count, left = count+1, left-n
-		}
+		vector[i].Base = unsafe.SliceData(b)
+		vector[i].SetLen(n)
+		left -= n
 	}
 	header.Iov = &vector[0]
-	header.SetIovlen(count)
+	header.SetIovlen(len(bufs))
 	for {
 		var r uintptr
 		var errno unix.Errno

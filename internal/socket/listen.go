@@ -66,7 +66,6 @@ func bindAndListen(fd int, sa syscall.Sockaddr, domain int, addr net.Addr, backl
 			return os.NewSyscallError("flock", err)
 		}
 		defer unlock()
-		ignoreRights(fd)
 	}
 	if err := bind(fd, sa, domain, addr); err != nil {
 		return err
@@ -77,6 +76,7 @@ func bindAndListen(fd int, sa syscall.Sockaddr, domain int, addr net.Addr, backl
 func bind(fd int, sa syscall.Sockaddr, domain int, addr net.Addr) error {
 	switch domain {
 	case syscall.AF_UNIX:
+		ignoreRights(fd)
 		return os.NewSyscallError("bind", bindUnix(fd, sa))
 	case syscall.AF_INET6:
 		only := 1

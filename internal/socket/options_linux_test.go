@@ -1,7 +1,10 @@
 package socket_test
 
 import (
+	"fmt"
 	"net"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -61,6 +64,7 @@ func TestOptions(t *testing.T) {
 		"rounded up":         {socket.Options{KeepAlive: true, Idle: 7*time.Second + 1, Interval: 1}, map[option]int{keepAlive: 1, idle: 8, interval: 1}},
 		"times without it":   {socket.Options{Idle: 7 * time.Second, Interval: 8 * time.Second, Count: 5}, nil},
 		"user timeout":       {socket.Options{UserTimeout: 3 * time.Second}, map[option]int{userTimeout: 3000}},
+		"both":               {socket.Options{KeepAlive: true, UserTimeout: 3 * time.Second}, map[option]int{keepAlive: 1, userTimeout: 3000}},
 		"short user timeout": {socket.Options{UserTimeout: 1}, map[option]int{userTimeout: 1}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -189,5 +193,20 @@ func TestBindWithoutPort(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, addr, socket.LocalAddr(fd))
 		require.Zero(t, late.of(t, fd))
+	}
+}
+
+// Descriptors are refused on every Unix socket that listens, one without a file too.
+func TestListenersRefuseRights(t *testing.T) {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	require.NoError(t, err)
+	defer unix.Close(pair[0])
+	defer unix.Close(pair[1])
+	if on, err := unix.GetsockoptInt(pair[0], unix.SOL_SOCKET, unix.SO_PASSRIGHTS); err != nil || on == 0 {
+		t.Skip("the kernel has no SO_PASSRIGHTS: ", err)
+	}
+	for _, name := range []string{filepath.Join(t.TempDir(), "s"), fmt.Sprintf("@eddy-test-%d", os.Getpid())} {
+		fd, _ := listen(t, &net.UnixAddr{Name: name, Net: "unix"})
+		require.Zero(t, option{unix.SOL_SOCKET, unix.SO_PASSRIGHTS}.of(t, fd), name)
 	}
 }

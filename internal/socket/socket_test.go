@@ -215,6 +215,28 @@ func TestAddresses(t *testing.T) {
 	require.Equal(t, uint32(7), sa.(*syscall.SockaddrInet6).ZoneId)
 }
 
+// A stale socket makes room, whoever listens there then can be reached.
+func TestStaleSocketIsTaken(t *testing.T) {
+	addr := &net.UnixAddr{Name: filepath.Join(t.TempDir(), "s"), Net: "unix"}
+	for range 2 {
+		fd, err := socket.Listen(addr, 1, nil)
+		require.NoError(t, err)
+		require.Equal(t, addr, socket.LocalAddr(fd))
+		client, err := socket.New(addr)
+		require.NoError(t, err)
+		require.NoError(t, outcome(t, client, addr))
+		require.NoError(t, socket.Close(client))
+		require.NoError(t, socket.ClosePromptly(fd)) // stale
+	}
+}
+
+func TestClosePromptly(t *testing.T) {
+	fd, err := socket.Stream(unix.AF_INET)
+	require.NoError(t, err)
+	require.NoError(t, socket.ClosePromptly(fd))
+	require.Equal(t, unix.EBADF, socket.ClosePromptly(-1))
+}
+
 // Of two who find a stale socket at once, one gets its name, and can be reached.
 func TestStaleSocketIsTakenOnce(t *testing.T) {
 	for range 200 {
