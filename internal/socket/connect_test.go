@@ -7,6 +7,8 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
+	"syscall"
 	"testing"
 	"time"
 
@@ -214,6 +216,17 @@ func TestCloseReadAndWrite(t *testing.T) {
 }
 
 // A duplicate is another descriptor of the same, and no child gets it.
+// requireForks checks that nobody keeps processes from being started.
+func requireForks(t *testing.T) {
+	t.Helper()
+	until := time.Now().Add(testtime.Patience(20 * time.Second))
+	for !syscall.ForkLock.TryLock() { // another test may have it for a moment
+		require.True(t, time.Now().Before(until), "no process can be started")
+		runtime.Gosched()
+	}
+	syscall.ForkLock.Unlock()
+}
+
 func TestDuplicate(t *testing.T) {
 	fd, addr := listen(t, loopback)
 	other, err := socket.Duplicate(fd)
@@ -224,6 +237,7 @@ func TestDuplicate(t *testing.T) {
 	require.Equal(t, addr, socket.LocalAddr(other))
 	_, err = socket.Duplicate(-1)
 	require.ErrorIs(t, err, unix.EBADF)
+	requireForks(t)
 }
 
 func TestKinds(t *testing.T) {

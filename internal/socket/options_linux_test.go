@@ -196,6 +196,18 @@ func TestBindWithoutPort(t *testing.T) {
 	}
 }
 
+func TestPeer(t *testing.T) {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	require.NoError(t, err)
+	defer unix.Close(pair[0])
+	defer unix.Close(pair[1])
+	pid, uid, gid, err := socket.Peer(pair[0])
+	require.NoError(t, err)
+	require.Equal(t, []int{os.Getpid(), os.Getuid(), os.Getgid()}, []int{pid, uid, gid})
+	_, _, _, err = socket.Peer(-1)
+	require.ErrorIs(t, err, unix.EBADF)
+}
+
 // Descriptors are refused on every Unix socket that listens, one without a file too.
 func TestListenersRefuseRights(t *testing.T) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)

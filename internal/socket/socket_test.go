@@ -271,4 +271,5 @@ func TestVacate(t *testing.T) {
 	require.Error(t, err)
 	require.False(t, socket.Listening(fd))
 	require.NoError(t, socket.Close(fd), "the number is still there")
+	requireForks(t)
 }

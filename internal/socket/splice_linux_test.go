@@ -1,8 +1,11 @@
 package socket
 
 import (
+	"runtime"
 	"testing"
+	"time"
 
+	"github.com/eddyloop/eddy/internal/testtime"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
@@ -91,6 +94,29 @@ func TestPipesAreBounded(t *testing.T) {
 		}
 	}
 	require.LessOrEqual(t, pipeCount.Load(), before)
+}
+
+// Pipes that nobody takes are closed, once.
+func TestPipesAreCollected(t *testing.T) {
+	deadline := time.Now().Add(testtime.Patience(20 * time.Second))
+	for _, held := range []int{0, 1} {
+		p := GetPipe()
+		require.NotNil(t, p)
+		p.held = held
+		p.Put()
+		p = nil
+		for pipeCount.Load() > 0 {
+			require.True(t, time.Now().Before(deadline), "a pipe stays open")
+			runtime.GC()
+		}
+	}
+	for range 3 { // finalizers of what was collected before have run when this one has
+		ran := make(chan struct{})
+		runtime.SetFinalizer(new(*int), func(**int) { close(ran) })
+		runtime.GC()
+		<-ran
+	}
+	require.Zero(t, pipeCount.Load())
 }
 
 func TestCannotSplice(t *testing.T) {
