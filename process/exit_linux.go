@@ -19,11 +19,8 @@ func (p *Process) awaitExit() {
 	if err != nil {
 		return
 	}
-	if err := unix.SetNonblock(fd, true); err != nil {
-		_ = unix.Close(fd)
-		return
-	}
-	file := os.NewFile(uintptr(fd), "pidfd") // has the runtime poll it
+	_ = unix.SetNonblock(fd, true) // else the runtime does not poll it
+	file := os.NewFile(uintptr(fd), "pidfd")
 	defer file.Close()
 	conn, err := file.SyscallConn()
 	if err != nil {

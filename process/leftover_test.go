@@ -56,6 +56,18 @@ func TestStartFailsWithoutDescriptors(t *testing.T) {
 	require.Equal(t, free, freeDescriptors(t))
 }
 
+// TestExitClosesDescriptors: what an exit was waited for with is closed by then.
+func TestExitClosesDescriptors(t *testing.T) {
+	l := startLoop(t)
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	free := freeDescriptors(t)
+	for range 2 {
+		p, _ := start(t, l, "true", 0)
+		require.NoError(t, p.Wait(patient(t)))
+		require.Equal(t, free, freeDescriptors(t))
+	}
+}
+
 // TestWaiterThatGivesUpIsForgotten, and no other.
 func TestWaiterThatGivesUpIsForgotten(t *testing.T) {
 	p, _ := start(t, startLoop(t), "read end", process.Stdin)
