@@ -30,6 +30,26 @@ func TestPoolHoldsNoneInUse(t *testing.T) {
 	require.FailNow(t, "something holds it")
 }
 
+// A loop forgets the job that it has run, and what came after it: they may hold much.
+func TestJobIsForgotten(t *testing.T) {
+	l, err := New(Config{Logger: slog.New(slog.DiscardHandler)})
+	require.NoError(t, err)
+	defer l.Close()
+	rests := 0
+	require.NoError(t, l.Post(func() {
+		require.True(t, l.Kit().RunJob(jobFunc(func(*Task) {}), runnerFunc(func() { rests++ })))
+	}))
+	for rests == 0 {
+		_, err = l.RunOnce()
+		require.NoError(t, err)
+	}
+	require.Nil(t, l.due)
+	require.Nil(t, l.afterDue)
+	for _, co := range l.coroutines.idle {
+		require.Nil(t, co.job)
+	}
+}
+
 // Close returns when the goroutines of tasks that exited have ended.
 func TestCloseWaitsForBurials(t *testing.T) {
 	l, err := New(Config{})

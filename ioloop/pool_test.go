@@ -116,6 +116,40 @@ func TestIdleCoroutineHoldsNoTask(t *testing.T) {
 	runtime.KeepAlive(l)
 }
 
+// A task that is queued does not run: nobody else can wait with it.
+func TestQueuedTaskIsNoContext(t *testing.T) {
+	l, _ := newStepped(t)
+	var queued *ioloop.Task
+	require.NoError(t, l.Go(func(tk *ioloop.Task) {
+		queued = tk
+		require.NoError(t, tk.Yield())
+		queued = nil
+	}))
+	require.NoError(t, l.Post(func() {
+		require.NotNil(t, queued)
+		for name, wait := range taskWaits {
+			require.ErrorIs(t, wait(queued), ioloop.ErrTaskContext, name)
+		}
+	}))
+	steps(t, l)
+	require.Nil(t, queued)
+}
+
+// What was called when a task ended cannot be stopped any more.
+func TestStopOfWhatWasCalled(t *testing.T) {
+	l, _ := newStepped(t)
+	called := make(chan struct{})
+	var stop func() bool
+	require.NoError(t, l.Go(func(tk *ioloop.Task) {
+		after := tk.Detach().(interface{ AfterFunc(fn func()) func() bool })
+		stop = after.AfterFunc(func() { close(called) })
+		tk.Cancel()
+	}))
+	steps(t, l)
+	receive(t, called)
+	require.False(t, stop())
+}
+
 // Who holds a task that has ended does nothing to the one that has its coroutine now.
 func TestStaleTaskTouchesNoOther(t *testing.T) {
 	l := startNew(t)

@@ -132,6 +132,32 @@ func TestEachKindHasItsShare(t *testing.T) {
 	}
 }
 
+// Without posts, these have no share for which the clock would be read.
+func TestEventsAloneReadTheClockTwice(t *testing.T) {
+	played := new(playedPoller)
+	l, clock := newCounted(t, played)
+	_, err := l.Handle(1, poller.Readable, ioloop.HandlerFunc(func(poller.Interest, poller.Hint) {}))
+	require.NoError(t, err)
+	played.ready = true
+	callbacks, reads := turnOf(t, l, clock)
+	require.Equal(t, 1, callbacks)
+	require.Equal(t, 2, reads)
+}
+
+// What was put off and puts itself off again and again does not keep the turn from ending.
+func TestTurnEndHasEightRounds(t *testing.T) {
+	l, clock := newCounted(t, new(stillPoller))
+	rounds := 0
+	var again runnerFunc
+	again = func() {
+		rounds++
+		l.Kit().AtTurnEnd(again)
+	}
+	require.NoError(t, l.Post(func() { l.Kit().AtTurnEnd(again) }))
+	turnOf(t, l, clock)
+	require.Equal(t, 8+1, rounds, "and one when RunOnce returns")
+}
+
 // What took most of the longest turn: with as many posts as tasks they are posts, and of
 // two kinds that took the same time it is the first.
 func TestLongestByIsExact(t *testing.T) {
