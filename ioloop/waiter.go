@@ -152,15 +152,24 @@ func (w *Waiter) Wait() error {
 }
 
 func (w *Waiter) block() error {
+	b := w.blocked
+	if b.ctx.Done() != nil {
+		return w.blockUntilDone(b.ctx)
+	}
+	for !w.woken.Load() {
+		b.wait()
+	}
+	b.ctx = nil // it may hold much
+	return nil
+}
+
+func (w *Waiter) blockUntilDone(ctx context.Context) error {
 	if w.woken.Load() {
 		return nil
 	}
 	b := w.blocked
-	ctx := b.ctx
-	defer func() { b.ctx = nil }() // it may hold much
-	if ctx.Done() != nil {
-		defer context.AfterFunc(ctx, b.post)()
-	}
+	defer func() { b.ctx = nil }()
+	defer context.AfterFunc(ctx, b.post)()
 	for !w.woken.Load() {
 		if err := ctx.Err(); err != nil && !w.woken.Load() {
 			return err

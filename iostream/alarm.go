@@ -17,18 +17,18 @@ type alarm struct {
 	set   bool
 }
 
-// ringAt has ring called at due, or later if it is moved meanwhile. It calls
-// due again to find out.
-func (a *alarm) ringAt(l *ioloop.Loop, due time.Duration, ring func()) {
+// ringAt has ring called for s at due, or later if it is moved meanwhile. It calls
+// rings to find out.
+func (a *alarm) ringAt(s *Stream, due time.Duration, ring func(*Stream)) {
 	a.due, a.on = due, true
 	if a.set && a.fires <= due {
 		return
 	}
 	a.set, a.fires = true, due
 	if a.timer == nil {
-		a.timer = l.AfterFunc(due-l.Now(), ring)
+		a.timer = s.loop.AfterFunc(due-s.loop.Now(), func() { ring(s) })
 	} else {
-		a.timer.Reset(due - l.Now())
+		a.timer.Reset(due - s.loop.Now())
 	}
 }
 

@@ -32,7 +32,7 @@ func (s *Stream) watchMessage() {
 	if m.message == nil {
 		m.message = new(alarm)
 	}
-	m.message.ringAt(s.loop, s.loop.Now()+s.config.MessageTimeout, s.checkMessage)
+	m.message.ringAt(s, s.loop.Now()+s.config.MessageTimeout, (*Stream).checkMessage)
 }
 
 func (s *Stream) checkMessage() {

@@ -21,7 +21,7 @@ func (s *Stream) SetReadDeadline(t time.Time) error {
 		return opError("set read deadline", s.details.err)
 	}
 	if !t.IsZero() || s.hasDeadlines() {
-		if s.expires(&s.deadlines().read, t, readExpired, s.checkReadDeadline) {
+		if s.expires(&s.deadlines().read, t, readExpired, (*Stream).checkReadDeadline) {
 			s.expireRead()
 		}
 	}
@@ -39,7 +39,7 @@ func (s *Stream) SetWriteDeadline(t time.Time) error {
 		return opError("set write deadline", s.details.err)
 	}
 	if !t.IsZero() || s.hasDeadlines() {
-		if s.expires(&s.deadlines().write, t, writeExpired, s.checkWriteDeadline) {
+		if s.expires(&s.deadlines().write, t, writeExpired, (*Stream).checkWriteDeadline) {
 			s.expireWrite()
 		}
 	}
@@ -57,7 +57,7 @@ func (s *Stream) deadlines() *deadlines {
 }
 
 // expires sets a deadline, and reports whether it has passed already.
-func (s *Stream) expires(a *alarm, t time.Time, expired state, ring func()) bool {
+func (s *Stream) expires(a *alarm, t time.Time, expired state, ring func(*Stream)) bool {
 	s.unset(expired)
 	a.off()
 	if t.IsZero() {
@@ -67,7 +67,7 @@ func (s *Stream) expires(a *alarm, t time.Time, expired state, ring func()) bool
 	if left <= 0 {
 		return true
 	}
-	a.ringAt(s.loop, s.loop.Now()+left, ring)
+	a.ringAt(s, s.loop.Now()+left, ring)
 	return false
 }
 
@@ -90,15 +90,18 @@ func (s *Stream) checkWriteDeadline() {
 func (s *Stream) expireRead() {
 	s.set(readExpired)
 	s.endWaitingRead()
-	s.op.expired = s.op.kind != readNone // a callback is told later, whatever the deadline is then
-	s.schedule()
+	if s.op.kind != readNone {
+		s.op.expired = true // a callback is told later, whatever the deadline is then
+		s.schedule()
+	}
 }
 
 func (s *Stream) expireWrite() {
 	s.set(writeExpired)
-	if s.out != nil {
-		s.out.expire(s.sent()) // callbacks are told later, whatever the deadline is then
+	if s.out == nil || s.out.next() == nil {
+		return
 	}
+	s.out.expire(s.sent()) // callbacks are told later, whatever the deadline is then
 	s.wakeSent()
 	s.schedule()
 }

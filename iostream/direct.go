@@ -1,13 +1,16 @@
 package iostream
 
+import "github.com/eddyloop/eddy/internal/socket"
+
 // A goroutine that reads into a buffer of its own takes what the kernel has by itself, as
 // long as the kernel is known to have something: the loop has announced input that no read
 // was there for, or the last such read came back full. Otherwise it waits, and the loop
 // reads for it. So bulk costs one system call a read and no switch, and a message that is
-// waited for costs no call in vain.
+// waited for costs no call in vain. One that writes gives the kernel its bytes by itself if
+// none wait before them.
 //
 // It does so under the stream's lock, as the loop closes the descriptor, so none is closed or
-// used anew under the call. Only plain sockets are read like that.
+// used anew under the call. Only plain sockets are read and written like that.
 
 // knowsOfInput reports whether a read into a caller's buffer need not wait for the loop: the
 // kernel has input, nothing stands before that, and the stream is open and not in the hands
@@ -38,6 +41,45 @@ func (s *Stream) receiveInto(t *target) {
 			return
 		}
 	}
+}
+
+// straightLimit is the longest write that goes straight to the kernel.
+const straightLimit = 64 << 10
+
+// writeStraight writes p to a plain socket before which nothing waits to be sent, and
+// reports whether the kernel has taken it whole. Otherwise it returns the write index behind
+// what is left of p, which is queued, or -1 if it has done nothing.
+//
+// It is few frames deep: packages such as net/http start a goroutine for each write, and to
+// grow a stack costs more than to write.
+func (s *Stream) writeStraight(p []byte) (mark int64, whole bool) {
+	const matters = plainSocket | dirty | blocked | inputEnded | outputEnded | finWanted | closing |
+		draining | closed | writeExpired
+	s.mu.Lock()
+	if s.state&matters != plainSocket || s.out != nil || s.op.held || len(p) == 0 || len(p) > straightLimit {
+		s.mu.Unlock()
+		return -1, false
+	}
+	s.accepted += int64(len(p))
+	n, err := socket.Send(s.socket.FD(), p)
+	if n < len(p) {
+		s.queueRest(p, n, err)
+		mark = s.accepted
+	}
+	s.mu.Unlock()
+	return mark, n == len(p)
+}
+
+// queueRest queues what a socket has not taken of p.
+func (s *Stream) queueRest(p []byte, n int, err error) {
+	if n, err = writeOutcome(n, len(p), err); err == ErrWouldBlock {
+		s.set(blocked)
+		s.output().borrow(p[n:])
+	} else {
+		s.output().append(p[n:]) // it counts as not sent
+		s.endWriting(err)
+	}
+	s.afterFlush()
 }
 
 // noteFull notes whether a read into a caller's buffer came back full, behind which there is

@@ -4,7 +4,6 @@ package iostream_test
 
 import (
 	"bytes"
-	"github.com/eddyloop/eddy/internal/allocs"
 	"github.com/eddyloop/eddy/internal/posix"
 	"io"
 	"net"
@@ -191,29 +190,4 @@ func requireTimeout(t testing.TB, err error) {
 	if !ok || !e.Timeout() {
 		t.Errorf("no time-out: %v", err)
 	}
-}
-
-func TestNetConnDoesNotAllocate(t *testing.T) {
-	if raceEnabled {
-		t.Skip("the race detector allocates")
-	}
-	l := startLoop(t, ioloop.Config{})
-	_, conn, peer := netPair(t, l, "tcp")
-	out, in := make([]byte, 64), make([]byte, 64)
-	allocations := allocs.PerRun(200, func() {
-		_, err := conn.Write(out)
-		if err == nil {
-			_, err = io.ReadFull(peer, in)
-		}
-		if err == nil {
-			_, err = peer.Write(in)
-		}
-		if err == nil {
-			_, err = conn.Read(in)
-		}
-		if err != nil {
-			t.Error(err)
-		}
-	})
-	require.Zero(t, allocations)
 }

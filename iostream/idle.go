@@ -38,7 +38,7 @@ func (s *Stream) setIdleTimeout(d time.Duration) {
 	*m.idle = idleTimeout{alarm: m.idle.alarm, after: d, since: s.loop.Now()}
 	m.idle.off()
 	if d > 0 {
-		m.idle.ringAt(s.loop, s.loop.Now()+d, s.checkIdle)
+		m.idle.ringAt(s, s.loop.Now()+d, (*Stream).checkIdle)
 	}
 }
 
@@ -81,9 +81,9 @@ func (s *Stream) checkIdle() {
 	}
 	switch left := t.since + t.after - now; {
 	case left > 0 && (t.busy || unsent):
-		t.ringAt(s.loop, now+max(1, min(left, t.after/looksPerLimit)), s.checkIdle)
+		t.ringAt(s, now+max(1, min(left, t.after/looksPerLimit)), (*Stream).checkIdle)
 	case left > 0:
-		t.ringAt(s.loop, now+left, s.checkIdle)
+		t.ringAt(s, now+left, (*Stream).checkIdle)
 	case s.backlog() > 0:
 		s.abort(ErrIdle)
 	default:

@@ -59,8 +59,7 @@ func (c *Conn) fail(op string, err error) error {
 	if err == nil {
 		return nil
 	}
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := err.(*Error); ok {
 		err = e.Err
 	}
 	if err == io.EOF && op == "read" {
@@ -73,11 +72,12 @@ func (c *Conn) Read(p []byte) (int, error) {
 	if err := lock(&c.reading); err != nil {
 		return 0, c.fail("read", err)
 	}
-	defer c.reading.Unlock()
 	if c.closed.Load() {
+		c.reading.Unlock()
 		return 0, c.fail("read", net.ErrClosed)
 	}
 	n, err := c.stream.ReadAtLeast(context.Background(), p, min(1, len(p)))
+	c.reading.Unlock()
 	return n, c.fail("read", err)
 }
 
@@ -97,8 +97,8 @@ func (c *Conn) Write(p []byte) (int, error) {
 	if err := lock(&c.writing); err != nil {
 		return 0, c.fail("write", err)
 	}
-	defer c.writing.Unlock()
 	n, err := c.stream.writeThrough(context.Background(), p)
+	c.writing.Unlock()
 	return n, c.fail("write", err)
 }
 
@@ -106,9 +106,21 @@ func (c *Conn) Write(p []byte) (int, error) {
 // stands in p meanwhile, and not in a copy. If it fails, what has not left the queue
 // is withdrawn; it returns how much of p is not.
 func (s *Stream) writeThrough(ctx context.Context, p []byte) (int, error) {
-	mark, err := s.writeNow(p)
-	if err != nil {
-		return 0, err
+	mark, whole := s.writeStraight(p)
+	if whole {
+		return len(p), nil
+	}
+	return s.writeSlowly(ctx, p, mark)
+}
+
+// writeSlowly is writeThrough where the transport does not take p at once, or is no
+// socket. If p is queued already, mark is the write index behind it, else it is negative.
+func (s *Stream) writeSlowly(ctx context.Context, p []byte, mark int64) (int, error) {
+	if mark < 0 {
+		var err error
+		if mark, err = s.writeNow(p); err != nil {
+			return 0, err
+		}
 	}
 	if err := s.waitSent(ctx, "write", mark); err != nil {
 		return len(p) - s.withdrawWrite(mark, len(p)), err
@@ -188,25 +200,26 @@ func (c *Conn) Stream() *Stream { return c.stream }
 func (c *Conn) LocalAddr() net.Addr  { return c.local }
 func (c *Conn) RemoteAddr() net.Addr { return c.remote }
 
+// The deadlines fail only after Close, as package net has it: a stream that has ended
+// otherwise tells so when it is used.
+
 func (c *Conn) SetDeadline(t time.Time) error {
-	_ = c.set(c.stream.SetReadDeadline, t)
-	return c.set(c.stream.SetWriteDeadline, t)
+	_ = c.SetReadDeadline(t)
+	return c.SetWriteDeadline(t)
 }
 
 func (c *Conn) SetReadDeadline(t time.Time) error {
-	return c.set(c.stream.SetReadDeadline, t)
-}
-
-func (c *Conn) SetWriteDeadline(t time.Time) error {
-	return c.set(c.stream.SetWriteDeadline, t)
-}
-
-// set fails only after Close, as package net has it: a stream that has ended
-// otherwise tells so when it is used.
-func (c *Conn) set(deadline func(time.Time) error, t time.Time) error {
 	if c.closed.Load() {
 		return c.fail("set", net.ErrClosed)
 	}
-	_ = deadline(t)
+	_ = c.stream.SetReadDeadline(t)
+	return nil
+}
+
+func (c *Conn) SetWriteDeadline(t time.Time) error {
+	if c.closed.Load() {
+		return c.fail("set", net.ErrClosed)
+	}
+	_ = c.stream.SetWriteDeadline(t)
 	return nil
 }

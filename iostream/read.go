@@ -39,44 +39,54 @@ func (s *Stream) Read(ctx context.Context, f Frame) ([]byte, error) {
 // io.ErrUnexpectedEOF otherwise. A negative least is ErrInvalid; a least above
 // len(p) is ErrInvalid and io.ErrShortBuffer. Other errors are those of Read.
 func (s *Stream) ReadAtLeast(ctx context.Context, p []byte, least int) (int, error) {
-	name := readNames[readInto]
-	if err := checkTarget(p, least); err != nil {
-		return 0, opError(name, err)
-	}
-	if err := checkContext(ctx); err != nil {
-		return 0, opError(name, err)
+	if err := checkReadInto(ctx, p, least); err != nil {
+		return 0, err
 	}
 	t := targets.Get().(*target)
 	defer t.release()
 	t.p, t.least = p, least
-	op := readOp{kind: readInto, size: t.size(), into: t}
-	s.mu.Lock()
-	err := s.begin(op.kind)
-	var w *waitOp
-	if err == nil {
-		var done bool
-		_, err, done = s.outcome(&op)
-		if !done && s.knowsOfInput() {
-			s.receiveInto(t)
-			_, err, done = s.outcome(&op)
-		}
-		if done {
-			s.takeOver()
-		} else {
-			w = waitOps.Get().(*waitOp)
-			err = s.occupy(ctx, &op, w)
-		}
-		s.in.release() // if the last of it has been placed
-		s.chargeUnlessLater()
-	}
-	s.mu.Unlock()
+	w, err := s.tryReadInto(ctx, t)
 	if w != nil {
-		if err == nil {
-			err = s.await(name, w)
-		}
+		err = s.await(readNames[readInto], w)
 		w.release()
 	}
 	return t.filled, err
+}
+
+func checkReadInto(ctx context.Context, p []byte, least int) error {
+	err := checkTarget(p, least)
+	if err == nil {
+		err = checkContext(ctx)
+	}
+	return opError(readNames[readInto], err)
+}
+
+// tryReadInto is tryRead for a read into t.
+func (s *Stream) tryReadInto(ctx context.Context, t *target) (*waitOp, error) {
+	op := readOp{kind: readInto, size: t.size(), into: t}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.begin(op.kind); err != nil {
+		return nil, err
+	}
+	_, err, done := s.outcome(&op)
+	if !done && s.knowsOfInput() {
+		s.receiveInto(t)
+		_, err, done = s.outcome(&op)
+	}
+	var w *waitOp
+	if done {
+		s.takeOver()
+	} else {
+		w = waitOps.Get().(*waitOp)
+		if err = s.occupy(ctx, &op, w); err != nil {
+			w.release()
+			w = nil
+		}
+	}
+	s.in.release() // if the last of it has been placed
+	s.chargeUnlessLater()
+	return w, err
 }
 
 // Messages returns an iterator over the messages of a stream. Each is valid
