@@ -105,7 +105,7 @@ func TestKqueueUndeletedFilter(t *testing.T) {
 }
 
 // An edge that was lost to a change during a wait is told to the new owner, if the
-// filter cannot be armed again.
+// filter cannot be armed again. The one that the kernel has is still there then.
 func TestKqueueChangeDuringWaitThatCannotBeArmed(t *testing.T) {
 	for _, mode := range []Mode{Edge, OneShot} {
 		p, k := newScripted(t)
@@ -116,6 +116,9 @@ func TestKqueueChangeDuringWaitThatCannotBeArmed(t *testing.T) {
 			k.fail = func(kevent) error { return syscall.ENOMEM }
 		}
 		require.Equal(t, []Event{{Token: 2, Ready: Readable}}, harvest(t, p), mode)
+		k.push(sock, filterRead, 0, 0)
+		told := harvest(t, p)
+		require.Equal(t, mode == Edge, len(told) == 1, mode)
 	}
 }
 

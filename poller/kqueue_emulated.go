@@ -48,7 +48,7 @@ func (k *emulatedQueue) kind(fd int) (fileKind, error) { return k.look(fd) }
 // hostKind refuses what the backend refuses on the system.
 func (k *emulatedQueue) hostKind(fd int) (fileKind, error) {
 	kind, _, err := kindOf(fd)
-	if (kind == kindPipe || kind == kindWriter) && k.Profile().DeafFIFO && kqueuesim.IsFIFO(fd) {
+	if k.Profile().DeafFIFO && kqueuesim.IsFIFO(fd) {
 		return kind, errFIFOEnd
 	}
 	return kind, err

@@ -67,6 +67,7 @@ func TestKqueueHints(t *testing.T) {
 		{"reset, watched for", PeerClosed, []kevent{{filter: filterRead, flags: evEOF, fflags: reset}}, Event{1, PeerClosed, Failed | Hangup}},
 		{"reset, met by one filter", Readable | Writable | PeerClosed, []kevent{{filter: filterRead, flags: evEOF, fflags: reset}}, Event{1, Readable | Writable | PeerClosed, Failed | Hangup}},
 		{"refused, met by one filter", Readable | Writable, []kevent{{filter: filterWrite, flags: evEOF, fflags: reset}}, Event{1, Readable | Writable, Failed | Hangup}},
+		{"input, and then a reset", Readable | Writable, []kevent{{filter: filterRead}, {filter: filterWrite, flags: evEOF, fflags: reset}}, Event{1, Readable | Writable, Failed | Hangup}},
 		{"own end of writing", Writable | PeerClosed, []kevent{{filter: filterWrite, flags: evEOF}}, Event{1, Writable, 0}},
 		{"refused", Writable, []kevent{{filter: filterWrite, flags: evEOF, fflags: uint32(syscall.ECONNREFUSED)}}, Event{1, Writable, Failed | Hangup}},
 		{"both ends", Readable | Writable, []kevent{{filter: filterRead, flags: evEOF}, {filter: filterWrite, flags: evEOF}}, Event{1, Readable | Writable, Hangup}},
