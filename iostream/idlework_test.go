@@ -3,9 +3,11 @@
 package iostream_test
 
 import (
+	"net"
 	"testing"
 	"time"
 
+	"github.com/eddyloop/eddy/internal/streamhook"
 	"github.com/eddyloop/eddy/iostream"
 	"github.com/eddyloop/eddy/iostreamtest"
 	"github.com/stretchr/testify/require"
@@ -52,4 +54,47 @@ func TestIdleBeginsWhenAllIsSent(t *testing.T) {
 	require.Zero(t, p.wire.State().FINs)
 	require.NoError(t, p.Advance(limit))
 	require.Equal(t, 1, p.wire.State().FINs)
+}
+
+// A stream is closed when the time is over, and neither before nor after.
+func TestIdleEndsToTheMoment(t *testing.T) {
+	const limit = 8 * time.Second
+	p := playWire(t, nil, iostreamtest.Options{})
+	require.NoError(t, p.Stream.Handle(iostream.Until("\n"), func([]byte, error) bool { return true }))
+	require.NoError(t, p.Stream.SetIdleTimeout(limit))
+	require.NoError(t, p.Advance(limit-1))
+	require.Zero(t, p.wire.State().FINs)
+	require.NoError(t, p.Advance(1))
+	require.Equal(t, 1, p.wire.State().FINs)
+}
+
+// So is one whose peer takes nothing, from when that was seen first.
+func TestIdleEndsToTheMomentWithBytesLeft(t *testing.T) {
+	const limit = 8 * time.Second
+	p := playWire(t, nil, iostreamtest.Options{Window: iostreamtest.NoWindow})
+	require.NoError(t, p.Stream.Handle(iostream.Until("\n"), func([]byte, error) bool { return true }))
+	require.NoError(t, p.Stream.SetIdleTimeout(limit))
+	_, err := p.Stream.Write(make([]byte, 20))
+	require.NoError(t, err)
+	for range 2 {
+		require.NoError(t, p.Advance(limit-1))
+		require.NoError(t, p.Stream.Err())
+		require.NoError(t, p.Advance(1))
+	}
+	require.ErrorIs(t, p.Stream.Err(), iostream.ErrIdle)
+}
+
+// A stream that shuts down, and is held, is closed when that is over: no event is due.
+func TestReleaseOfAStreamThatShutsDown(t *testing.T) {
+	p := playWire(t, nil, iostreamtest.Options{})
+	require.NoError(t, p.Stream.Handle(iostream.Until("\n"), func([]byte, error) bool { return true }))
+	first, last := p.Stream.Hold(), p.Stream.Hold()
+	streamhook.CloseWhenIdle(p.Stream)
+	for _, release := range []func(){first, last} {
+		p.settle()
+		require.NoError(t, p.Stream.Err())
+		release()
+	}
+	p.settle()
+	require.ErrorIs(t, p.Stream.Err(), net.ErrClosed)
 }
