@@ -296,6 +296,7 @@ func (t *test) run(limit time.Duration, env string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, t.program, "-test.run", "^"+t.name+"$", "-test.short", "-test.failfast")
 	cmd.Dir, cmd.Env = t.dir, append(os.Environ(), env)
 	cmd.WaitDelay = time.Second
+	killGroup(cmd)
 	return cmd.CombinedOutput()
 }
 
