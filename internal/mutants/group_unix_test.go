@@ -22,7 +22,7 @@ func TestWhatHangsEndsWhole(t *testing.T) {
 	r, err := os.OpenFile(fifo, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	require.NoError(t, err)
 	defer r.Close()
-	_, err = (&test{program: program, dir: dir}).run(300*time.Millisecond, "X=")
+	_, err = (&test{program: program, dir: dir}).run(t.Context(), 300*time.Millisecond, "X=")
 	require.Error(t, err)
 	require.NoError(t, r.SetReadDeadline(time.Now().Add(time.Minute)))
 	_, err = r.Read(make([]byte, 1))

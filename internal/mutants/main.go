@@ -18,11 +18,13 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -45,7 +47,9 @@ func main() {
 		flag.Usage()
 		os.Exit(2)
 	}
-	survived, err := run(flag.Arg(0))
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	survived, err := run(ctx, flag.Arg(0))
+	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "mutants:", err)
 		os.Exit(2)
@@ -55,7 +59,7 @@ func main() {
 	}
 }
 
-func run(pkg string) (survived int, err error) {
+func run(ctx context.Context, pkg string) (survived int, err error) {
 	dir, err := os.MkdirTemp("", "mutants")
 	if err != nil {
 		return 0, err
@@ -89,25 +93,25 @@ func run(pkg string) (survived int, err error) {
 		if err != nil {
 			return 0, err
 		}
-		if err := recordAll(found, kept, filepath.Join(dir, "reached")); err != nil {
+		if err := recordAll(ctx, found, kept, filepath.Join(dir, "reached")); err != nil {
 			return 0, err
 		}
 		tests = append(tests, found...)
 	}
 	slices.SortStableFunc(tests, func(a, b *test) int { return int(a.took - b.took) })
-	return try(choose(mutants), tests, known)
+	return try(ctx, choose(mutants), tests, known)
 }
 
 // recordAll learns what tests reach that is not kept from an earlier run.
-func recordAll(tests []*test, kept recordings, file string) error {
+func recordAll(ctx context.Context, tests []*test, kept recordings, file string) error {
 	for _, t := range tests {
 		if kept.load(t) {
 			continue
 		}
 		_ = os.Remove(file)
-		if err := t.record(file); err != nil { // once more: hours of work are at stake
+		if err := t.record(ctx, file); err != nil { // once more: hours of work are at stake
 			_ = os.Remove(file)
-			if err := t.record(file); err != nil {
+			if err := t.record(ctx, file); err != nil {
 				return err
 			}
 		}
@@ -138,7 +142,7 @@ func choose(all []mutant) []mutant {
 }
 
 // try runs the tests on each mutant and tells which survive.
-func try(mutants []mutant, tests []*test, known map[string]string) (survived int, err error) {
+func try(ctx context.Context, mutants []mutant, tests []*test, known map[string]string) (survived int, err error) {
 	killed, equivalent := 0, 0
 	for i, m := range mutants {
 		if _, ok := known[m.key()]; ok {
@@ -151,10 +155,13 @@ func try(mutants []mutant, tests []*test, known map[string]string) (survived int
 				continue
 			}
 			reached = true
-			if t.kills(m.number) {
+			if t.kills(ctx, m.number) {
 				by = t.name
 				break
 			}
+		}
+		if ctx.Err() != nil {
+			return survived, ctx.Err()
 		}
 		switch {
 		case by != "":
@@ -260,9 +267,9 @@ func build(pkg, program, overlay string) ([]*test, error) {
 }
 
 // record runs the test unharmed and learns what it reaches and how long it takes.
-func (t *test) record(file string) error {
+func (t *test) record(ctx context.Context, file string) error {
 	began := time.Now()
-	if out, err := t.run(5*time.Minute, "EDDY_MUTANT_RECORD="+file); err != nil {
+	if out, err := t.run(ctx, 5*time.Minute, "EDDY_MUTANT_RECORD="+file); err != nil {
 		return fmt.Errorf("%s fails by itself: %w\n%s", t.name, err, out)
 	}
 	t.took = time.Since(began)
@@ -285,13 +292,13 @@ func (t *test) record(file string) error {
 }
 
 // kills reports whether the test fails, or hangs, on the mutant.
-func (t *test) kills(mutant int) bool {
-	_, err := t.run(5*t.took+10*time.Second, "EDDY_MUTANT="+strconv.Itoa(mutant))
+func (t *test) kills(ctx context.Context, mutant int) bool {
+	_, err := t.run(ctx, 5*t.took+10*time.Second, "EDDY_MUTANT="+strconv.Itoa(mutant))
 	return err != nil
 }
 
-func (t *test) run(limit time.Duration, env string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
+func (t *test) run(ctx context.Context, limit time.Duration, env string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, t.program, "-test.run", "^"+t.name+"$", "-test.short", "-test.failfast")
 	cmd.Dir, cmd.Env = t.dir, append(os.Environ(), env)
