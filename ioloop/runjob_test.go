@@ -3,6 +3,7 @@
 package ioloop_test
 
 import (
+	"runtime"
 	"testing"
 
 	"github.com/eddyloop/eddy/ioloop"
@@ -44,4 +45,31 @@ func TestRunJobOfEveryCallback(t *testing.T) {
 			require.Equal(t, []string{"callback", "work", "rest", "callback", "work", "rest"}, log)
 		})
 	}
+}
+
+// A job that exits takes its coroutine along, and no other's.
+func TestJobAfterOneThatExits(t *testing.T) {
+	l := newLoop(t, ioloop.Config{Logger: quiet})
+	job := func(work func(*ioloop.Task)) {
+		require.NoError(t, l.Post(func() {
+			require.True(t, l.Kit().RunJob(jobFunc(work), runnerFunc(func() {})))
+		}))
+		for range 4 {
+			_, err := l.RunOnce()
+			require.NoError(t, err)
+		}
+	}
+	var o op
+	waited := false
+	job(func(*ioloop.Task) { runtime.Goexit() })
+	job(func(tk *ioloop.Task) {
+		require.NoError(t, o.wait(tk))
+		waited = true
+	})
+	require.EqualValues(t, 1, l.Stats().Tasks)
+	require.False(t, waited)
+	o.complete()
+	job(func(*ioloop.Task) {})
+	require.True(t, waited)
+	require.Zero(t, l.Stats().Tasks)
 }
