@@ -158,6 +158,29 @@ func TestTurnEndHasEightRounds(t *testing.T) {
 	require.Equal(t, 8+1, rounds, "and one when RunOnce returns")
 }
 
+// When the turn is over there is nothing that a job could come next in.
+func TestRunJobAfterTheTurn(t *testing.T) {
+	l, clock := newCounted(t, new(stillPoller))
+	var log []string
+	var next []bool
+	var again runnerFunc
+	again = func() {
+		if next = append(next, false); len(next) >= 8 {
+			next[len(next)-1] = l.Kit().RunJob(jobFunc(func(*ioloop.Task) { log = append(log, "job") }),
+				runnerFunc(func() { log = append(log, "rest") }))
+		}
+		if len(next) < 20 {
+			l.Kit().AtTurnEnd(again)
+		}
+	}
+	require.NoError(t, l.Post(func() { l.Kit().AtTurnEnd(again) }))
+	turnOf(t, l, clock)
+	require.Equal(t, []bool{7: true, 8: false}, next)
+	require.Equal(t, []string{"job", "rest"}, log)
+	turnOf(t, l, clock)
+	require.Equal(t, []string{"job", "rest", "job"}, log)
+}
+
 // What took most of the longest turn: with as many posts as tasks they are posts, and of
 // two kinds that took the same time it is the first.
 func TestLongestByIsExact(t *testing.T) {

@@ -287,7 +287,10 @@ func emptied(q []Runner) []Runner {
 // off, as long as the turn's share lasts, and reports whether that is over. It is
 // not for ever: other goroutines may put off work as fast as it is done.
 func (l *Loop) runPutOff() (done bool) {
-	for ; l.endRounds < maxEndRounds; l.endRounds++ {
+	for l.endPos < len(l.endBatch) || l.endRounds < maxEndRounds {
+		if l.endPos == len(l.endBatch) {
+			l.endRounds++ // now, as a task may be due before its end
+		}
 		if !l.takePutOff() {
 			break
 		}
