@@ -24,7 +24,7 @@ type Timer struct {
 // and is logged as an error.
 //
 // Timers are called in the order of their times. If more are due than a turn
-// may call, those that have waited about equally long take turns.
+// may call, those that were set for a shorter time get more of the calls.
 func (l *Loop) AfterFunc(d time.Duration, fn func()) *Timer {
 	t := &Timer{loop: l, run: fn, index: -1}
 	if fn == nil {

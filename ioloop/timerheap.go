@@ -2,6 +2,7 @@ package ioloop
 
 import (
 	"math"
+	"math/bits"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -10,29 +11,24 @@ import (
 // never is later than every timer.
 const never = time.Duration(math.MaxInt64)
 
-// timerClasses is how many classes timers have by how long they wait. All are
-// called in the order of their times. Only when more are due than a turn may
-// call do the classes take turns: so that a hundred thousand timers of one
-// minute, due together, do not keep one of a millisecond waiting.
-const timerClasses = 4
+// timerClasses is how many classes timers have by how long they wait, each for twice as
+// long as the one before. All are called in the order of their times. Only when more are
+// due than a turn may call are the classes called by turns, and a class half as often as
+// the one before: so that a hundred thousand timers that are due together do not keep
+// one of a millisecond waiting, whether they were set for a minute or for many times.
+const timerClasses = 12
 
-// classOf returns the class of a timer that waits for d.
+// classOf returns the class of a timer that waits for d: the first is for less than
+// 262 µs, the last for 268 ms and more.
 func classOf(d time.Duration) uint8 {
-	switch {
-	case d <= 0:
-		return 0
-	case d < 8*time.Millisecond:
-		return 1
-	case d < 512*time.Millisecond:
-		return 2
-	}
-	return 3
+	return uint8(min(bits.Len64(uint64(max(d, 0))>>18), timerClasses-1))
 }
 
 // timerQueue holds the timers that wait, in a heap for each class.
 type timerQueue struct {
 	mu       sync.Mutex
 	heaps    [timerClasses]timerHeap
+	busy     uint // the classes that have timers, as bits
 	sequence uint64
 	closed   bool
 	earliest atomic.Int64 // time of the first timer or never; spares the lock when nothing is due
@@ -41,8 +37,8 @@ type timerQueue struct {
 	// from which on timers are for a later turn.
 	now    time.Duration
 	limit  uint64
-	behind bool  // the last turn did not come to all that were due: classes take turns
-	class  uint8 // that was last served while behind
+	behind bool // the last turn did not come to all that were due: classes take turns
+	calls  uint // while behind
 }
 
 // timerHeap is 4-ary: half the levels of a binary one. Entries carry their time,
@@ -92,7 +88,6 @@ func (q *timerQueue) pop() *Timer {
 		q.behind = false
 		return nil
 	}
-	q.class = uint8(class)
 	when, t := q.heaps[class][0].when, q.heaps[class][0].timer
 	q.remove(t)
 	if t.period > 0 {
@@ -104,24 +99,37 @@ func (q *timerQueue) pop() *Timer {
 
 // next returns the class whose first timer comes next, -1 if none is due.
 func (q *timerQueue) next() int {
+	if q.behind {
+		return q.nextTurn()
+	}
 	first := -1
-	for i := range q.heaps {
-		class := i
-		if q.behind {
-			class = (int(q.class) + 1 + i) % timerClasses
-		}
-		h := q.heaps[class]
-		if len(h) == 0 || h[0].when > q.now || h[0].sequence >= q.limit {
-			continue
-		}
-		if q.behind {
-			return class
-		}
-		if first < 0 || h[0].before(q.heaps[first][0]) {
+	for rest := q.busy; rest != 0; rest &= rest - 1 {
+		class := bits.TrailingZeros(rest)
+		if q.isDue(class) && (first < 0 || q.heaps[class][0].before(q.heaps[first][0])) {
 			first = class
 		}
 	}
 	return first
+}
+
+// nextTurn is next while classes take turns: of two calls one is the first class's, of
+// four one the second's, and so on. A class that has none due leaves its turn to the next
+// one that has.
+func (q *timerQueue) nextTurn() int {
+	q.calls++
+	turn := min(bits.TrailingZeros(q.calls), timerClasses-1)
+	for i := range timerClasses {
+		if class := (turn + i) % timerClasses; q.busy>>class&1 != 0 && q.isDue(class) {
+			return class
+		}
+	}
+	return -1
+}
+
+// isDue reports whether the first timer of a class, which has one, is due.
+func (q *timerQueue) isDue(class int) bool {
+	e := &q.heaps[class][0]
+	return e.when <= q.now && e.sequence < q.limit
 }
 
 // again puts back a periodic timer that has been called, unless it was stopped or
@@ -145,6 +153,7 @@ func (q *timerQueue) add(t *Timer, when time.Duration) {
 	h := &q.heaps[t.class]
 	*h = append(*h, timerEntry{when: when, sequence: q.sequence, timer: t})
 	q.sequence++
+	q.busy |= 1 << t.class
 	h.up(len(*h) - 1)
 	if when < time.Duration(q.earliest.Load()) {
 		q.earliest.Store(int64(when))
@@ -160,12 +169,13 @@ func (q *timerQueue) remove(t *Timer) bool {
 	first := t.index == 0
 	h.remove(t.index)
 	t.index = -1
+	if len(*h) == 0 {
+		q.busy &^= 1 << t.class
+	}
 	if first {
 		earliest := never
-		for _, h := range q.heaps {
-			if len(h) > 0 {
-				earliest = min(earliest, h[0].when)
-			}
+		for rest := q.busy; rest != 0; rest &= rest - 1 {
+			earliest = min(earliest, q.heaps[bits.TrailingZeros(rest)][0].when)
 		}
 		q.earliest.Store(int64(earliest))
 	}
@@ -182,6 +192,7 @@ func (q *timerQueue) clear() {
 		}
 		q.heaps[class] = nil
 	}
+	q.busy = 0
 	q.closed = true
 	q.init()
 }
