@@ -20,6 +20,7 @@ func Accept(fd int) (int, Address, error) {
 			uintptr(unsafe.Pointer(&size)), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
 		switch errno {
 		case 0:
+			expectMore(int(conn))
 			return int(conn), rawAddress(&peer, int(size)), nil
 		case unix.EINTR:
 		default:

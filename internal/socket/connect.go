@@ -14,7 +14,11 @@ func New(addr net.Addr) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	return Stream(domain)
+	fd, err := Stream(domain)
+	if err == nil {
+		expectMore(fd)
+	}
+	return fd, err
 }
 
 // Bind gives a socket that will connect its own address. On Linux a port of 0 is left

@@ -43,6 +43,7 @@ func Listen(addr net.Addr, backlog int, setup func(fd int) error) (int, error) {
 	if err != nil {
 		return -1, os.NewSyscallError("socket", err)
 	}
+	expectMore(fd)
 	if setup != nil {
 		err = setup(fd)
 	}
@@ -154,5 +155,9 @@ func AcceptShared(fd int) (int, Address, error) {
 	if err := setNonblock(fd); err != nil {
 		return -1, Address{}, err
 	}
-	return accept(fd)
+	conn, peer, err := accept(fd)
+	if err == nil {
+		expectMore(conn)
+	}
+	return conn, peer, err
 }
