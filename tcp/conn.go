@@ -89,6 +89,7 @@ func (c *conn) Fail(err error) {
 // begin is what happens to every connection, up to where it is served. t is nil
 // if it needed no task.
 func (c *conn) begin(t *ioloop.Task) error {
+	c.worker.loop.Kit().Charge(beginWork)
 	if !c.open() {
 		return nil
 	}

@@ -17,8 +17,13 @@ import (
 
 const (
 	acceptBudget = 64 // connections accepted in one turn
-	minPause     = 5 * time.Millisecond
-	maxPause     = time.Second
+
+	// How many bytes take about as long as accepting a connection, and as beginning with
+	// it, which is work of the turn too.
+	acceptWork = 16 << 10
+	beginWork  = 64 << 10
+	minPause   = 5 * time.Millisecond
+	maxPause   = time.Second
 )
 
 // listener accepts on one socket.
@@ -91,6 +96,9 @@ func (l *listener) acceptSome() bool {
 			l.pause = 0
 			if c != nil {
 				c.start()
+				if l.loop.Kit().Charge(acceptWork); l.loop.Kit().TurnUsedUp() {
+					return true
+				}
 			}
 		case err == ErrMaxConns || err == ErrMaxHandshakes || err == errQueueFull || err == ErrServerClosed:
 			l.full = true

@@ -65,12 +65,27 @@ func TestConnectionsAreSpread(t *testing.T) {
 // Many who connect at once are let in by and by: whatever else the loop has to
 // do has its turn in between.
 func TestAcceptBudget(t *testing.T) {
-	const clients, most = 120, 64 // the BSDs let 128 wait
-	group := newGroup(t, 1, ioloop.Config{})
+	t.Run("many", func(t *testing.T) { testAcceptBudget(t, 0, 64) })
+	t.Run("long", func(t *testing.T) { testAcceptBudget(t, time.Millisecond, 4) })
+}
+
+// testAcceptBudget lets clients in, each of which takes so long, and looks how many of
+// them came in at once.
+func testAcceptBudget(t *testing.T, each time.Duration, most int) {
+	const clients = 120 // the BSDs let 128 wait
+	clock := new(ioloop.ManualClock)
+	group := newGroup(t, 1, ioloop.Config{Clock: clock})
 	l := group.Loops()[0]
-	total, inTurn, worst := 0, 0, 0 // that were let in; on the loop
+	total, inTurn, worst, turn := 0, 0, 0, uint64(0) // that were let in; on the loop
 	srv := &tcp.Server{Callback: lineCallback, Group: group, Hooks: tcp.Hooks{
-		Accepted: func(*iostream.Stream) { total, inTurn = total+1, inTurn+1 },
+		Accepted: func(*iostream.Stream) {
+			if now := l.Stats().Turns; now != turn {
+				inTurn, turn = 0, now
+			}
+			total, inTurn = total+1, inTurn+1
+			worst = max(worst, inTurn)
+			clock.Advance(each)
+		},
 	}}
 	addr, _ := local(t, srv)
 	release := hold(t, l)
@@ -81,7 +96,6 @@ func TestAcceptBudget(t *testing.T) {
 	all := make(chan struct{})
 	var other func()
 	other = func() {
-		worst, inTurn = max(worst, inTurn), 0
 		if total == clients {
 			close(all)
 			return
