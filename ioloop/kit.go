@@ -63,7 +63,11 @@ func (k Kit) TurnUsedUp() bool { return k.l.turnUsedUp() }
 
 // Charge counts n bytes sent or received as work of the turn, so that a turn
 // that moves many bytes ends sooner. Only callbacks and tasks may call it.
-func (k Kit) Charge(n int) { k.l.share.left -= n / bytesPerPiece }
+func (k Kit) Charge(n int) { k.l.share.left -= int32(n / bytesPerPiece) }
+
+// ChargeMoved is Charge that any goroutine may call, and that costs more: for the many
+// bytes of one write, when nobody knows whether the loop makes it.
+func (k Kit) ChargeMoved(n int) { k.l.share.moved.Add(int32(n / bytesPerPiece)) }
 
 // Closing adds n, which may be negative, to the number of things that have been
 // closed and still have bytes to send. RunTask waits until it is 0. Closing may

@@ -1,6 +1,7 @@
 package ioloop
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/eddyloop/eddy/internal/turnshare"
@@ -12,7 +13,7 @@ const (
 	// The clock is read after a number of pieces of work that is adapted to take
 	// about lookTime, so that cheap ones pay next to nothing for it.
 	lookTime   = 100 * time.Microsecond
-	maxPerLook = 64
+	maxPerLook = 32
 )
 
 // kind is a kind of work of a turn. Each has a share of the turn to itself, so
@@ -36,9 +37,13 @@ func (k kind) String() string {
 // It goes by the loop's clock, so that under a ManualClock, on which no time
 // passes meanwhile, the number of pieces alone decides, every time alike.
 type turnShare struct {
-	left    int // pieces of work until the clock is read again
-	perLook int // from 1 to turnshare.Pieces
+	// The clock is read again when left is no more than moved. What is moved is counted
+	// apart, as anybody may do so; see Kit.ChargeMoved.
+	left    int32
+	moved   atomic.Int32
+	perLook int // of the present kind, from 1 to turnshare.Pieces
 
+	adapted [kinds]int    // perLook of each
 	done    int           // pieces at the last reading
 	begun   time.Duration // of the present kind
 	read    time.Duration // the clock's last reading
@@ -49,14 +54,19 @@ type turnShare struct {
 	offered time.Duration // to other goroutines, in this turn
 }
 
-func (s *turnShare) init() { s.perLook = min(maxPerLook, turnshare.Pieces) }
+func (s *turnShare) init() {
+	for k := range s.adapted {
+		s.adapted[k] = min(maxPerLook, turnshare.Pieces)
+	}
+	s.perLook = s.adapted[ofEvents]
+}
 
 // turnUsedUp counts a piece of work, and reports whether the turn has done as
 // much of the present kind of work as it may. Only for the loop's goroutine
 // and tasks.
 func (l *Loop) turnUsedUp() bool {
 	l.share.left--
-	return l.share.left <= 0 && l.lookAtShare()
+	return l.share.left <= l.share.moved.Load() && l.lookAtShare()
 }
 
 func (l *Loop) lookAtShare() bool {
@@ -64,15 +74,14 @@ func (l *Loop) lookAtShare() bool {
 	if s.usedUp {
 		return true
 	}
-	pieces, before := s.perLook-s.left, s.read
+	pieces, before := s.perLook-int(s.left-s.moved.Swap(0)), s.read
 	l.readClock()
 	s.done += pieces
-	if s.done >= turnshare.Pieces || s.read-s.begun >= turnshare.Time {
-		s.usedUp = true
-		return true
-	}
 	s.adapt(pieces, s.read-before)
-	return false
+	if s.done >= turnshare.Pieces || s.read-s.begun >= turnshare.Time {
+		s.usedUp, s.left = true, 0 // so that whoever asks is told again
+	}
+	return s.usedUp
 }
 
 // adapt sets after how many pieces the clock is read again.
@@ -82,8 +91,9 @@ func (s *turnShare) adapt(pieces int, took time.Duration) {
 	if each > lookTime/maxPerLook {
 		s.perLook = max(1, int(lookTime/each))
 	}
+	s.adapted[s.kind] = s.perLook
 	s.perLook = min(s.perLook, turnshare.Pieces-s.done)
-	s.left = s.perLook
+	s.left = int32(s.perLook)
 }
 
 // readClock puts the time since the last reading to the account of the present
@@ -92,7 +102,7 @@ func (l *Loop) readClock() {
 	s := &l.share
 	now := l.clock.Now()
 	k := s.kind
-	if 2*s.tasks > s.perLook-s.left {
+	if 2*s.tasks > s.perLook-int(s.left) {
 		k = ofTasks
 	}
 	s.took[k] += now - s.read
@@ -104,13 +114,16 @@ func (s *turnShare) startTurn(now time.Duration) {
 	s.read = now
 	s.took = [kinds]time.Duration{}
 	s.offered = 0
+	if s.moved.Load() != 0 {
+		s.moved.Store(0) // while the loop slept
+	}
 	s.start(ofEvents)
 }
 
 // startKind gives the share of another kind of work, of which there is some.
 func (l *Loop) startKind(k kind) {
 	s := &l.share
-	if s.left == s.perLook && s.done == 0 && s.tasks == 0 {
+	if s.left == int32(s.perLook) && s.done == 0 && s.tasks == 0 && s.adapted[k] == s.perLook {
 		s.kind = k // the whole share is still there
 		return
 	}
@@ -121,7 +134,8 @@ func (l *Loop) startKind(k kind) {
 func (s *turnShare) start(k kind) {
 	s.kind, s.begun = k, s.read
 	s.usedUp, s.done, s.tasks = false, 0, 0
-	s.left = s.perLook
+	s.perLook = s.adapted[k]
+	s.left = int32(s.perLook)
 }
 
 // most returns the kind that has taken most of the turn.

@@ -137,6 +137,7 @@ func (s *Stream) writeNow(p []byte) (int64, error) {
 		return 0, opError("write", err)
 	}
 	s.accepted += int64(len(p)) // no limit applies: whoever writes waits, and what waits is the writer's
+	s.countLarge(len(p))
 	if s.mustQueue() {
 		s.output().borrow(p)
 	} else {

@@ -3,7 +3,9 @@ package iostream
 import (
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/eddyloop/eddy/internal/testtime"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/poller"
 	"github.com/stretchr/testify/require"
@@ -94,4 +96,72 @@ func TestBytesPutOffAreWorkOfTheTurn(t *testing.T) {
 	require.NoError(t, l.Run(t.Context()))
 	require.Positive(t, left)
 	require.Less(t, left, len(streams))
+}
+
+// slowSink is a transport whose Write takes time.
+type slowSink struct {
+	source
+	clock *ioloop.ManualClock
+	took  time.Duration
+}
+
+func (s *slowSink) Write(bufs [][]byte) (int, error) {
+	s.clock.Advance(s.took)
+	return s.source.Write(bufs)
+}
+
+// So are those of large writes that leave at once, whoever makes them: a task that never has
+// to wait gives way, and of callbacks that write to other streams a turn has few.
+func TestBytesSentAtOnceAreWorkOfTheTurn(t *testing.T) {
+	const writes = 100
+	large := make([]byte, 512<<10)
+	for name, write := range map[string]func(l *ioloop.Loop, s *Stream, each func()){
+		"task, Write": func(l *ioloop.Loop, s *Stream, each func()) {
+			_ = l.Go(func(task *ioloop.Task) {
+				for s.Room(task) == nil {
+					_, _ = s.Write(large)
+					each()
+				}
+			})
+		},
+		"task, WriteBuffers": func(l *ioloop.Loop, s *Stream, each func()) {
+			_ = l.Go(func(task *ioloop.Task) {
+				for s.Flush(task) == nil {
+					_, _ = s.WriteBuffers([][]byte{large[:10], large})
+					each()
+				}
+			})
+		},
+		"callbacks": func(l *ioloop.Loop, s *Stream, each func()) {
+			for range writes {
+				_ = l.Post(func() {
+					_, _ = s.Write(large)
+					each()
+				})
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			testtime.WholeTurns(t)
+			clock := new(ioloop.ManualClock)
+			l, err := ioloop.New(ioloop.Config{Clock: clock})
+			require.NoError(t, err)
+			defer l.Close()
+			s, err := New(l, &slowSink{clock: clock, took: time.Millisecond}, nil)
+			require.NoError(t, err)
+			n, inTurn, most, turn := 0, 0, 0, uint64(0)
+			write(l, s, func() {
+				if now := l.Stats().Turns; now != turn {
+					inTurn, turn = 0, now
+				}
+				inTurn++
+				most = max(most, inTurn)
+				if n++; n == writes {
+					l.Stop()
+				}
+			})
+			require.NoError(t, l.Run(t.Context()))
+			require.LessOrEqual(t, most, 2)
+		})
+	}
 }

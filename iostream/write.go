@@ -63,6 +63,7 @@ func (s *Stream) take(p []byte) (int, error) {
 		return 0, nil
 	}
 	s.accepted += int64(len(p))
+	s.countLarge(len(p))
 	if s.cork(len(p)) {
 		s.output().append(p)
 		if s.any(blocked) {
@@ -77,6 +78,15 @@ func (s *Stream) take(p []byte) (int, error) {
 		return 0, opError("write", err)
 	}
 	return len(p), nil
+}
+
+// countLarge counts n bytes of a write, if they are many, as work of the turn. Whether they
+// are sent at once or copied, that takes long enough for a look at the clock, and a task or
+// a callback of another stream may go on and on.
+func (s *Stream) countLarge(n int) {
+	if n > corkLimit {
+		s.loop.Kit().ChargeMoved(n)
+	}
 }
 
 // makeRoom sends what was only put off if n more bytes go beyond the limit. It returns an

@@ -33,6 +33,7 @@ func (s *Stream) WriteBuffers(bufs [][]byte) (int64, error) {
 		return 0, opError("write", err)
 	}
 	s.accepted += int64(total)
+	s.countLarge(total)
 	if err := s.sendAll(bufs, total); err != nil {
 		return 0, opError("write", err)
 	}
