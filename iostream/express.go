@@ -15,13 +15,12 @@ import (
 // bytes, and there is nothing else to see to.
 func (s *Stream) steady(ready poller.Interest) bool {
 	return ready == poller.Readable && s.armed == poller.Readable && s.unremarkable() &&
-		s.in.data == nil && s.op.takesScratch() && !s.splicesNext() && !(s.op.task() != nil && s.any(handling)) && s.config.Budget == nil
+		s.in.data == nil && s.op.isExpected() && !s.splicesNext() && !(s.op.task() != nil && s.any(handling)) && s.config.Budget == nil
 }
 
-// takesScratch reports whether the read takes its message out of the scratch
-// buffer: a repeating one, or one that waits and has no buffer of its own.
-func (op *readOp) takesScratch() bool {
-	return op.repeats() && !op.stopped || op.wait() != nil && !op.isInto()
+// isExpected reports whether the read is a repeating one, or one that somebody waits for.
+func (op *readOp) isExpected() bool {
+	return op.repeats() && !op.stopped || op.wait() != nil
 }
 
 // needsInput reports whether the slot has nothing that could end without input: a
@@ -47,6 +46,9 @@ const (
 // sends what was written meanwhile. That was all there is to do if all that had
 // come was received, and quiet then holds.
 func (s *Stream) express() way {
+	if s.op.isInto() {
+		return s.expressInto()
+	}
 	scratch := s.loop.Kit().Scratch()
 	n, err := s.transport.Read(scratch)
 	if err != nil {
@@ -79,6 +81,30 @@ func (s *Stream) express() way {
 		s.resumeReader(message)
 	}
 	if s.quiet() && n < len(scratch) {
+		return wholeWay
+	}
+	return partWay
+}
+
+// expressInto is express for a read into the buffer of who waits for it. What it leaves
+// unread is announced again.
+func (s *Stream) expressInto() way {
+	t := s.op.into
+	room := t.p[t.filled:]
+	n, err := s.transport.Read(room)
+	if err != nil {
+		s.readFailed(err)
+		return partWay
+	}
+	s.noteReceived()
+	s.loop.Kit().Charge(n)
+	t.filled += n
+	s.noteFull(n >= min(len(room), maxRead))
+	if t.filled < t.least {
+		return partWay
+	}
+	s.resumeReader(nil)
+	if s.quiet() {
 		return wholeWay
 	}
 	return partWay

@@ -43,14 +43,15 @@ func (s *Stream) ReadAtLeast(ctx context.Context, p []byte, least int) (int, err
 		return 0, err
 	}
 	t := targets.Get().(*target)
-	defer t.release()
 	t.p, t.least = p, least
 	w, err := s.tryReadInto(ctx, t)
 	if w != nil {
 		err = s.await(readNames[readInto], w)
 		w.release()
 	}
-	return t.filled, err
+	n := t.filled
+	t.release()
+	return n, err
 }
 
 func checkReadInto(ctx context.Context, p []byte, least int) error {
@@ -69,12 +70,16 @@ func (s *Stream) tryReadInto(ctx context.Context, t *target) (*waitOp, error) {
 	if err := s.begin(op.kind); err != nil {
 		return nil, err
 	}
-	_, err, done := s.outcome(&op)
+	var w *waitOp
+	var err error
+	done := false
+	if s.in.len() > 0 || t.least == 0 || s.readEnd() != nil {
+		_, err, done = s.outcome(&op)
+	}
 	if !done && s.knowsOfInput() {
 		s.receiveInto(t)
 		_, err, done = s.outcome(&op)
 	}
-	var w *waitOp
 	if done {
 		s.takeOver()
 	} else {

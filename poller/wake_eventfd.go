@@ -30,7 +30,13 @@ func (w *eventWaker) close()           { unix.Close(w.file) }
 var eventOne = binary.NativeEndian.AppendUint64(nil, 1)
 
 func (w *eventWaker) wake() error {
-	err := writeAgain(w.file, eventOne)
+	if err := writeAgain(w.file, eventOne); err != nil { // nearly never
+		return w.wakeAgain(err)
+	}
+	return nil
+}
+
+func (w *eventWaker) wakeAgain(err error) error {
 	for err == unix.EAGAIN {
 		// The counter is full, and reading sets it to 0. That it is readable now
 		// would not do: only a write is an edge.
