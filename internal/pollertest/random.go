@@ -63,6 +63,8 @@ type modelConn struct {
 	moved bool // something happened on either end since the last check
 	told  bool // PeerClosed has been told
 
+	now poller.Interest // what it was ready for behind the last harvest
+
 	// was is what it has been ready for: since it was armed in mode OneShot, which may
 	// tell of that though it has been taken, else since the last check.
 	was poller.Interest
@@ -162,7 +164,8 @@ func (c *modelConn) ready() (found poller.Interest) {
 	return found
 }
 
-// check harvests once and compares.
+// check harvests once and compares with what was so right behind it: TCP may bring
+// room at any time.
 func (m *model) check() {
 	got := map[poller.Token]poller.Interest{}
 	m.harvest(got)
@@ -179,13 +182,13 @@ func (m *model) check() {
 		delete(got, c.token)
 		c.moved = false
 		if c.mode != oneShot {
-			c.was = c.ready()
+			c.was = c.now | c.ready()
 		}
 	}
 	require.Empty(m.h, got, "events of unknown registrations")
 }
 
-// harvest adds what a Wait finds to got.
+// harvest adds what a Wait finds to got, and looks at the connections.
 func (m *model) harvest(got map[poller.Token]poller.Interest) {
 	n, err := m.h.Wait(m.h.buf, 0)
 	require.NoError(m.h, err)
@@ -196,6 +199,9 @@ func (m *model) harvest(got map[poller.Token]poller.Interest) {
 		seen[ev.Token] = true
 		got[ev.Token] |= ev.Ready
 	}
+	for i := range m.conns {
+		m.conns[i].now = m.conns[i].ready()
+	}
 }
 
 // lacks tells whether an event may be under way that has to come.
@@ -205,7 +211,7 @@ func (m *model) lacks(got map[poller.Token]poller.Interest) bool {
 	}
 	for i := range m.conns {
 		c := &m.conns[i]
-		must := c.ready() & c.interest
+		must := c.now & c.interest
 		if c.told {
 			must &^= pc
 		}
@@ -217,7 +223,7 @@ func (m *model) lacks(got map[poller.Token]poller.Interest) bool {
 }
 
 func (m *model) compare(i int, c *modelConn, got poller.Interest) {
-	now := c.ready() & c.interest
+	now := c.now & c.interest
 	possible := now
 	if c.mode == oneShot || m.h.suite.limits&TellsPassed != 0 {
 		possible |= c.was & c.interest
