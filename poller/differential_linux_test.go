@@ -3,68 +3,31 @@
 package poller_test
 
 import (
-	"flag"
 	"fmt"
-	"math/rand/v2"
-	"strings"
 	"testing"
 
 	"github.com/eddyloop/eddy/internal/kqueuesim"
 	"github.com/eddyloop/eddy/poller"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
-var seeds = flag.Int("seeds", 20, "random sequences that TestBackendsAgree tries")
-
-// TestBackendsAgree does the same to three sets of equal descriptors, each
-// watched by another backend, and compares what they report.
-func TestBackendsAgree(t *testing.T) {
-	for seed := range uint64(*seeds) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			rnd := rand.New(rand.NewPCG(seed, 7))
-			ops := make([]op, 400)
-			for i := range ops {
-				ops[i] = randomOp(rnd)
-			}
-			profile := kqueuesim.Profiles[seed%uint64(len(kqueuesim.Profiles))]
-			at, why := replay(t, profile, ops)
-			if why == "" {
-				return
-			}
-			ops = shrink(t, profile, ops[:at+1])
-			_, why = replay(t, profile, ops)
-			t.Fatalf("seed %d, %s: %s\n%s", seed, profile.Name, why, trace(ops))
-		})
-	}
-}
-
-// shrink leaves out what the difference doesn't need.
-func shrink(t *testing.T, p *kqueuesim.Profile, ops []op) []op {
-	for size := len(ops) / 2; size > 0; size /= 2 {
-		for i := 0; i+size <= len(ops); {
-			less := append(append([]op(nil), ops[:i]...), ops[i+size:]...)
-			if at, why := replay(t, p, less); why != "" {
-				ops = less[:at+1]
-			} else {
-				i += size
-			}
-		}
-	}
-	return ops
-}
-
-func trace(ops []op) string {
-	var b strings.Builder
-	for _, o := range ops {
-		fmt.Fprintf(&b, "\t%s\n", o)
-	}
-	return b.String()
-}
-
 // backends are compared with the first.
-var backends = []string{"poll", "epoll", "kqueue"}
+var backends = []string{"oracle", "poll", "epoll", "kqueue"}
 
-func newBackends(t *testing.T, p *kqueuesim.Profile) (list []poller.Poller) {
+var kinds = [...]twinKind{tcpPair, unixPair, pipeReader, pipeWriter}
+
+var modes = []poller.Mode{poller.Level, poller.Edge, poller.OneShot}
+
+const (
+	opCount  = 400
+	lateness = 0 // what the kernel says of a descriptor, all learn at once
+	pollEnd  = unix.POLLRDHUP
+)
+
+func newRig(t *testing.T, seed uint64) *rig {
+	p := kqueuesim.Profiles[seed%uint64(len(kqueuesim.Profiles))]
+	r := &rig{pollers: []poller.Poller{newOracle()}, asFound: p.OneShotAsFound}
 	for _, f := range []func() (poller.Poller, error){
 		func() (poller.Poller, error) { return poller.NewPoll(true) },
 		poller.New,
@@ -72,116 +35,93 @@ func newBackends(t *testing.T, p *kqueuesim.Profile) (list []poller.Poller) {
 	} {
 		p, err := f()
 		require.NoError(t, err)
-		list = append(list, p)
+		r.pollers = append(r.pollers, p)
 	}
-	return list
+	return r
 }
 
-// replay does what ops say until the backends differ.
-func replay(t *testing.T, p *kqueuesim.Profile, ops []op) (at int, why string) {
-	pollers := newBackends(t, p)
-	var conns [4]*twins
-	for i := range conns {
-		conns[i] = newTwins(t, kinds[i])
-	}
-	defer func() {
-		for _, c := range conns {
-			c.close()
-		}
-		for _, p := range pollers {
-			p.Close()
-		}
-	}()
-	for i, o := range ops {
-		c := conns[o.conn]
-		if o.what == opCheck {
-			if why := check(pollers, conns[:], p.OneShotAsFound); why != "" {
-				return i, why
-			}
-			continue
-		}
-		if why := c.do(pollers, o); why != "" {
-			return i, why
-		}
-		if c.gone {
-			c.close()
-			conns[o.conn] = newTwins(t, c.kind)
+// ask tells what fd is ready for by poll(2).
+func ask(fd int) (found poller.Interest, failed bool) {
+	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN | unix.POLLOUT | unix.POLLRDHUP}}
+	for {
+		if _, err := unix.Poll(fds, 0); err != unix.EINTR {
+			break
 		}
 	}
-	return 0, ""
+	for flag, means := range map[int16]poller.Interest{
+		unix.POLLIN:    poller.Readable,
+		unix.POLLOUT:   poller.Writable,
+		unix.POLLRDHUP: poller.PeerClosed,
+		unix.POLLHUP:   poller.Readable | poller.PeerClosed,
+		unix.POLLERR:   poller.Readable | poller.Writable | poller.PeerClosed,
+	} {
+		if fds[0].Revents&flag != 0 {
+			found |= means
+		}
+	}
+	return found, fds[0].Revents&unix.POLLERR != 0
 }
 
-// check has every Poller report, and compares.
-func check(pollers []poller.Poller, conns []*twins, asFound bool) string {
-	for _, c := range conns {
-		c.settle()
+// unread is how many bytes there are to read.
+func unread(fd int) int {
+	n, _ := unix.IoctlGetInt(fd, unix.TIOCINQ)
+	return n
+}
+
+// takeNumber gives the descriptor from the number to, whose file is closed.
+func takeNumber(t *testing.T, from, to int) bool {
+	require.NoError(t, unix.Dup3(from, to, unix.O_CLOEXEC))
+	unix.Close(from)
+	return true
+}
+
+func connectLocal(t *testing.T, kind twinKind) (own, peer int) {
+	if kind == unixPair {
+		fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+		require.NoError(t, err)
+		return fds[0], fds[1]
 	}
-	var got [3]map[poller.Token]poller.Event
-	for k, p := range pollers {
-		got[k] = map[poller.Token]poller.Event{}
-		var buf [16]poller.Event
-		n, err := p.Wait(buf[:], 0)
-		if err != nil {
-			return fmt.Sprintf("%s: %v", backends[k], err)
-		}
-		for _, ev := range buf[:n] {
-			if _, twice := got[k][ev.Token]; twice {
-				return backends[k] + ": two events for one descriptor"
+	var fds [2]int
+	require.NoError(t, unix.Pipe2(fds[:], unix.O_CLOEXEC|unix.O_NONBLOCK))
+	if kind == pipeReader {
+		return fds[0], fds[1]
+	}
+	return fds[1], fds[0]
+}
+
+// look is for kernels that tell of what has passed.
+func (c *twins) look() {}
+
+// checked notes what is to be known at the next check.
+func (c *twins) checked(events []poller.Event) { c.arrived, c.before = false, events[0].Ready }
+
+// compare says in what the events of one connection differ.
+func (c *twins) compare(r *rig, events []poller.Event) string {
+	if r.asFound && c.mode == poller.OneShot && c.toldOfTaken(events) {
+		return ""
+	}
+	oracle := events[0].Ready
+	for k, ev := range events[1:] {
+		name := backends[k+1]
+		if c.mode != poller.Edge || name == "poll" {
+			if ev.Ready != oracle {
+				return name + " differs"
 			}
-			got[k][ev.Token] = ev
+		} else if why := c.compareEdge(ev.Ready, oracle, c.arrived); why != "" {
+			return name + why
 		}
 	}
-	for _, c := range conns {
-		if !c.watched {
-			continue
-		}
-		var events [3]poller.Event
-		for k := range events {
-			events[k] = got[k][c.token]
-			delete(got[k], c.token)
-		}
-		if asFound && c.mode == poller.OneShot && c.toldOfTaken(events) {
-			continue
-		}
-		if why := c.compare(events); why != "" {
-			return fmt.Sprintf("%v, interest %03b, mode %d: %s\n\t%v: %v", c.kind, c.interest, c.mode, why, backends, events)
-		}
-	}
-	for k := range got {
-		if len(got[k]) > 0 {
-			return fmt.Sprintf("%s: events of unknown registrations: %v", backends[k], got[k])
-		}
-	}
-	return ""
+	return c.compareHints(events)
 }
 
 // toldOfTaken reports whether kqueue's one shot has told of what has been taken, so
 // that the backends are not in the same state until the next watch.
-func (c *twins) toldOfTaken(events [3]poller.Event) bool {
-	oracle, kqueue := events[0].Ready, events[2].Ready
+func (c *twins) toldOfTaken(events []poller.Event) bool {
+	oracle, kqueue := events[0].Ready, events[3].Ready
 	if oracle&^kqueue == 0 && kqueue&^oracle&^poller.PeerClosed != 0 {
 		c.spent = true
 	}
 	return c.spent
-}
-
-// compare says in what the events of one connection differ.
-func (c *twins) compare(events [3]poller.Event) string {
-	oracle := events[0].Ready
-	arrived := c.arrived
-	c.arrived = false
-	for k, ev := range events[1:] {
-		name := backends[k+1]
-		if c.mode != poller.Edge {
-			if ev.Ready != oracle {
-				return name + " differs"
-			}
-		} else if why := c.compareEdge(ev.Ready, oracle, arrived); why != "" {
-			return name + why
-		}
-	}
-	c.before = oracle
-	return c.compareHints(events)
 }
 
 // compareEdge compares with the oracle, which has no edges and so reports at
@@ -205,10 +145,13 @@ func (c *twins) compareEdge(ready, oracle poller.Interest, arrived bool) string 
 // compareHints looks at what may be relied on. Of a pipe nothing: the kernels
 // call a writer without reader failed or hung up. Of kqueue not Hangup, which
 // it can tell only when both filters are armed, but it mustn't invent it.
-func (c *twins) compareHints(events [3]poller.Event) string {
-	poll, epoll, kqueue := events[0].Hints, events[1].Hints, events[2].Hints
+func (c *twins) compareHints(events []poller.Event) string {
+	oracle, poll, epoll, kqueue := events[0].Hints, events[1].Hints, events[2].Hints, events[3].Hints
 	if c.kind == pipeReader || c.kind == pipeWriter || c.mode == poller.Edge {
 		return "" // with edges not all have an event at the same time
+	}
+	if (oracle^poll)&poller.Failed != 0 {
+		return "hints of poll differ"
 	}
 	if poll != epoll {
 		return "hints of epoll differ"
