@@ -11,13 +11,14 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 // What a test has started ends with the test, when that takes too long.
 func TestWhatHangsEndsWhole(t *testing.T) {
 	dir := t.TempDir()
 	fifo, program := filepath.Join(dir, "fifo"), filepath.Join(dir, "program")
-	require.NoError(t, syscall.Mkfifo(fifo, 0o600))
+	require.NoError(t, unix.Mkfifo(fifo, 0o600))
 	require.NoError(t, os.WriteFile(program, []byte("#!/bin/sh\nexec 3>fifo\nsleep 1000 &\nwait\n"), 0o700))
 	r, err := os.OpenFile(fifo, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	require.NoError(t, err)
