@@ -110,8 +110,8 @@ func (s *Stream) ReadAtLeastFunc(p []byte, least int, fn func(int, error)) error
 	if err != nil {
 		return opError(readNames[readInto], err)
 	}
-	t := targets.Get().(*target)
-	t.p, t.least, t.fn = p, least, fn
+	t := newTarget(p, least)
+	t.fn = fn
 	if err = s.start(&readOp{kind: readInto, size: t.size(), into: t, reader: t.tell}, &Frame{}); err != nil {
 		t.release()
 	}

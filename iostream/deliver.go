@@ -83,23 +83,32 @@ func (s *Stream) outcome(op *readOp) (data []byte, err error, ok bool) {
 			return s.takeMessage(op, n), nil, true
 		}
 	}
-	end := s.readEnd()
-	if end == nil && op.expired {
-		end = os.ErrDeadlineExceeded
-	}
-	if end == nil {
-		return nil, nil, false
-	}
-	if end == io.EOF && op.placed() > 0 {
-		end = io.ErrUnexpectedEOF // as io.ReadFull says it
-	}
 	if op.kind == readUntilClose && s.any(inputEnded|closing|closed) {
+		end := s.readEnd()
 		data = s.in.take(s.in.len())
 		if end == io.EOF {
 			return data, nil, true
 		}
+		return data, opError(readNames[op.kind], end), true
 	}
-	return data, opError(readNames[op.kind], end), true
+	err = s.readFailure(op.kind, op.placed(), op.expired)
+	return nil, err, err != nil
+}
+
+// readFailure returns the error of a read that has not got what it wants, with so many bytes
+// placed; nil if it has to wait.
+func (s *Stream) readFailure(kind readKind, placed int, expired bool) error {
+	end := s.readEnd()
+	if end == nil && expired {
+		end = os.ErrDeadlineExceeded
+	}
+	if end == nil {
+		return nil
+	}
+	if end == io.EOF && placed > 0 {
+		end = io.ErrUnexpectedEOF // as io.ReadFull says it
+	}
+	return opError(readNames[kind], end)
 }
 
 // readEnd returns why a read does not wait for input, nil if it does.

@@ -20,27 +20,28 @@ func (s *Stream) knowsOfInput() bool {
 	return s.any(unwanted|cameFull) && s.state&^irrelevant == attached|plainSocket && s.in.len() == 0
 }
 
-// receiveInto reads from the transport into t, until it has its least or the transport
-// has no more.
-func (s *Stream) receiveInto(t *target) {
+// receiveInto reads from the transport into t, until it has its least, which it reports, or
+// the transport has no more.
+func (s *Stream) receiveInto(t *target) bool {
 	for range maxFills {
 		room := t.p[t.filled:]
-		n, err := s.transport.Read(room)
+		n, err := readOutcome(socket.Read(s.socket.FD(), room))
 		if err == ErrWouldBlock {
 			s.unset(unwanted | cameFull)
-			return
+			return false
 		} else if err != nil {
 			s.readFailed(err)
 			s.schedule() // the loop goes on towards the end
-			return
+			return false
 		}
 		t.filled += n
 		s.noteReceived()
 		s.noteFull(n >= min(len(room), maxRead))
 		if t.filled >= t.least {
-			return
+			return true
 		}
 	}
+	return false
 }
 
 // straightLimit is the longest write that goes straight to the kernel.

@@ -76,7 +76,9 @@ func (c *Conn) Read(p []byte) (int, error) {
 		c.reading.Unlock()
 		return 0, c.fail("read", net.ErrClosed)
 	}
-	n, err := c.stream.ReadAtLeast(context.Background(), p, min(1, len(p)))
+	t := newTarget(p, min(1, len(p)))
+	w, err := c.stream.tryReadInto(context.Background(), t)
+	n, err := c.stream.endReadInto(t, w, err)
 	c.reading.Unlock()
 	return n, c.fail("read", err)
 }

@@ -42,9 +42,13 @@ func (s *Stream) ReadAtLeast(ctx context.Context, p []byte, least int) (int, err
 	if err := checkReadInto(ctx, p, least); err != nil {
 		return 0, err
 	}
-	t := targets.Get().(*target)
-	t.p, t.least = p, least
+	t := newTarget(p, least)
 	w, err := s.tryReadInto(ctx, t)
+	return s.endReadInto(t, w, err)
+}
+
+// endReadInto is the rest of a read into t, of which tryReadInto has returned w and err.
+func (s *Stream) endReadInto(t *target, w *waitOp, err error) (int, error) {
 	if w != nil {
 		err = s.await(readNames[readInto], w)
 		w.release()
@@ -64,34 +68,42 @@ func checkReadInto(ctx context.Context, p []byte, least int) error {
 
 // tryReadInto is tryRead for a read into t.
 func (s *Stream) tryReadInto(ctx context.Context, t *target) (*waitOp, error) {
-	op := readOp{kind: readInto, size: t.size(), into: t}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.begin(op.kind); err != nil {
+	if err := s.begin(readInto); err != nil {
 		return nil, err
+	}
+	done := t.fill(&s.in)
+	if !done && s.knowsOfInput() {
+		done = s.receiveInto(t)
 	}
 	var w *waitOp
 	var err error
-	done := false
-	if s.in.len() > 0 || t.least == 0 || s.readEnd() != nil {
-		_, err, done = s.outcome(&op)
+	if !done {
+		err = s.readFailure(readInto, t.filled, false)
 	}
-	if !done && s.knowsOfInput() {
-		s.receiveInto(t)
-		_, err, done = s.outcome(&op)
-	}
-	if done {
+	if done || err != nil {
 		s.takeOver()
 	} else {
-		w = waitOps.Get().(*waitOp)
-		if err = s.occupy(ctx, &op, w); err != nil {
-			w.release()
-			w = nil
-		}
+		w, err = s.waitInto(ctx, t)
 	}
 	s.in.release() // if the last of it has been placed
 	s.chargeUnlessLater()
 	return w, err
+}
+
+// waitInto puts a read into t that has to wait into the slot.
+func (s *Stream) waitInto(ctx context.Context, t *target) (*waitOp, error) {
+	w := waitOps.Get().(*waitOp)
+	if err := w.Begin(ctx); err != nil {
+		w.release()
+		return nil, opError(readNames[readInto], err)
+	}
+	s.takeOver()
+	s.op = readOp{}
+	s.op.kind, s.op.size, s.op.into, s.op.reader = readInto, t.size(), t, w // not by way of the stack
+	s.listen()
+	return w, nil
 }
 
 // Messages returns an iterator over the messages of a stream. Each is valid
@@ -139,11 +151,8 @@ func (s *Stream) Buffered() int {
 // begin makes way for a read. From here on the last result is no longer the
 // caller's.
 func (s *Stream) begin(kind readKind) error {
-	switch {
-	case s.any(writeOnly):
-		return opError(readNames[kind], errWriteOnly)
-	case s.readPending():
-		return opError(readNames[kind], ErrReadPending)
+	if s.any(writeOnly) || s.readPending() {
+		return s.cannotBegin(kind)
 	}
 	s.unset(abandoned)
 	s.in.lent = false
@@ -151,6 +160,13 @@ func (s *Stream) begin(kind readKind) error {
 	s.unset(inMessage)
 	s.chargeUnlessLater()
 	return nil
+}
+
+func (s *Stream) cannotBegin(kind readKind) error {
+	if s.any(writeOnly) {
+		return opError(readNames[kind], errWriteOnly)
+	}
+	return opError(readNames[kind], ErrReadPending)
 }
 
 // readPending reports whether another read has the slot. A repeating read whose

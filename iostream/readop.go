@@ -95,6 +95,12 @@ type target struct {
 
 var targets = sync.Pool{New: func() any { return new(target) }}
 
+func newTarget(p []byte, least int) *target {
+	t := targets.Get().(*target)
+	t.p, t.least = p, least
+	return t
+}
+
 // checkTarget checks the arguments of a read into p.
 func checkTarget(p []byte, least int) error {
 	switch {

@@ -125,6 +125,8 @@ func TestBounds(t *testing.T) {
 			t.Logf("%d KiB for each connection", each)
 			if b.ends > 0 {
 				loop := srv.Group.Loops()[0]
+				on(t, loop, func() {}) // which begins with each connection, in a turn of its own,
+				on(t, loop, func() {}) // and runs the task that this begins
 				if b.stuck {
 					awaitStuck(t, loop, n)
 				}
