@@ -41,6 +41,10 @@ func (c *badClient) send(text string) error {
 // message of 512 bytes, and a few of these.
 const helloBeginning = "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03random"
 
+// hoard is how much of a line, which is never ended, makes the server keep about as much as
+// a line may be.
+const hoard = 900 << 10
+
 // faults are what can be done wrong, by name. With TLS most of them are garbage
 // in place of a handshake too.
 var faults = []struct {
@@ -104,7 +108,7 @@ var faults = []struct {
 	}},
 	{"hoards", func(c *badClient) {
 		_ = c.SetWriteDeadline(time.Now().Add(c.longest))
-		_ = c.send(strings.Repeat("z", 900<<10))
+		_ = c.send(strings.Repeat("z", hoard))
 		c.hold()
 	}},
 	{"sends a line that is too long", func(c *badClient) {

@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"github.com/eddyloop/eddy/internal/leaktest"
+	"github.com/eddyloop/eddy/internal/testtime"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
 	"github.com/eddyloop/eddy/tcp"
@@ -42,6 +43,10 @@ type stats struct {
 	Goroutines int
 	Heap       int64 // bytes, after a collection
 }
+
+// keepAlive is how soon a client is asked whether it is there. NetBSD does not ask, but ends
+// the connection, if it had waited for three times as long to be accepted.
+var keepAlive = testtime.Patience(time.Second)
 
 // idleCoroutines is how many coroutines each loop keeps for its next tasks. Each is a
 // goroutine.
@@ -91,7 +96,7 @@ func serve() {
 	ended := make(chan error, 4)
 	go func() { ended <- group.Run(context.Background()) }()
 	logger := slog.New(slog.DiscardHandler)
-	socket := tcp.SocketOptions{KeepAlive: net.KeepAliveConfig{Enable: true, Idle: time.Second, Interval: time.Second, Count: 3}}
+	socket := tcp.SocketOptions{KeepAlive: net.KeepAliveConfig{Enable: true, Idle: keepAlive, Interval: keepAlive, Count: 3}}
 	for i := range e.servers {
 		e.servers[i] = &tcp.Server{Callback: echoCallback, Group: group, Stream: stream, Socket: socket, Logger: logger}
 	}

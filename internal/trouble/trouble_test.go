@@ -5,7 +5,9 @@ package trouble
 import (
 	"bufio"
 	"encoding/json"
+	"io"
 	"math/rand/v2"
+	"net"
 	"os"
 	"os/exec"
 	"strconv"
@@ -69,6 +71,7 @@ func TestTrouble(t *testing.T) {
 		stop := make(chan struct{})
 		honest := startHonest(server.addrs, size.honest, stop)
 		lie := runBadClients(t, server.addrs, size, seed)
+		server.squeeze(size)
 		close(stop)
 		report := honest.wait()
 		require.Empty(t, report.failures)
@@ -155,6 +158,31 @@ func (p *process) settle(before stats) stats {
 func (p *process) stop() {
 	require.NoError(p.t, p.close())
 	require.NoError(p.t, p.cmd.Wait())
+}
+
+// squeeze makes sure that the server has been in want of everything, and has met a client
+// that spoils its handshake: where all is slow, the bad clients do not bring that about.
+func (p *process) squeeze(s size) {
+	p.t.Helper()
+	until := func(addr string, n int, text string, enough func(stats) bool) {
+		p.t.Helper()
+		conns := make([]net.Conn, n)
+		for i := range conns {
+			var err error
+			conns[i], err = net.DialTimeout("tcp", addr, patience)
+			require.NoError(p.t, err)
+			go func() { _, _ = io.WriteString(conns[i], text) }()
+		}
+		for deadline := time.Now().Add(patience); !enough(p.stats()); time.Sleep(10 * time.Millisecond) {
+			require.True(p.t, time.Now().Before(deadline))
+		}
+		for _, c := range conns {
+			_ = c.Close()
+		}
+	}
+	until(p.addrs[overTLS], 1, "no hello\n", func(s stats) bool { return s.Handshakes > 0 })
+	until(p.addrs[0], int(s.budget/hoard)+2, strings.Repeat("z", hoard), func(s stats) bool { return s.ForMemory > 0 })
+	until(p.addrs[0], s.files+1, "", func(s stats) bool { return s.Pauses > 0 })
 }
 
 func runBadClients(t *testing.T, addrs []string, s size, seed uint64) string {
