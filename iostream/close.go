@@ -37,10 +37,11 @@ func (s *Stream) Close() error {
 
 // Abort ends the stream at once. Operations in progress fail with reason, and
 // Err and later operations return it; a nil reason stands for net.ErrClosed.
-// What was written and has not reached the peer is dropped. If there was any, a
-// TCP connection is reset. TLS sends no close_notify in any case. A read that
-// begins later can still read what was buffered. Abort also cuts a Close short.
-// On a closed stream it does nothing.
+// What was written and has not reached the peer is dropped. If there was any, or
+// if the kernel has bytes that were not read, a TCP connection is reset. TLS
+// sends no close_notify in any case. A read that begins later can still read
+// what was buffered. Abort also cuts a Close short. On a closed stream it does
+// nothing.
 func (s *Stream) Abort(reason error) {
 	if reason == nil {
 		reason = net.ErrClosed
@@ -298,9 +299,17 @@ func (s *Stream) markTruncated() {
 	if s.any(finSent) {
 		fin = 1 // the kernel counts it as a byte
 	}
-	if s.details.sent < s.accepted || s.details.incomplete || s.any(aborted) && kernelQueue(s.transport) > fin {
+	if s.details.sent < s.accepted || s.details.incomplete ||
+		s.any(aborted) && (kernelQueue(s.transport) > fin || hasUnread(s.transport)) {
 		t.ResetOnClose()
 	}
+}
+
+// hasUnread reports whether t is known to have bytes that nobody has read. What Linux does by
+// itself when a connection with such bytes is closed, others do not: reset it.
+func hasUnread(t Transport) bool {
+	u, ok := t.(interface{ hasUnread() bool })
+	return ok && u.hasUnread()
 }
 
 // toldOfFailure reports whether the peer has an alert of TLS: it takes nothing for complete.

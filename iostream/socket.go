@@ -124,6 +124,11 @@ func (t *socketTransport) ResetOnClose() { socket.ResetOnClose(t.FD()) }
 
 func (t *socketTransport) Queued() int { return socket.Queued(t.FD()) }
 
+func (t *socketTransport) hasUnread() bool {
+	n, err := socket.Peek(t.FD())
+	return err == nil && n > 0
+}
+
 func (t *socketTransport) FD() int             { return t.registration.FD() }
 func (t *socketTransport) LocalAddr() net.Addr { return socket.LocalAddr(t.FD()) }
 

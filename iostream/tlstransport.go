@@ -376,6 +376,8 @@ func (t *tlsTransport) ResetOnClose() {
 
 func (t *tlsTransport) Queued() int { return kernelQueue(t.lower) }
 
+func (t *tlsTransport) hasUnread() bool { return hasUnread(t.lower) }
+
 func (t *tlsTransport) LocalAddr() net.Addr {
 	if a, ok := t.lower.(Addresser); ok {
 		return a.LocalAddr()
