@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/eddyloop/eddy/internal/selfexec"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/stretchr/testify/require"
 )
@@ -144,9 +145,7 @@ func TestFaultEndsProgram(t *testing.T) {
 		os.Exit(0)
 	}
 	for _, how := range []string{"task", "callback"} {
-		cmd := exec.Command(os.Args[0], "-test.run=^TestFaultEndsProgram$")
-		cmd.Env = append(os.Environ(), "EDDY_TEST_FAULT="+how)
-		out, err := cmd.CombinedOutput()
+		out, err := selfexec.Command("EDDY_TEST_FAULT="+how, "-test.run=^TestFaultEndsProgram$").CombinedOutput()
 		var exit *exec.ExitError
 		require.ErrorAs(t, err, &exit, "%s", out)
 		require.Equal(t, 2, exit.ExitCode())

@@ -224,9 +224,10 @@ func TestStdioOfATerminal(t *testing.T) {
 		t.Skip("no script(1) as on Linux")
 	}
 	dir := t.TempDir()
-	cmd := exec.CommandContext(patient(t), script, "-q", "-e", "-c", absolute(t, os.Args[0]), "typescript")
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), stdioChild+"=filter")
+	filter := selfexec.Command(stdioChild + "=filter")
+	filter.Args[len(filter.Args)-1] = absolute(t, os.Args[0])
+	cmd := exec.CommandContext(patient(t), script, "-q", "-e", "-c", strings.Join(filter.Args, " "), "typescript")
+	cmd.Dir, cmd.Env = dir, filter.Env
 	cmd.Stdin = strings.NewReader("one\ntwo\n\x04")
 	out, err := cmd.Output()
 	require.NoError(t, err)

@@ -16,8 +16,14 @@ func Accept(fd int) (int, Address, error) {
 	var peer unix.RawSockaddrAny
 	for {
 		size := uint32(unix.SizeofSockaddrAny)
-		conn, _, errno := syscall.RawSyscall6(unix.SYS_ACCEPT4, uintptr(fd), uintptr(unsafe.Pointer(&peer)),
-			uintptr(unsafe.Pointer(&size)), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
+		var conn uintptr
+		var errno unix.Errno
+		if viaSocketcall {
+			conn, errno = accept4Via(fd, &peer, &size, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+		} else {
+			conn, _, errno = syscall.RawSyscall6(unix.SYS_ACCEPT4, uintptr(fd), uintptr(unsafe.Pointer(&peer)),
+				uintptr(unsafe.Pointer(&size)), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
+		}
 		switch errno {
 		case 0:
 			expectMore(int(conn))

@@ -24,7 +24,9 @@ func Read(fd int, p []byte) (int, error) {
 	for {
 		var r uintptr
 		var errno unix.Errno
-		if n <= rawBytes {
+		if viaSocketcall {
+			r, errno = moveVia(callRecvfrom, fd, unsafe.SliceData(p), n, unix.MSG_DONTWAIT)
+		} else if n <= rawBytes {
 			r, _, errno = syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd),
 				uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(n), unix.MSG_DONTWAIT, 0, 0)
 		} else {
@@ -43,7 +45,9 @@ func Send(fd int, p []byte) (int, error) {
 	for {
 		var r uintptr
 		var errno unix.Errno
-		if n <= rawBytes {
+		if viaSocketcall {
+			r, errno = moveVia(callSendto, fd, unsafe.SliceData(p), n, sendFlags|unix.MSG_DONTWAIT)
+		} else if n <= rawBytes {
 			r, _, errno = syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(fd),
 				uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(n), sendFlags|unix.MSG_DONTWAIT, 0, 0)
 		} else {
@@ -73,7 +77,9 @@ func SendVector(fd int, bufs [][]byte) (int, error) {
 	for {
 		var r uintptr
 		var errno unix.Errno
-		if MaxBytes-left <= rawBytes {
+		if viaSocketcall {
+			r, errno = sendmsgVia(fd, &header, sendFlags|unix.MSG_DONTWAIT, MaxBytes-left <= rawBytes)
+		} else if MaxBytes-left <= rawBytes {
 			r, _, errno = syscall.RawSyscall(unix.SYS_SENDMSG, uintptr(fd),
 				uintptr(unsafe.Pointer(&header)), sendFlags|unix.MSG_DONTWAIT)
 		} else {
