@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -153,6 +154,24 @@ func TestShutdownInTask(t *testing.T) {
 		require.ErrorIs(t, receive(t, result), ioloop.ErrTaskContext)
 		c.echo("as if nothing had been\n")
 	})
+}
+
+// What is closed by force has ended, and its Handler returned, when Shutdown returns.
+func TestShutdownAwaitsWhatItForces(t *testing.T) {
+	var returned atomic.Bool
+	srv := &tcp.Server{Handler: func(task *ioloop.Task, s *iostream.Stream) error {
+		defer returned.Store(true)
+		err := lines(task, s)
+		time.Sleep(20 * time.Millisecond) // a Shutdown that does not wait is quicker
+		return err
+	}}
+	addr, _ := local(t, srv)
+	inMiddle(t, dial(t, addr))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	got := receive(t, shutdown(srv, ctx))
+	require.True(t, returned.Load())
+	require.Equal(t, drained{tcp.DrainCounts{Forced: 1}, context.Canceled}, got)
 }
 
 // A Close ends a Shutdown that waits.
