@@ -1,6 +1,7 @@
 package ioloop
 
 import (
+	"context"
 	"log/slog"
 	"runtime"
 	"runtime/debug"
@@ -62,4 +63,20 @@ func TestMayBlockLeavesNoMark(t *testing.T) {
 		marked <- debug.SetPanicOnFault(false) || err != nil
 	}()
 	require.False(t, <-marked)
+}
+
+// A Waiter that is kept for the next use holds no context, whether it had to wait or not.
+func TestWaiterForgetsItsContext(t *testing.T) {
+	cancelled, cancel := context.WithCancel(t.Context())
+	var w Waiter
+	for _, ctx := range []context.Context{context.Background(), t.Context(), cancelled} {
+		require.NoError(t, w.Begin(ctx))
+		w.Wake()
+		require.NoError(t, w.Wait())
+		require.Nil(t, w.blocked.ctx)
+	}
+	require.NoError(t, w.Begin(cancelled))
+	cancel()
+	require.ErrorIs(t, w.Wait(), context.Canceled)
+	require.Nil(t, w.blocked.ctx)
 }

@@ -57,9 +57,6 @@ func (l *Loop) stopTasks() {
 	l.tellTasks()
 	for l.tasks.first != nil {
 		l.step()
-		if l.takePutOff() {
-			l.runEndBatch()
-		}
 	}
 	l.stopping = false
 }

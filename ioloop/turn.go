@@ -342,13 +342,6 @@ func (l *Loop) runAllPutOff() {
 	l.awake = false
 	l.mu.Unlock()
 	for l.takePutOff() {
-		l.runEndBatch()
-	}
-}
-
-// runEndBatch runs what takePutOff has found, whatever the share.
-func (l *Loop) runEndBatch() {
-	for l.endPos < len(l.endBatch) {
 		l.runNextPutOff()
 	}
 }

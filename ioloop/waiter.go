@@ -153,22 +153,22 @@ func (w *Waiter) Wait() error {
 
 func (w *Waiter) block() error {
 	b := w.blocked
-	if b.ctx.Done() != nil {
-		return w.blockUntilDone(b.ctx)
+	ctx := b.ctx
+	b.ctx = nil // it may hold much
+	switch {
+	case w.woken.Load():
+		return nil
+	case ctx.Done() != nil:
+		return w.blockUntilDone(ctx)
 	}
 	for !w.woken.Load() {
 		b.wait()
 	}
-	b.ctx = nil // it may hold much
 	return nil
 }
 
 func (w *Waiter) blockUntilDone(ctx context.Context) error {
-	if w.woken.Load() {
-		return nil
-	}
 	b := w.blocked
-	defer func() { b.ctx = nil }()
 	defer context.AfterFunc(ctx, b.post)()
 	for !w.woken.Load() {
 		if err := ctx.Err(); err != nil && !w.woken.Load() {
