@@ -98,3 +98,17 @@ func TestReleaseOfAStreamThatShutsDown(t *testing.T) {
 	p.settle()
 	require.ErrorIs(t, p.Stream.Err(), net.ErrClosed)
 }
+
+// A handler that has the stream is at work where it does not read.
+func TestServedStreamIsNotIdle(t *testing.T) {
+	const limit = 8 * time.Second
+	p := playWire(t, nil, iostreamtest.Options{})
+	streamhook.Serve(p.Stream)
+	require.NoError(t, p.Stream.SetIdleTimeout(limit))
+	require.NoError(t, p.Advance(10*limit))
+	require.Zero(t, p.wire.State().FINs)
+	require.True(t, streamhook.Unserve(p.Stream))
+	require.NoError(t, p.Advance(limit+limit/4))
+	require.NoError(t, p.Advance(limit))
+	require.Equal(t, 1, p.wire.State().FINs)
+}
