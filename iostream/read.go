@@ -224,11 +224,9 @@ func (s *Stream) tryRead(ctx context.Context, f *Frame) ([]byte, *waitOp, error)
 		return nil, nil, err
 	}
 	if plain {
-		if s.in.len() > 0 {
-			if data := s.readPlain(f); data != nil {
-				s.mu.Unlock()
-				return data, nil, nil
-			}
+		if data := s.readPlain(f); data != nil {
+			s.mu.Unlock()
+			return data, nil, nil
 		}
 		_ = op.setFrame(f, s.config) // a plain one has nothing that could be wrong
 	}

@@ -142,13 +142,11 @@ func (s *Stream) sendPiece(src *fileSource) (int, error) {
 		return 0, err
 	}
 	defer s.letGo()
-	n := 0
-	if src.conn.Control(func(file uintptr) { n, err = socket.SendFile(fd, int(file), count) }) != nil {
-		err = errors.ErrUnsupported // somebody has closed the file, as a Read will say
-	}
+	n := 0 // what is sent of a file that somebody has closed, as a Read will say
+	_ = src.conn.Control(func(file uintptr) { n, err = socket.SendFile(fd, int(file), count) })
 	src.passed(n)
 	switch {
-	case err != nil && n == 0 && err != errors.ErrUnsupported && !socket.WouldBlock(err) && !socket.CannotSendFile(err):
+	case err != nil && n == 0 && !socket.WouldBlock(err) && !socket.CannotSendFile(err):
 		return 0, s.failFile(err)
 	case s.unreserve(count, n, mark):
 		rest, err := s.sendRest(src, count-n)

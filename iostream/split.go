@@ -74,9 +74,7 @@ func (s *Stream) matchSplit(op *readOp) (int, error) {
 		if sp.found || sp.err != nil {
 			break
 		}
-		if sp.advance > 0 {
-			s.in.take(sp.advance)
-		}
+		s.in.take(sp.advance)
 	}
 	switch {
 	case sp.err != nil:

@@ -314,3 +314,18 @@ func TestTLSCallbacks(t *testing.T) {
 		close(release)
 	})
 }
+
+// A handshake that this side begins is begun also where a callback starts TLS for which
+// the pump has looked before: nothing would come from the peer.
+func TestStartTLSInACallback(t *testing.T) {
+	p := playWire(t, nil, iostreamtest.Options{})
+	require.NoError(t, p.Stream.ReadFunc(iostream.Until("\n"), func([]byte, error) {
+		require.NoError(t, p.Stream.StartTLSFunc(iostream.TLSClient(clientConfig(0)), func(error) {}))
+	}))
+	p.settle()
+	p.wire.Arrive([]byte("go ahead\n"))
+	p.settle()
+	const handshake = 22
+	require.NotEmpty(t, p.wire.Sent(), "the hello")
+	require.EqualValues(t, handshake, p.wire.Sent()[0])
+}
