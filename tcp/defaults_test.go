@@ -5,6 +5,7 @@ package tcp_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"os"
 	"runtime"
@@ -159,6 +160,34 @@ func TestAcceptErrorsThatPersist(t *testing.T) {
 		receive(t, done)
 		restore()
 	}
+}
+
+// A pause that ends when nobody listens any more ends nothing else.
+func TestStopListeningInAPause(t *testing.T) {
+	defer tcp.FailAccept(unix.EMFILE)()
+	var loop *ioloop.Loop
+	paused := make(chan struct{})
+	srv := &tcp.Server{Handler: lines, Loops: 1, Logger: slog.New(slog.DiscardHandler)}
+	srv.Hooks = tcp.Hooks{
+		Started: func(loops []*ioloop.Loop) { loop = loops[0] },
+		Paused: func(net.Addr, error) {
+			srv.StopListening()
+			close(paused)
+		},
+	}
+	addr, done := local(t, srv)
+	if c, err := net.Dial("tcp", addr.String()); err == nil { // or it is reset already
+		defer c.Close()
+	}
+	receive(t, paused)
+	eventually(t, func() bool { return len(srv.Addrs()) == 0 && loop.Stats().Timers == 0 })
+	ran := make(chan struct{})
+	require.NoError(t, loop.Post(func() { close(ran) }))
+	receive(t, ran)
+	_, err := srv.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, srv.Close())
+	require.ErrorIs(t, receive(t, done), tcp.ErrServerClosed)
 }
 
 // Descriptors that a client sends are refused, or released without harm.
