@@ -153,3 +153,59 @@ func TestAfdRandomChanges(t *testing.T) {
 		require.Empty(t, a.returning)
 	}
 }
+
+// Duplicates of a socket, and the Pollers that watch it, have a poll each. The driver is
+// said to confuse polls of one socket: if it does, this test is where it shows.
+func TestAfdDuplicatesHaveAPollEach(t *testing.T) {
+	p, a, x, y := afdPair(t)
+	q, b, _, _ := afdPair(t)
+	d, err := posix.Dup(x)
+	require.NoError(t, err)
+	defer posix.Close(d)
+	require.NoError(t, p.Add(x, 1, Readable, Level))
+	require.NoError(t, p.Add(d, 2, Readable|PeerClosed, Level))
+	require.NoError(t, q.Add(x, 3, Readable, Level))
+	hear := func(p *front, want ...Token) {
+		told := map[Token]bool{}
+		events := make([]Event, 4)
+		for end := time.Now().Add(20 * time.Second); len(told) < len(want) && time.Now().Before(end); {
+			n, err := p.Wait(events, time.Second)
+			require.NoError(t, err)
+			for _, ev := range events[:n] {
+				require.Equal(t, Readable, ev.Ready)
+				told[ev.Token] = true
+			}
+		}
+		for _, token := range want {
+			require.True(t, told[token], token)
+		}
+	}
+	for range 50 {
+		_, err = posix.Write(y, []byte("x"))
+		require.NoError(t, err)
+		hear(p, 1, 2)
+		hear(q, 3)
+		_, err = posix.Read(x, make([]byte, 1))
+		require.NoError(t, err)
+		require.Eventually(t, func() bool { // what has passed may be told once
+			for _, p := range []*front{p, q} {
+				_, err = p.Wait(make([]Event, 4), 0)
+				require.NoError(t, err)
+			}
+			return a.pending == 2 && b.pending == 1
+		}, 20*time.Second, time.Millisecond)
+	}
+	require.NoError(t, posix.Shutdown(y, posix.SHUT_WR))
+	require.NoError(t, p.Modify(x, 4, Writable, OneShot))
+	events := make([]Event, 4)
+	told := map[Token]Interest{}
+	for end := time.Now().Add(20 * time.Second); len(told) < 2 && time.Now().Before(end); {
+		n, err := p.Wait(events, time.Second)
+		require.NoError(t, err)
+		for _, ev := range events[:n] {
+			told[ev.Token] |= ev.Ready
+		}
+	}
+	require.Equal(t, Writable, told[4])
+	require.Equal(t, Readable|PeerClosed, told[2])
+}
