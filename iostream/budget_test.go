@@ -312,3 +312,22 @@ func TestBudgetForgetsAtOnce(t *testing.T) {
 		})
 	}
 }
+
+// What is queued outside a turn counts at once, by whatever kind of write.
+func TestBudgetOfBlockedWrites(t *testing.T) {
+	budget, err := iostream.NewBudget(1 << 20)
+	require.NoError(t, err)
+	p := playWire(t, &iostream.Config{Budget: budget}, iostreamtest.Options{Window: iostreamtest.NoWindow})
+	_, err = p.Stream.Write(make([]byte, 10))
+	require.NoError(t, err)
+	p.settle()
+	before := budget.Used()
+	require.Positive(t, before)
+	for range 2 {
+		const more = 100 << 10 // than there is room for in what is counted already
+		_, err = p.Stream.WriteBuffers([][]byte{make([]byte, more)})
+		require.NoError(t, err)
+		require.GreaterOrEqual(t, budget.Used(), before+more)
+		before = budget.Used()
+	}
+}

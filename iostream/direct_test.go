@@ -191,3 +191,16 @@ func requireTimeout(t testing.TB, err error) {
 		t.Errorf("no time-out: %v", err)
 	}
 }
+
+// What the kernel refuses of a write that goes straight to it counts as not sent.
+func TestStraightWriteToABrokenPeer(t *testing.T) {
+	l := startLoop(t, ioloop.Config{})
+	s, peer := pair(t, l, "tcp", nil)
+	readByLoop(t, s, peer)
+	release := holdLoop(t, l)
+	defer release()
+	reset(t, peer)
+	n, err := s.NetConn().Write([]byte("hello"))
+	require.ErrorIs(t, err, syscall.ECONNRESET)
+	require.Zero(t, n)
+}

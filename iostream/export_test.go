@@ -37,3 +37,11 @@ func TakeForFiles[T io.Reader](t interface{ Cleanup(func()) }) {
 	}
 	t.Cleanup(func() { isFile = before })
 }
+
+// TLSHasBuffers reports whether TLS keeps memory between messages.
+func TLSHasBuffers(s *Stream) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.transport.(*tlsTransport)
+	return t.rxBuffer != nil || t.tx != nil
+}

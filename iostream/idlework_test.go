@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/eddyloop/eddy/internal/streamhook"
+	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
 	"github.com/eddyloop/eddy/iostreamtest"
 	"github.com/stretchr/testify/require"
@@ -111,4 +112,27 @@ func TestServedStreamIsNotIdle(t *testing.T) {
 	require.NoError(t, p.Advance(limit+limit/4))
 	require.NoError(t, p.Advance(limit))
 	require.Equal(t, 1, p.wire.State().FINs)
+}
+
+// Bytes that come for who waits with a buffer are no silence.
+func TestIdleHearsReadsIntoABuffer(t *testing.T) {
+	const limit = 8 * time.Second
+	p := playWire(t, nil, iostreamtest.Options{})
+	require.NoError(t, p.Stream.SetIdleTimeout(limit))
+	read := 0
+	require.NoError(t, p.World.Loop.Go(func(task *ioloop.Task) {
+		for buf := make([]byte, 10); ; read++ {
+			if _, err := p.Stream.ReadAtLeast(task, buf, 1); err != nil {
+				return
+			}
+		}
+	}))
+	p.settle()
+	for want := 1; want <= 4; want++ {
+		require.NoError(t, p.Advance(limit/2+time.Second))
+		p.wire.Arrive([]byte("x"))
+		p.settle()
+		require.NoError(t, p.Stream.Err())
+		require.Equal(t, want, read)
+	}
 }

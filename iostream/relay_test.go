@@ -201,6 +201,7 @@ func TestRelayReset(t *testing.T) {
 			o := receive(t, done)
 			require.ErrorIs(t, o.err, syscall.ECONNRESET)
 			require.ErrorIs(t, o.counts.AToB.Err, syscall.ECONNRESET)
+			require.False(t, errors.As(o.counts.AToB.Err, new(*iostream.Error)), "no call of the program's has failed")
 			require.Greater(t, o.counts.AToB.Read, o.counts.AToB.Written, "what waited is told of")
 			require.Error(t, receive(t, wrote), "the other peer sees no good end")
 		})

@@ -229,7 +229,6 @@ func (s *Stream) deliverHandshake() bool {
 	if fn == nil {
 		return false
 	}
-	t.hs.fn = nil
 	if t.ready {
 		t.hs = nil
 	}

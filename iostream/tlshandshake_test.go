@@ -431,3 +431,11 @@ func TestEndWithinHandshake(t *testing.T) {
 		}
 	})
 }
+
+// TLS that nobody reads yet keeps no buffer of the handshake's.
+func TestHandshakeLeavesNoBuffer(t *testing.T) {
+	for network := range tlsVersions {
+		s, _ := pair(t, startLoop(t, ioloop.Config{}), network, nil)
+		require.False(t, iostream.TLSHasBuffers(s), network)
+	}
+}
