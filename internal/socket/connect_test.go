@@ -255,6 +255,7 @@ func TestKinds(t *testing.T) {
 	require.True(t, socket.Is(datagram))
 	require.Equal(t, unix.ENOTSOCK, socket.IsStream(int(r.Fd())))
 	require.False(t, socket.Is(int(r.Fd())))
+	require.False(t, socket.Is(-1))
 	require.Nil(t, socket.LocalAddr(int(r.Fd())))
 	peer := socket.PeerAddress(fd)
 	require.Nil(t, peer.Addr(), "a listener has no peer")

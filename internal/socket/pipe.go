@@ -9,7 +9,10 @@ import "golang.org/x/sys/unix"
 // one of them may have cleared it.
 
 // Is reports whether fd is a socket, of whatever kind.
-func Is(fd int) bool { return IsStream(fd) != unix.ENOTSOCK }
+func Is(fd int) bool {
+	err := IsStream(fd)
+	return err != unix.ENOTSOCK && err != unix.EBADF
+}
 
 // ReadPipe reads up to len(p) and at most maxReceived bytes; 0 is the end of the
 // stream. A terminal whose other side has gone is at its end too: Linux says
