@@ -43,3 +43,14 @@ func TestDropForgetsWhatIsReserved(t *testing.T) {
 	require.Zero(t, q.queued())
 	require.True(t, q.idle())
 }
+
+// A write of just a chunk is one.
+func TestOutputOfWholeChunks(t *testing.T) {
+	for n := 1; n <= 3; n++ {
+		var q output
+		q.append(make([]byte, n*chunkSize))
+		require.Len(t, q.chunks, n)
+		q.append([]byte("x"))
+		require.Len(t, q.chunks, n+1)
+	}
+}

@@ -62,6 +62,7 @@ func eachStdio(t *testing.T, run func(t *testing.T, s *iostream.Stream, in, out,
 				require.True(t, isBlocking(t, int(out.Fd())))
 				s.Abort(nil)
 				require.NoError(t, s.WaitClosed(patient(t)))
+				require.Zero(t, l.Stats().Handlers)
 				require.True(t, isBlocking(t, int(in.Fd())), "still open, and as it was")
 				require.True(t, isBlocking(t, int(out.Fd())))
 			})
@@ -180,6 +181,15 @@ func TestStdioEnds(t *testing.T) {
 			require.Equal(t, strings.Repeat("answer", btoi(answers)), string(got))
 		})
 	}
+}
+
+// A stream that nobody reads learns of the end of its input.
+func TestStdioEndsWithoutAReader(t *testing.T) {
+	eachStdio(t, func(t *testing.T, s *iostream.Stream, _, _, _, peerOut *os.File) {
+		require.NoError(t, peerOut.Close())
+		require.NoError(t, s.CloseWrite())
+		require.NoError(t, s.WaitClosed(patient(t)))
+	})
 }
 
 func btoi(b bool) int {
