@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -240,4 +241,20 @@ func TestCloseWaitsForTheDisk(t *testing.T) {
 	end()
 	_, err = peer.Read(make([]byte, 1))
 	require.Equal(t, io.EOF, err)
+}
+
+// A file that is sent to a peer which has gone is told so, and nothing of it counts as sent.
+func TestSendFileToABrokenPeer(t *testing.T) {
+	l := startLoop(t, ioloop.Config{})
+	s, peer := pair(t, l, "tcp", nil)
+	readByLoop(t, s, peer)
+	file := newFile(t, make([]byte, 1<<20))
+	release := holdLoop(t, l)
+	reset(t, peer)
+	n, err := s.ReadFrom(file)
+	requireIs(t, err, syscall.ECONNRESET)
+	require.Zero(t, n)
+	release()
+	require.NoError(t, s.WaitClosed(patient(t)))
+	require.ErrorIs(t, s.Err(), syscall.ECONNRESET)
 }
