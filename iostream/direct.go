@@ -10,14 +10,37 @@ import "github.com/eddyloop/eddy/internal/socket"
 // none wait before them.
 //
 // It does so under the stream's lock, as the loop closes the descriptor, so none is closed or
-// used anew under the call. Only plain sockets are read and written like that.
+// used anew under the call. Only plain sockets are read and written like that, and what TLS
+// over one has received and not handed on: a record is 16 KiB, and many buffers are smaller.
 
 // knowsOfInput reports whether a read into a caller's buffer need not wait for the loop: the
 // kernel has input, nothing stands before that, and the stream is open and not in the hands
 // of the pump.
 func (s *Stream) knowsOfInput() bool {
 	const irrelevant = served | handling | noLinger | dirty | scheduled | unwanted | blocked | cameFull | inMessage
-	return s.any(unwanted|cameFull) && s.state&^irrelevant == attached|plainSocket && s.in.len() == 0
+	if s.in.len() > 0 {
+		return false
+	}
+	switch s.state &^ irrelevant {
+	case attached | plainSocket:
+		return s.any(unwanted | cameFull)
+	case attached | layered:
+		t, ok := s.transport.(*tlsTransport)
+		return ok && t.Buffered() && isPlainSocket(t.lower)
+	}
+	return false
+}
+
+// receive is a read of the transport by a goroutine.
+func (s *Stream) receive(p []byte) (int, error) {
+	if s.any(plainSocket) {
+		return readOutcome(socket.Read(s.socket.FD(), p))
+	}
+	n, err := s.transport.Read(p)
+	if s.transport.(*tlsTransport).tx != nil {
+		s.schedule() // it answers the peer
+	}
+	return n, err
 }
 
 // receiveInto reads from the transport into t, until it has its least, which it reports, or
@@ -25,7 +48,7 @@ func (s *Stream) knowsOfInput() bool {
 func (s *Stream) receiveInto(t *target) bool {
 	for range maxFills {
 		room := t.p[t.filled:]
-		n, err := readOutcome(socket.Read(s.socket.FD(), room))
+		n, err := s.receive(room)
 		if err == ErrWouldBlock {
 			s.unset(unwanted | cameFull)
 			return false

@@ -75,6 +75,36 @@ func TestGoroutineReadsWithoutTheLoop(t *testing.T) {
 	})
 }
 
+// What TLS has received of a record is taken by the goroutine that wants it, piece by piece.
+func TestGoroutineReadsARecordWithoutTheLoop(t *testing.T) {
+	for network := range tlsVersions {
+		t.Run(network, func(t *testing.T) {
+			l := startLoop(t, ioloop.Config{})
+			s, peer := pair(t, l, network, nil)
+			record := []byte(strings.Repeat("0123456789abcdef", 1<<10))
+			send(t, peer, string(record)) // which the kernel has, so that the loop receives all of it
+			first := make([]byte, 4<<10)
+			_, err := s.ReadAtLeast(patient(t), first, len(first))
+			require.NoError(t, err)
+			release := holdLoop(t, l)
+			got := bytes.Clone(first)
+			for range 3 {
+				piece := make([]byte, 4<<10)
+				_, err := s.ReadAtLeast(patient(t), piece, len(piece))
+				require.NoError(t, err)
+				got = append(got, piece...)
+			}
+			require.Equal(t, string(record), string(got))
+			release()
+			read := make(chan error, 1)
+			go func() { _, err := s.ReadAtLeast(patient(t), first, 1); read <- err }()
+			awaitRead(t, s)
+			send(t, peer, "more")
+			require.NoError(t, receive(t, read))
+		})
+	}
+}
+
 func TestGoroutineReadsAReset(t *testing.T) {
 	if posix.UnderWine() {
 		t.Skip("wine takes the error of a reset to itself: reading finds the end")

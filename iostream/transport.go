@@ -99,12 +99,20 @@ type Layer interface {
 func (s *Stream) use(t Transport) {
 	s.transport = t
 	s.unset(layered | plainSocket)
-	switch t.(type) {
-	case Layer:
+	if _, ok := t.(Layer); ok {
 		s.set(layered)
-	case *socketTransport, *promptTransport, *addressedSocket, *addressedPrompt:
+	} else if isPlainSocket(t) {
 		s.set(plainSocket)
 	}
+}
+
+// isPlainSocket reports whether t is a socket, which any goroutine may read and write.
+func isPlainSocket(t Transport) bool {
+	switch t.(type) {
+	case *socketTransport, *promptTransport, *addressedSocket, *addressedPrompt:
+		return true
+	}
+	return false
 }
 
 // holdsPlaintext reports whether the transport has bytes that no readiness announces.
