@@ -132,7 +132,15 @@ func (w *Waiter) enter(ctx context.Context) error {
 // if that comes first.
 func (w *Waiter) Wait() error {
 	if w.task == nil {
-		return w.block()
+		ctx := w.blocked.ctx
+		w.blocked.ctx = nil // it may hold much
+		if !w.woken.Load() && ctx.Done() != nil {
+			return w.blockUntilDone(ctx)
+		}
+		for !w.woken.Load() { // here, as whoever waits for long has few frames more on its stack
+			w.blocked.wait()
+		}
+		return nil
 	}
 	co := w.task.co
 	for parked := false; ; parked = true {
@@ -149,22 +157,6 @@ func (w *Waiter) Wait() error {
 		}
 		co.park()
 	}
-}
-
-func (w *Waiter) block() error {
-	b := w.blocked
-	ctx := b.ctx
-	b.ctx = nil // it may hold much
-	switch {
-	case w.woken.Load():
-		return nil
-	case ctx.Done() != nil:
-		return w.blockUntilDone(ctx)
-	}
-	for !w.woken.Load() {
-		b.wait()
-	}
-	return nil
 }
 
 func (w *Waiter) blockUntilDone(ctx context.Context) error {

@@ -78,7 +78,13 @@ func (c *Conn) Read(p []byte) (int, error) {
 	}
 	t := newTarget(p, min(1, len(p)))
 	w, err := c.stream.tryReadInto(context.Background(), t)
-	n, err := c.stream.endReadInto(t, w, err)
+	if w != nil {
+		_ = w.Wait() // only the read's end ends it: a goroutine waits, and its context is never done
+		err = w.err
+		w.release()
+	}
+	n := t.filled
+	t.release()
 	c.reading.Unlock()
 	return n, c.fail("read", err)
 }

@@ -44,11 +44,6 @@ func (s *Stream) ReadAtLeast(ctx context.Context, p []byte, least int) (int, err
 	}
 	t := newTarget(p, least)
 	w, err := s.tryReadInto(ctx, t)
-	return s.endReadInto(t, w, err)
-}
-
-// endReadInto is the rest of a read into t, of which tryReadInto has returned w and err.
-func (s *Stream) endReadInto(t *target, w *waitOp, err error) (int, error) {
 	if w != nil {
 		err = s.await(readNames[readInto], w)
 		w.release()

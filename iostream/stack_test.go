@@ -49,7 +49,7 @@ func TestNetConnNeedsLittleStack(t *testing.T) {
 		return depth
 	}
 	readByLoop(t, s, peer) // which listens from now on, and is not woken by a read
-	const more = 11        // frames of movesStack, some 50 bytes each
+	const more = 7         // frames of movesStack, some 50 bytes each
 	require.GreaterOrEqual(t, frames(peer, conn, received)+more, frames(conn, peer, received), "read")
 	require.GreaterOrEqual(t, frames(conn, peer, written), frames(peer, conn, written), "write")
 }
