@@ -3,6 +3,7 @@ package tcp_test
 import (
 	"net"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -16,6 +17,9 @@ import (
 // Old kernels answer accept4 with ENOSYS, strict sandboxes with EPERM. Accepting pauses
 // and the log says why; a client that waits does not keep the loop busy.
 func TestWithoutAccept4(t *testing.T) {
+	if runtime.GOARCH == "386" || runtime.GOARCH == "s390x" {
+		t.Skip("accepting goes through socketcall, which no filter by number tells apart")
+	}
 	const variable = "EDDY_TEST_WITHOUT_ACCEPT4"
 	answers := map[string]unix.Errno{"ENOSYS": unix.ENOSYS, "EPERM": unix.EPERM}
 	if answer, ok := answers[os.Getenv(variable)]; ok {
