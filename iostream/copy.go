@@ -195,7 +195,7 @@ var errNoPipe = errors.New("no pipe is to be had")
 func (s *Stream) receivePipe(most int) (*socket.Pipe, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.begin(readInto) != nil || !s.knowsOfInput() {
+	if s.begin(readInto) != nil || !s.any(plainSocket) || !s.knowsOfInput() { // TLS may have begun since
 		return nil, nil
 	}
 	pipe := socket.GetPipe()

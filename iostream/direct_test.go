@@ -75,6 +75,27 @@ func TestGoroutineReadsWithoutTheLoop(t *testing.T) {
 	})
 }
 
+// The time of a message runs too if a goroutine has read a part of it by itself.
+func TestMessageTimeoutOfADirectRead(t *testing.T) {
+	clock := new(ioloop.ManualClock)
+	l := startLoop(t, ioloop.Config{Clock: clock})
+	s, peer := pair(t, l, "tcp", &iostream.Config{MessageTimeout: time.Second})
+	read := make(chan error, 1)
+	go func() { _, err := s.ReadAtLeast(patient(t), make([]byte, 4), 4); read <- err }()
+	awaitRead(t, s)
+	send(t, peer, "full") // behind which there is usually more
+	require.NoError(t, receive(t, read))
+	release := holdLoop(t, l)
+	send(t, peer, "part")
+	go func() { _, err := s.ReadAtLeast(patient(t), make([]byte, 100), 100); read <- err }()
+	awaitRead(t, s)
+	release()
+	onLoop(t, l, func() {})
+	onLoop(t, l, func() {})
+	clock.Advance(2 * time.Second)
+	requireIs(t, receive(t, read), iostream.ErrMessageTimeout)
+}
+
 // What TLS has received of a record is taken by the goroutine that wants it, piece by piece.
 func TestGoroutineReadsARecordWithoutTheLoop(t *testing.T) {
 	for network := range tlsVersions {

@@ -98,6 +98,9 @@ func (s *Stream) waitInto(ctx context.Context, t *target) (*waitOp, error) {
 	s.op = readOp{}
 	s.op.kind, s.op.size, s.op.into, s.op.reader = readInto, t.size(), t, w // not by way of the stack
 	s.listen()
+	if t.filled > 0 && s.config.MessageTimeout > 0 {
+		s.schedule() // the time of a message that is here in part runs
+	}
 	return w, nil
 }
 
