@@ -20,7 +20,7 @@ func (s *Stream) watchMessage() {
 	if s.config.MessageTimeout <= 0 {
 		return
 	}
-	if !s.reading() || s.in.len() == 0 && s.op.placed() == 0 && !s.holdsIncomplete() {
+	if !s.reading() || !s.hasPart() {
 		s.unset(inMessage)
 		return
 	}
@@ -33,6 +33,11 @@ func (s *Stream) watchMessage() {
 		m.message = new(alarm)
 	}
 	m.message.ringAt(s, s.loop.Now()+s.config.MessageTimeout, (*Stream).checkMessage)
+}
+
+// hasPart reports whether bytes are here that no read has been given.
+func (s *Stream) hasPart() bool {
+	return s.in.len() > 0 || s.op.placed() > 0 || s.holdsIncomplete()
 }
 
 func (s *Stream) checkMessage() {

@@ -4,15 +4,16 @@ package iostream_test
 
 import (
 	"bytes"
-	"github.com/eddyloop/eddy/internal/posix"
 	"io"
 	"net"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/eddyloop/eddy/internal/posix"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
 	"github.com/stretchr/testify/require"
@@ -94,6 +95,51 @@ func TestMessageTimeoutOfADirectRead(t *testing.T) {
 	onLoop(t, l, func() {})
 	clock.Advance(2 * time.Second)
 	requireIs(t, receive(t, read), iostream.ErrMessageTimeout)
+}
+
+// A part of a record that a goroutine has taken by itself counts as one of the message.
+func TestMessageTimeoutOfARecordInPart(t *testing.T) {
+	eachVersion(t, func(t *testing.T, version uint16) {
+		clock := new(ioloop.ManualClock)
+		l := startLoop(t, ioloop.Config{Clock: clock})
+		s, peer := pair(t, l, "tcp", &iostream.Config{MessageTimeout: time.Minute})
+		cut := &cutConn{Conn: peer}
+		secured := secure(t, s, cut, false, version)
+		cut.hold.Store(true)
+		send(t, secured, strings.Repeat("x", 8<<10), strings.Repeat("y", 8<<10))
+		cut.release(t, 4<<10) // but the end of the second record
+		for range 2 {
+			_, err := s.ReadAtLeast(patient(t), make([]byte, 4<<10), 4<<10)
+			require.NoError(t, err)
+			quiet(t, l)
+		}
+		read := make(chan error, 1)
+		go func() { _, err := s.ReadAtLeast(patient(t), make([]byte, 10), 1); read <- err }()
+		awaitRead(t, s)
+		quiet(t, l)
+		clock.Advance(time.Minute)
+		requireIs(t, receive(t, read), iostream.ErrMessageTimeout)
+	})
+}
+
+// cutConn is a connection that holds back what is written, in the end for good.
+type cutConn struct {
+	net.Conn
+	hold atomic.Bool
+	held []byte
+}
+
+func (c *cutConn) Write(p []byte) (int, error) {
+	if !c.hold.Load() {
+		return c.Conn.Write(p)
+	}
+	c.held = append(c.held, p...)
+	return len(p), nil
+}
+
+// release sends what was held back but the last bytes.
+func (c *cutConn) release(t testing.TB, but int) {
+	send(t, c.Conn, string(c.held[:len(c.held)-but]))
 }
 
 // What TLS has received of a record is taken by the goroutine that wants it, piece by piece.

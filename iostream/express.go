@@ -23,9 +23,9 @@ func (op *readOp) isExpected() bool {
 	return op.repeats() && !op.stopped || op.wait() != nil
 }
 
-// needsInput reports whether the slot has nothing that could end without input: a
-// read of no bytes could.
-func (op *readOp) needsInput() bool { return op.kind == readNone || op.size > 0 }
+// needsInput reports whether the slot has nothing that could end without input, as a
+// read of no bytes could, and one that has got a part of its message when its time is over.
+func (op *readOp) needsInput() bool { return op.kind == readNone || op.size > 0 && op.placed() == 0 }
 
 // unremarkable reports whether the stream is open both ways, with nothing to
 // send and nobody waiting for that.

@@ -98,9 +98,6 @@ func (s *Stream) waitInto(ctx context.Context, t *target) (*waitOp, error) {
 	s.op = readOp{}
 	s.op.kind, s.op.size, s.op.into, s.op.reader = readInto, t.size(), t, w // not by way of the stack
 	s.listen()
-	if t.filled > 0 && s.config.MessageTimeout > 0 {
-		s.schedule() // the time of a message that is here in part runs
-	}
 	return w, nil
 }
 
@@ -194,10 +191,11 @@ func (s *Stream) endRepeating() {
 }
 
 // listen has the loop see to a read that has to wait. In the steady state it
-// listens already. A stream that closes when idle may be so now.
+// listens already. A stream that closes when idle may be so now, and the time of a
+// message that is here in part runs.
 func (s *Stream) listen() {
 	read, _ := s.wants()
-	if s.armed&read != read || s.holdsPlaintext() || s.any(draining) {
+	if s.armed&read != read || s.holdsPlaintext() || s.any(draining) || s.config.MessageTimeout > 0 && s.hasPart() {
 		s.schedule()
 	}
 }
