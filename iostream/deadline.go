@@ -20,10 +20,8 @@ func (s *Stream) SetReadDeadline(t time.Time) error {
 	if s.any(closed) {
 		return opError("set read deadline", s.details.err)
 	}
-	if !t.IsZero() || s.hasDeadlines() {
-		if s.expires(&s.deadlines().read, t, readExpired, (*Stream).checkReadDeadline) {
-			s.expireRead()
-		}
+	if s.expires(t, (*deadlines).ofReads, readExpired, (*Stream).checkReadDeadline) {
+		s.expireRead()
 	}
 	return nil
 }
@@ -38,10 +36,8 @@ func (s *Stream) SetWriteDeadline(t time.Time) error {
 	if s.any(closed) {
 		return opError("set write deadline", s.details.err)
 	}
-	if !t.IsZero() || s.hasDeadlines() {
-		if s.expires(&s.deadlines().write, t, writeExpired, (*Stream).checkWriteDeadline) {
-			s.expireWrite()
-		}
+	if s.expires(t, (*deadlines).ofWrites, writeExpired, (*Stream).checkWriteDeadline) {
+		s.expireWrite()
 	}
 	return nil
 }
@@ -56,10 +52,16 @@ func (s *Stream) deadlines() *deadlines {
 	return m.deadlines
 }
 
-// expires sets a deadline, and reports whether it has passed already.
-func (s *Stream) expires(a *alarm, t time.Time, expired state, ring func(*Stream)) bool {
+func (d *deadlines) ofReads() *alarm  { return &d.read }
+func (d *deadlines) ofWrites() *alarm { return &d.write }
+
+// expires sets a deadline, and reports whether it has passed already: net/http sets such
+// ones to end a read, and they need no alarm.
+func (s *Stream) expires(t time.Time, of func(*deadlines) *alarm, expired state, ring func(*Stream)) bool {
 	s.unset(expired)
-	a.off()
+	if s.hasDeadlines() {
+		of(s.details.deadlines).off()
+	}
 	if t.IsZero() {
 		return false
 	}
@@ -67,7 +69,7 @@ func (s *Stream) expires(a *alarm, t time.Time, expired state, ring func(*Stream
 	if left <= 0 {
 		return true
 	}
-	a.ringAt(s, s.loop.Now()+left, ring)
+	of(s.deadlines()).ringAt(s, s.loop.Now()+left, ring)
 	return false
 }
 

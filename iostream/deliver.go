@@ -285,8 +285,8 @@ func (s *Stream) deliverClosed() bool {
 	case !s.any(finished):
 		return false // the descriptor is in use
 	case s.callEnd(&s.details.closes):
-	case !s.any(closeReported) && s.config.OnClosed != nil:
-		s.set(closeReported)
+	case !s.details.reported && s.config.OnClosed != nil:
+		s.details.reported = true
 		s.mu.Unlock()
 		s.config.OnClosed(s, s.details.err)
 		s.mu.Lock()

@@ -17,7 +17,7 @@ import "github.com/eddyloop/eddy/internal/socket"
 // kernel has input, nothing stands before that, and the stream is open and not in the hands
 // of the pump.
 func (s *Stream) knowsOfInput() bool {
-	const irrelevant = served | handling | noLinger | dirty | scheduled | unwanted | blocked | cameFull | inMessage
+	const irrelevant = served | handling | held | noLinger | dirty | scheduled | unwanted | blocked | cameFull | inMessage
 	if s.in.len() > 0 {
 		return false
 	}

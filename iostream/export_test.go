@@ -21,6 +21,13 @@ func InMessage(s *Stream) bool {
 	return s.any(inMessage)
 }
 
+// HasDetails reports whether the stream has memory besides itself.
+func HasDetails(s *Stream) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.details != nil
+}
+
 // WriteNow begins a Write that waits, and WaitWritten is the rest of it.
 func WriteNow(s *Stream, p []byte) (int64, error) { return s.writeNow(p) }
 

@@ -30,7 +30,7 @@ func (op *readOp) needsInput() bool { return op.kind == readNone || op.size > 0 
 // unremarkable reports whether the stream is open both ways, with nothing to
 // send and nobody waiting for that.
 func (s *Stream) unremarkable() bool {
-	return s.state&^(served|handling|noLinger|plainSocket|cameFull) == attached|pumping && s.out == nil
+	return s.state&^(served|handling|held|noLinger|plainSocket|cameFull) == attached|pumping && s.out == nil
 }
 
 // way is how far express has come.

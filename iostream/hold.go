@@ -14,27 +14,33 @@ import (
 // server shuts down. Each call has a release of its own, which may be called
 // from any goroutine; calling it again does nothing.
 func (s *Stream) Hold() (release func()) {
+	s.keepOpen()
+	return sync.OnceFunc(s.release)
+}
+
+func (s *Stream) keepOpen() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.ensureDetails().holds++
-	return sync.OnceFunc(s.release)
+	if s.any(held) {
+		s.ensureDetails().holds++
+	}
+	s.set(held)
 }
 
 func (s *Stream) release() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.details.holds--
-	if s.isHeld() {
+	if s.details != nil && s.details.holds > 0 {
+		s.details.holds--
 		return
 	}
+	s.unset(held)
 	if s.any(abandoned) && s.op.kind == readNone {
 		s.closeInOrder(net.ErrClosed)
 	} else if s.any(draining) {
 		s.schedule()
 	}
 }
-
-func (s *Stream) isHeld() bool { return s.details != nil && s.details.holds > 0 }
 
 // readerReturned is called when the callback of a read has returned. If it has
 // ended its reading, which is over when it was told an error, and nobody has taken
@@ -43,7 +49,7 @@ func (s *Stream) isHeld() bool { return s.details != nil && s.details.holds > 0 
 func (s *Stream) readerReturned(ended bool, err error) {
 	switch {
 	case !ended || s.op.kind != readNone || s.any(handshaking|closing|closed|served|handling):
-	case s.isHeld():
+	case s.any(held):
 		s.set(abandoned)
 	case err != nil && s.any(inputEnded):
 		s.closeInOrder(s.details.readErr)
@@ -91,7 +97,7 @@ func (s *Stream) closeQuiet(reason error) {
 // stream, and a read waits for a message of which nothing has come.
 func (s *Stream) isQuiet() bool {
 	switch {
-	case s.any(closing|closed|handling) || !s.any(attached) || s.backlog() > 0 || s.isHeld() || s.op.relayed:
+	case s.any(closing|closed|handling|held) || !s.any(attached) || s.backlog() > 0 || s.op.relayed:
 		return false
 	case s.any(handshaking):
 		return !s.transport.(*tlsTransport).begun

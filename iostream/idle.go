@@ -93,5 +93,5 @@ func (s *Stream) checkIdle() {
 
 // isWorking reports whether somebody is at work for the stream.
 func (s *Stream) isWorking() bool {
-	return s.isHeld() || s.any(handshaking|handling) || s.any(served) && s.op.kind == readNone
+	return s.any(held|handshaking|handling) || s.any(served) && s.op.kind == readNone
 }

@@ -88,7 +88,7 @@ func (s *Stream) endMessages(reason error, own bool) {
 	s.op = readOp{}
 	switch {
 	case s.any(closing | closed):
-	case s.isHeld():
+	case s.any(held):
 		s.set(abandoned)
 	case own:
 		s.closeInOrder(net.ErrClosed)

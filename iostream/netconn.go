@@ -15,7 +15,8 @@ import (
 // NetConn returns the stream as a net.Conn, for packages that take one, like
 // net/http. Until the Conn is closed, it holds the stream open as Hold does.
 func (s *Stream) NetConn() *Conn {
-	return &Conn{stream: s, release: s.Hold(), local: orNowhere(s.LocalAddr()), remote: orNowhere(s.RemoteAddr())}
+	s.keepOpen()
+	return &Conn{stream: s, local: orNowhere(s.LocalAddr()), remote: orNowhere(s.RemoteAddr())}
 }
 
 // Conn is a Stream as a net.Conn; see [Stream.NetConn]. Its methods block the
@@ -33,12 +34,15 @@ func (s *Stream) NetConn() *Conn {
 // them changed.
 type Conn struct {
 	stream        *Stream
-	release       func()
 	local, remote net.Addr
 	closed        atomic.Bool
 	dropOnClose   atomic.Bool // SetLinger(0)
 	reading       sync.Mutex
 	writing       sync.Mutex
+
+	// Of the reader. A Conn has them, as nearly every one has a reader that waits.
+	into target
+	wait waitOp
 }
 
 // nowhere is the address of what has none.
@@ -76,15 +80,14 @@ func (c *Conn) Read(p []byte) (int, error) {
 		c.reading.Unlock()
 		return 0, c.fail("read", net.ErrClosed)
 	}
-	t := newTarget(p, min(1, len(p)))
-	w, err := c.stream.tryReadInto(context.Background(), t)
+	c.into.p, c.into.least = p, min(1, len(p))
+	w, err := c.stream.tryReadInto(context.Background(), &c.into, &c.wait)
 	if w != nil {
 		_ = w.Wait() // only the read's end ends it: a goroutine waits, and its context is never done
-		err = w.err
-		w.release()
+		err, w.err = w.err, nil
 	}
-	n := t.filled
-	t.release()
+	n := c.into.filled
+	c.into = target{}
 	c.reading.Unlock()
 	return n, c.fail("read", err)
 }
@@ -182,7 +185,7 @@ func (c *Conn) Close() error {
 	if c.closed.Swap(true) {
 		return c.fail("close", net.ErrClosed)
 	}
-	defer c.release()
+	defer c.stream.release()
 	if c.dropOnClose.Load() {
 		c.stream.Abort(nil)
 		return nil

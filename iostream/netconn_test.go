@@ -231,3 +231,39 @@ func TestWithdrawnWrite(t *testing.T) {
 	require.Equal(t, "1234ABCDbehind", m.Sent())
 	require.NoError(t, s.Close())
 }
+
+// A Conn is what thousands of quiet connections are: its hold on the stream, and what net/http
+// does to end a read, take no memory besides it.
+func TestQuietConnIsSmall(t *testing.T) {
+	l := startLoop(t, ioloop.Config{})
+	s, peer := pair(t, l, "tcp", nil)
+	conn := s.NetConn()
+	require.NoError(t, conn.SetReadDeadline(time.Unix(1, 0)))
+	_, err := conn.Read(make([]byte, 1))
+	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+	require.NoError(t, conn.SetReadDeadline(time.Time{}))
+	send(t, peer, "x")
+	_, err = conn.Read(make([]byte, 1))
+	require.NoError(t, err)
+	require.False(t, iostream.HasDetails(s))
+}
+
+// Whoever holds a stream holds it by himself, however many there are.
+func TestHoldsAreCounted(t *testing.T) {
+	l := startLoop(t, ioloop.Config{})
+	s, peer := pair(t, l, "tcp", nil)
+	conn := s.NetConn()
+	releases := []func(){s.Hold(), func() { require.NoError(t, conn.CloseRead()) }, s.Hold()}
+	read := make(chan error, 1)
+	require.NoError(t, s.ReadFunc(iostream.Bytes(1), func(_ []byte, err error) { read <- err }))
+	send(t, peer, "x")
+	require.NoError(t, receive(t, read))
+	for _, release := range releases {
+		release()
+		release()
+		quiet(t, l)
+		require.NoError(t, s.Err())
+	}
+	require.NoError(t, conn.Close())
+	require.NoError(t, s.WaitClosed(patient(t)))
+}

@@ -43,7 +43,7 @@ func (s *Stream) ReadAtLeast(ctx context.Context, p []byte, least int) (int, err
 		return 0, err
 	}
 	t := newTarget(p, least)
-	w, err := s.tryReadInto(ctx, t)
+	w, err := s.tryReadInto(ctx, t, nil)
 	if w != nil {
 		err = s.await(readNames[readInto], w)
 		w.release()
@@ -61,8 +61,8 @@ func checkReadInto(ctx context.Context, p []byte, least int) error {
 	return opError(readNames[readInto], err)
 }
 
-// tryReadInto is tryRead for a read into t.
-func (s *Stream) tryReadInto(ctx context.Context, t *target) (*waitOp, error) {
+// tryReadInto is tryRead for a read into t, which waits with own unless that is nil.
+func (s *Stream) tryReadInto(ctx context.Context, t *target, own *waitOp) (*waitOp, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.begin(readInto); err != nil {
@@ -80,7 +80,7 @@ func (s *Stream) tryReadInto(ctx context.Context, t *target) (*waitOp, error) {
 	if done || err != nil {
 		s.takeOver()
 	} else {
-		w, err = s.waitInto(ctx, t)
+		w, err = s.waitInto(ctx, t, own)
 	}
 	s.in.release() // if the last of it has been placed
 	s.chargeUnlessLater()
@@ -88,10 +88,11 @@ func (s *Stream) tryReadInto(ctx context.Context, t *target) (*waitOp, error) {
 }
 
 // waitInto puts a read into t that has to wait into the slot.
-func (s *Stream) waitInto(ctx context.Context, t *target) (*waitOp, error) {
-	w := waitOps.Get().(*waitOp)
+func (s *Stream) waitInto(ctx context.Context, t *target, w *waitOp) (*waitOp, error) {
+	if w == nil {
+		w = waitOps.Get().(*waitOp)
+	}
 	if err := w.Begin(ctx); err != nil {
-		w.release()
 		return nil, opError(readNames[readInto], err)
 	}
 	s.takeOver()

@@ -102,38 +102,38 @@ type Stream struct {
 type state uint32
 
 const (
-	attached      state = 1 << iota // the transport is connected to the loop
-	pumping                         // the loop is in pump, which will see every change of state
-	scheduled                       // the loop will call pump
-	dirty                           // the loop will flush at the end of this turn
-	blocked                         // the transport takes no more until it is writable
-	unwanted                        // input was announced that no read was there for
-	eofSeen                         // the peer's end of stream is known of
-	inputEnded                      // nothing more will be received: details.readErr says why
-	outputEnded                     // nothing more will be sent: details.writeErr says why
-	finWanted                       // CloseWrite was called
-	finSent                         // and is done
-	closing                         // Close was called: details.reason says why
-	aborted                         // Abort was called
-	draining                        // it is to be closed as soon as it is idle
-	abandoned                       // its reader has ended, but somebody holds it
-	served                          // a handler has it until it returns
-	handling                        // a task handles a message
-	detached                        // its connection lives on elsewhere
-	closed                          // details.err says why
-	finished                        // the transport is closed
-	closeReported                   // Config.OnClosed was called
-	readExpired                     // the read deadline has passed
-	writeExpired                    // the write deadline has passed
-	writeOnly                       // there is no reading side
-	noLinger                        // closing loses nothing that is out already
-	handshaking                     // TLS was started, and its outcome not told
-	layered                         // the transport is a Layer
-	takenOver                       // the callback of a read that runs has begun another read, or ended the stream's reads
-	plainSocket                     // the transport is a socket, which any goroutine may read
-	cameFull                        // the last read into a buffer of the caller filled it
-	leaving                         // it is closing and has bytes to send, and the loop knows
-	inMessage                       // a part of the message that a read waits for is here, and its time runs
+	attached     state = 1 << iota // the transport is connected to the loop
+	pumping                        // the loop is in pump, which will see every change of state
+	scheduled                      // the loop will call pump
+	dirty                          // the loop will flush at the end of this turn
+	blocked                        // the transport takes no more until it is writable
+	unwanted                       // input was announced that no read was there for
+	eofSeen                        // the peer's end of stream is known of
+	inputEnded                     // nothing more will be received: details.readErr says why
+	outputEnded                    // nothing more will be sent: details.writeErr says why
+	finWanted                      // CloseWrite was called
+	finSent                        // and is done
+	closing                        // Close was called: details.reason says why
+	aborted                        // Abort was called
+	draining                       // it is to be closed as soon as it is idle
+	abandoned                      // its reader has ended, but somebody holds it
+	served                         // a handler has it until it returns
+	handling                       // a task handles a message
+	detached                       // its connection lives on elsewhere
+	closed                         // details.err says why
+	finished                       // the transport is closed
+	held                           // somebody holds it; details.holds counts those beyond the first
+	readExpired                    // the read deadline has passed
+	writeExpired                   // the write deadline has passed
+	writeOnly                      // there is no reading side
+	noLinger                       // closing loses nothing that is out already
+	handshaking                    // TLS was started, and its outcome not told
+	layered                        // the transport is a Layer
+	takenOver                      // the callback of a read that runs has begun another read, or ended the stream's reads
+	plainSocket                    // the transport is a socket, which any goroutine may read
+	cameFull                       // the last read into a buffer of the caller filled it
+	leaving                        // it is closing and has bytes to send, and the loop knows
+	inMessage                      // a part of the message that a read waits for is here, and its time runs
 )
 
 // any reports whether any of the facts holds.
@@ -163,8 +163,9 @@ type details struct {
 	sending    *stall // looks after what waits to be sent
 	message    *alarm // of a message that takes too long
 	remote     net.Addr
-	holds      int      // calls of Hold that are not released
+	holds      int      // calls of Hold that are not released, beyond the first
 	incomplete bool     // the peer must not take what it has for everything
+	reported   bool     // Config.OnClosed was called
 	controls   int      // calls of Control in progress
 	holding    *holding // what Config.Budget was last told
 }
