@@ -105,7 +105,7 @@ func (s *Stream) isQuiet() bool {
 		return true
 	}
 	read, _ := s.wants()
-	return s.reading() && !s.hasPart() && read&poller.Readable != 0
+	return s.reading() && s.in.len() == 0 && s.op.placed() == 0 && !s.holdsIncomplete() && read&poller.Readable != 0
 }
 
 // serve gives the stream to a handler, until that closes it.

@@ -262,7 +262,8 @@ func TestHoldsAreCounted(t *testing.T) {
 		release()
 		release()
 		quiet(t, l)
-		require.NoError(t, s.Err())
+		_, err := s.Write([]byte("y"))
+		require.NoError(t, err)
 	}
 	require.NoError(t, conn.Close())
 	require.NoError(t, s.WaitClosed(patient(t)))
