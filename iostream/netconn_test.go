@@ -255,7 +255,7 @@ func TestHoldsAreCounted(t *testing.T) {
 	conn := s.NetConn()
 	releases := []func(){s.Hold(), func() { require.NoError(t, conn.CloseRead()) }, s.Hold()}
 	read := make(chan error, 1)
-	require.NoError(t, s.ReadFunc(iostream.Bytes(1), func(_ []byte, err error) { read <- err }))
+	require.NoError(t, s.Handle(iostream.Bytes(1), func(_ []byte, err error) bool { read <- err; return false }))
 	send(t, peer, "x")
 	require.NoError(t, receive(t, read))
 	for _, release := range releases {
