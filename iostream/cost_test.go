@@ -170,3 +170,53 @@ func TestNetConnAllocatesNothing(t *testing.T) {
 	})
 	require.Less(t, average/countedMessages, 0.01, "allocations for each message")
 }
+
+// Whatever a call waits for, the next one uses the same memory.
+func TestWaitsUseTheirMemoryAgain(t *testing.T) {
+	made := iostream.CountMade(t)
+	for name, wait := range map[string]func(task *ioloop.Task, s *iostream.Stream) error{
+		"flush": func(task *ioloop.Task, s *iostream.Stream) error {
+			_, _ = s.Write([]byte("x"))
+			return s.Flush(task)
+		},
+		"read": func(task *ioloop.Task, s *iostream.Stream) error {
+			_, err := s.Read(task, iostream.Bytes(1))
+			return err
+		},
+		"read into": func(task *ioloop.Task, s *iostream.Stream) error {
+			_, err := s.ReadAtLeast(task, make([]byte, 1), 1)
+			return err
+		},
+		"read closed": func(task *ioloop.Task, s *iostream.Stream) error { return s.WaitReadClosed(task) },
+		"closed":      func(task *ioloop.Task, s *iostream.Stream) error { return s.WaitClosed(task) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := iostreamtest.NewWorld()
+			defer w.Close()
+			made.Store(0)
+			done := 0
+			for range countedMessages {
+				wire := fullWire()
+				s, err := iostream.New(w.Loop, wire.Transport(), nil)
+				require.NoError(t, err)
+				require.NoError(t, w.Loop.Go(func(task *ioloop.Task) {
+					if wait(task, s) == nil {
+						done++
+					}
+				}))
+				require.NoError(t, w.Settle())
+				require.Equal(t, 1, w.Loop.Stats().Tasks, "it waits")
+				wire.Arrive([]byte("x"))
+				wire.AddWindow(1)
+				wire.FIN()
+				if name == "closed" {
+					s.Abort(nil)
+				}
+				require.NoError(t, w.Settle())
+				s.Abort(nil)
+			}
+			require.Equal(t, countedMessages, done)
+			require.Less(t, made.Load(), int64(countedMessages*3/4), "a collection, and the race detector, empty pools")
+		})
+	}
+}

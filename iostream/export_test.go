@@ -5,6 +5,8 @@ package iostream
 import (
 	"context"
 	"io"
+	"sync"
+	"sync/atomic"
 )
 
 // KnowsOfInput reports whether a read into a buffer would not wait for the loop.
@@ -33,6 +35,25 @@ func WriteNow(s *Stream, p []byte) (int64, error) { return s.writeNow(p) }
 
 func WaitWritten(ctx context.Context, s *Stream, mark int64) error {
 	return s.waitSent(ctx, "write", mark)
+}
+
+// CountMade returns how many waiting calls and reads into a buffer have found no memory to use
+// again, until the test is over.
+func CountMade(t interface{ Cleanup(func()) }) *atomic.Int64 {
+	made := new(atomic.Int64)
+	for _, pool := range []*sync.Pool{&waitOps, &targets} {
+		before := pool.New
+		pool.New = func() any { made.Add(1); return before() }
+		t.Cleanup(func() { pool.New = before })
+	}
+	return made
+}
+
+// HasInputBuffer reports whether a stream has memory for what it receives.
+func HasInputBuffer(s *Stream) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.in.data != nil
 }
 
 // TakeForFiles has streams take what is of type T for an *os.File, until the test is over.

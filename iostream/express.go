@@ -1,7 +1,6 @@
 package iostream
 
 import (
-	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/poller"
 )
 
@@ -43,8 +42,8 @@ const (
 )
 
 // express receives once, delivers one read (or a batch of a repeating one) and
-// sends what was written meanwhile. That was all there is to do if all that had
-// come was received, and quiet then holds.
+// sends what was written meanwhile. That was all there is to do if quiet then holds.
+// What has come and was not received is announced again.
 func (s *Stream) express() way {
 	if s.op.isInto() {
 		return s.expressInto()
@@ -66,11 +65,7 @@ func (s *Stream) express() way {
 		if end < 0 {
 			return partWay
 		}
-		rest := ioloop.Runner((*expressed)(s))
-		if n == len(scratch) {
-			rest = (*afterTask)(s)
-		}
-		if s.startTask(end, rest) {
+		if s.startTask(end, (*expressed)(s)) {
 			return toTask
 		}
 	} else if message, ok := s.next(&s.op); !ok {
@@ -80,14 +75,13 @@ func (s *Stream) express() way {
 	} else {
 		s.resumeReader(message)
 	}
-	if s.quiet() && n < len(scratch) {
+	if s.quiet() {
 		return wholeWay
 	}
 	return partWay
 }
 
-// expressInto is express for a read into the buffer of who waits for it. What it leaves
-// unread is announced again.
+// expressInto is express for a read into the buffer of who waits for it.
 func (s *Stream) expressInto() way {
 	t := s.op.into
 	room := t.p[t.filled:]
@@ -110,8 +104,8 @@ func (s *Stream) expressInto() way {
 	return partWay
 }
 
-// quiet sends what was written, and reports whether nothing else is left to do: all
-// input was read, the stream is as unremarkable as before, and the read that waits now,
+// quiet sends what was written, and reports whether nothing else is left to do: what
+// was received was read, the stream is as unremarkable as before, and the read that waits now,
 // if one does, waits for input. Then what the transport was told to listen for still
 // holds.
 func (s *Stream) quiet() bool {

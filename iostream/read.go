@@ -96,7 +96,6 @@ func (s *Stream) waitInto(ctx context.Context, t *target, w *waitOp) (*waitOp, e
 		return nil, opError(readNames[readInto], err)
 	}
 	s.takeOver()
-	s.op = readOp{}
 	s.op.kind, s.op.size, s.op.into, s.op.reader = readInto, t.size(), t, w // not by way of the stack
 	s.listen()
 	return w, nil
@@ -242,7 +241,6 @@ func (s *Stream) tryRead(ctx context.Context, f *Frame) ([]byte, *waitOp, error)
 	err := s.occupy(ctx, &op, w)
 	s.mu.Unlock()
 	if err != nil {
-		w.release()
 		return nil, nil, err
 	}
 	return nil, w, nil

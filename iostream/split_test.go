@@ -270,6 +270,23 @@ func TestNoProgress(t *testing.T) {
 			require.Equal(t, []int{test.want, test.want}, counts)
 		})
 	}
+	// Only those in a row count.
+	p, calls := newPuppet(t, iostreamtest.Options{}, nil), 0
+	p.wire.Arrive([]byte("xyz"))
+	p.wire.FIN()
+	f := iostream.Split(func(b []byte, _ bool) (int, []byte, error) {
+		if calls++; calls%70 == 0 {
+			return min(1, len(b)), []byte{}, nil
+		}
+		return 0, []byte{}, nil
+	})
+	require.NoError(t, p.world.Loop.Go(func(task *ioloop.Task) {
+		for _, err := range p.Messages(task, f) {
+			p.tell(nil, err)
+		}
+	}))
+	require.NoError(t, p.world.Settle())
+	require.Len(t, p.told, 3*70+102)
 	// Empty messages that take input do not count.
 	for input, f := range map[string]iostream.Frame{"\x00": iostream.LengthPrefix(1, nil), "\n": iostream.Split(bufio.ScanLines)} {
 		p := newPuppet(t, iostreamtest.Options{}, nil)

@@ -1,6 +1,8 @@
 package iostream_test
 
 import (
+	"fmt"
+	"io"
 	"os"
 	"testing"
 
@@ -46,6 +48,32 @@ func TestStdioOpensOnceMore(t *testing.T) {
 			require.NoError(t, l.RunTask(patient(t), func(task *ioloop.Task) error { return s.WaitClosed(task) }))
 			require.Equal(t, before, openFiles(t))
 		})
+	}
+}
+
+// A read that takes all there is fills its buffer, so another one follows, which does not hold
+// the loop either, though the descriptor blocks.
+func TestStdioLooksForMore(t *testing.T) {
+	for _, name := range []string{"pipes", "sockets"} {
+		for _, shared := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s shared=%v", name, shared), func(t *testing.T) {
+				in, out, _, peerOut := duplexes[name](t)
+				s, err := iostream.NewStdioOf(startLoop(t, ioloop.Config{}), int(in.Fd()), int(out.Fd()), shared, nil)
+				require.NoError(t, err)
+				_, err = io.WriteString(peerOut, "line\nx") // x stays, so that the next read is not the usual one
+				require.NoError(t, err)
+				require.Equal(t, "line\n", receive(t, faces[2].read(t, s, until("\n", 0))).data)
+				data := string(pattern(64 << 10))
+				_, err = io.WriteString(peerOut, data)
+				require.NoError(t, err)
+				pending := faces[2].read(t, s, exactly(len(data)+2))
+				quiet(t, s.Loop())
+				_, err = io.WriteString(peerOut, "y")
+				require.NoError(t, err)
+				require.Equal(t, "x"+data+"y", receive(t, pending).data)
+				s.Abort(nil)
+			})
+		}
 	}
 }
 

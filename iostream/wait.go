@@ -53,7 +53,6 @@ func (s *Stream) waitEndOf(ctx context.Context, name string, end state, list fun
 	w := waitOps.Get().(*waitOp)
 	if err := w.Begin(ctx); err != nil {
 		s.mu.Unlock()
-		w.release()
 		return opError(name, err)
 	}
 	waiters := list(s.ensureDetails())
