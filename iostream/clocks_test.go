@@ -3,6 +3,7 @@
 package iostream_test
 
 import (
+	"context"
 	"io"
 	"strings"
 	"syscall"
@@ -52,27 +53,64 @@ func awaitPart(t testing.TB, s *iostream.Stream) {
 	require.Eventually(t, func() bool { return iostream.InMessage(s) }, patience, time.Millisecond)
 }
 
-// A pipelining client whose messages arrive in halves is served for as long as it likes.
-func TestMessageTimeoutIsOfEachMessage(t *testing.T) {
-	clock := new(ioloop.ManualClock)
-	l := startLoop(t, ioloop.Config{Clock: clock})
-	s, peer := pair(t, l, "tcp", &iostream.Config{MessageTimeout: time.Minute})
-	lines := make(chan string, 100)
-	onLoop(t, l, func() {
-		require.NoError(t, s.Handle(iostream.Until("\n"), func(line []byte, err error) bool {
-			lines <- string(line)
+// lineStyles are the ways to read one line after another, on end.
+var lineStyles = map[string]func(t *testing.T, s *iostream.Stream, line func(string)){
+	"Handle": func(t *testing.T, s *iostream.Stream, line func(string)) {
+		require.NoError(t, s.Handle(iostream.Until("\n"), func(msg []byte, err error) bool {
+			line(string(msg))
 			return err == nil
 		}))
-	})
-	send(t, peer, "one ")
-	awaitPart(t, s)
-	for range 5 {
-		clock.Advance(40 * time.Second)
-		send(t, peer, "ends\nanother ")
-		require.Contains(t, receive(t, lines), "ends\n")
-		quiet(t, l)
+	},
+	"HandleTask": func(t *testing.T, s *iostream.Stream, line func(string)) {
+		require.NoError(t, s.HandleTask(iostream.Until("\n"), func(_ *ioloop.Task, _ *iostream.Stream, msg []byte) error {
+			line(string(msg))
+			return nil
+		}))
+	},
+	"task": func(t *testing.T, s *iostream.Stream, line func(string)) {
+		require.NoError(t, s.Loop().Go(func(task *ioloop.Task) { readLines(task, s, line) }))
+	},
+	"goroutine": func(t *testing.T, s *iostream.Stream, line func(string)) {
+		go readLines(context.Background(), s, line)
+	},
+}
+
+func readLines(ctx context.Context, s *iostream.Stream, line func(string)) {
+	for msg, err := range s.Messages(ctx, iostream.Until("\n")) {
+		if err == nil {
+			line(string(msg))
+		}
 	}
-	require.NoError(t, s.Err())
+}
+
+// A pipelining client whose messages arrive in halves is served for as long as it likes, until
+// it leaves one a half.
+func TestMessageTimeoutIsOfEachMessage(t *testing.T) {
+	for style, read := range lineStyles {
+		t.Run(style, func(t *testing.T) {
+			clock := new(ioloop.ManualClock)
+			l := startLoop(t, ioloop.Config{Clock: clock})
+			s, peer := pair(t, l, "tcp", &iostream.Config{MessageTimeout: time.Minute})
+			lines := make(chan string, 100)
+			read(t, s, func(line string) { lines <- line })
+			send(t, peer, "one ")
+			awaitPart(t, s)
+			for range 5 {
+				clock.Advance(40 * time.Second)
+				send(t, peer, "ends\nanother ")
+				require.Contains(t, receive(t, lines), "ends\n")
+				quiet(t, l)
+				awaitPart(t, s)
+			}
+			require.NoError(t, s.Err())
+			clock.Advance(time.Minute)
+			rest, _ := io.ReadAll(peer)
+			require.Empty(t, rest)
+			_ = peer.Close()
+			require.NoError(t, s.WaitClosed(patient(t)))
+			require.ErrorIs(t, s.Err(), iostream.ErrMessageTimeout)
+		})
+	}
 }
 
 // A peer that takes nothing is given up; one that takes something is not.

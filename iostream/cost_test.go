@@ -64,34 +64,47 @@ func TestMessageAllocations(t *testing.T) {
 func TestTransportCallsForEachMessage(t *testing.T) {
 	testtime.WholeTurns(t)
 	loopStyles(t, func(t *testing.T, start func(testing.TB, *iostream.Stream)) {
-		w := iostreamtest.NewWire(iostreamtest.Options{})
-		// On a clock that stands still a turn is not cut short, however slow the machine.
-		l := startLoop(t, ioloop.Config{Clock: new(ioloop.ManualClock)})
-		s, err := iostream.New(l, w.Transport(), nil)
+		testTransportCalls(t, nil, start)
+		budget, err := iostream.NewBudget(1 << 30) // such a stream has no express
 		require.NoError(t, err)
-		start(t, s)
-		exchange := func(message string) {
-			sent := len(w.Sent())
-			w.Arrive([]byte(message))
-			for len(w.Sent()) < sent+len(message) {
-				onLoop(t, l, func() {})
-			}
-		}
-		exchange("first\n")
-		before := w.State()
-		for range countedMessages {
-			exchange("message\n")
-		}
-		require.Equal(t, countedMessages, w.State().Reads-before.Reads, "reads")
-		require.Equal(t, countedMessages, w.State().Writes-before.Writes, "writes")
-		require.Zero(t, w.State().Arms-before.Arms, "changes of interest")
-
-		before = w.State()
-		exchange(strings.Repeat("message\n", 16)) // at once: a share of a turn
-		require.Equal(t, 1, w.State().Reads-before.Reads, "reads of pipelined messages")
-		require.Equal(t, 1, w.State().Writes-before.Writes, "writes of pipelined messages")
-		require.NoError(t, s.Close())
+		testTransportCalls(t, &iostream.Config{Budget: budget}, start)
 	})
+}
+
+func testTransportCalls(t *testing.T, config *iostream.Config, start func(testing.TB, *iostream.Stream)) {
+	w := iostreamtest.NewWire(iostreamtest.Options{})
+	// On a clock that stands still a turn is not cut short, however slow the machine.
+	l := startLoop(t, ioloop.Config{Clock: new(ioloop.ManualClock)})
+	s, err := iostream.New(l, w.Transport(), config)
+	require.NoError(t, err)
+	start(t, s)
+	exchange := func(message string) {
+		sent := len(w.Sent())
+		w.Arrive([]byte(message))
+		for len(w.Sent()) < sent+len(message) {
+			onLoop(t, l, func() {})
+		}
+	}
+	exchange("first\n")
+	before := w.State()
+	for range countedMessages {
+		exchange("message\n")
+	}
+	require.Equal(t, countedMessages, w.State().Reads-before.Reads, "reads")
+	require.Equal(t, countedMessages, w.State().Writes-before.Writes, "writes")
+	require.Zero(t, w.State().Arms-before.Arms, "changes of interest")
+
+	before = w.State()
+	exchange(strings.Repeat("message\n", 16)) // at once: a share of a turn
+	require.Equal(t, 1, w.State().Reads-before.Reads, "reads of pipelined messages")
+	require.Equal(t, 1, w.State().Writes-before.Writes, "writes of pipelined messages")
+
+	before = w.State()
+	w.Arrive([]byte("mess"))
+	quiet(t, l)
+	exchange("age\n")
+	require.Equal(t, 2, w.State().Reads-before.Reads, "reads of a message in two pieces")
+	require.NoError(t, s.Close())
 }
 
 // TestPollerCallsForEachMessage: one Wait, no change of what is watched, no
@@ -186,6 +199,10 @@ func TestWaitsUseTheirMemoryAgain(t *testing.T) {
 		"read into": func(task *ioloop.Task, s *iostream.Stream) error {
 			_, err := s.ReadAtLeast(task, make([]byte, 1), 1)
 			return err
+		},
+		"read into, callback": func(task *ioloop.Task, s *iostream.Stream) error {
+			_ = s.ReadAtLeastFunc(make([]byte, 1), 1, func(int, error) {})
+			return s.WaitReadClosed(task)
 		},
 		"read closed": func(task *ioloop.Task, s *iostream.Stream) error { return s.WaitReadClosed(task) },
 		"closed":      func(task *ioloop.Task, s *iostream.Stream) error { return s.WaitClosed(task) },

@@ -266,24 +266,23 @@ func (s *Stream) readOnce() (full bool, err error) {
 		s.in.own() // an earlier read of this pump may have left bytes there
 		room = s.loop.Kit().Scratch()
 		if n, err = s.transport.Read(room); n > 0 && s.in.len() == 0 {
-			s.in.release()
 			s.in.borrow(room[:n])
-		} else if n > 0 {
+		} else {
 			s.in.append(room[:n])
 		}
 		s.loop.Kit().Charge(n)
 		return n == len(room), err
 	}
-	if n, err = s.transport.Read(room); n > 0 {
-		s.loop.Kit().Charge(n)
-		if s.op.isInto() {
-			s.op.into.filled += n
-			s.noteFull(n >= min(len(room), maxRead))
-		} else {
-			s.in.data = s.in.data[:len(s.in.data)+n]
-		}
+	n, err = s.transport.Read(room)
+	s.loop.Kit().Charge(n)
+	full = n >= min(len(room), maxRead)
+	if s.op.isInto() {
+		s.op.into.filled += n
+		s.noteFull(full)
+	} else {
+		s.in.data = s.in.data[:len(s.in.data)+n]
 	}
-	return n >= min(len(room), maxRead), err
+	return full, err
 }
 
 // maxRead is what one read of a transport brings at most.
@@ -301,8 +300,8 @@ func (s *Stream) readRoom() []byte {
 	if have >= maxRead {
 		// Much has come, much will: what a peer announces is believed when a
 		// sixteenth of it is here.
-		if missing := int(s.op.size) - have; s.op.isExact() && have >= int(s.op.size)/16 && missing > 0 {
-			s.in.exactly(missing)
+		if s.op.isExact() && have >= int(s.op.size)/16 {
+			s.in.exactly(int(s.op.size) - have)
 		} else {
 			s.in.reserve(maxRead, int(s.op.size)+maxRead) // the read fails beyond its limit
 		}

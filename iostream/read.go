@@ -231,7 +231,7 @@ func (s *Stream) tryRead(ctx context.Context, f *Frame) ([]byte, *waitOp, error)
 		s.in.own()
 		if data, err, ok := s.outcome(&op); ok {
 			s.takeOver()
-			s.in.lent = len(data) > 0
+			s.in.lent = true
 			s.abortIfCrashed(&op)
 			s.mu.Unlock()
 			return data, nil, err
@@ -248,7 +248,7 @@ func (s *Stream) tryRead(ctx context.Context, f *Frame) ([]byte, *waitOp, error)
 
 // isPlain reports whether a message ends in a single byte, and only Config bounds it.
 func (f *Frame) isPlain() bool {
-	return f.kind == readUntil && len(f.delim) == 1 && f.n|f.limit|int(f.shape) == 0
+	return len(f.delim) == 1 && f.n|f.limit|int(f.shape) == 0
 }
 
 // readPlain is outcome for a plain frame whose message is there: pipelined lines pay

@@ -117,6 +117,8 @@ func TestInputBufferGoesWithItsLastByte(t *testing.T) {
 	rest, err := p.Read(patient(t), iostream.Bytes(4))
 	require.NoError(t, err)
 	require.Equal(t, "rest", string(rest))
+	p.wire.Arrive([]byte("more\n"))
+	require.NoError(t, p.world.Settle())
 	require.True(t, iostream.HasInputBuffer(p.Stream), "the caller has its message there")
 	await("which ends with the next read", line)
 }

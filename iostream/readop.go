@@ -303,7 +303,7 @@ func (s *Stream) match(op *readOp) (int, error) {
 
 // next takes the next message of a read, if it is there. Nothing of it has been searched.
 func (s *Stream) next(op *readOp) (message []byte, ok bool) {
-	if op.kind == readUntil && len(op.delim) == 1 { // nearly always
+	if len(op.delim) == 1 { // nearly always
 		b := s.in.bytes()
 		if n := bytes.IndexByte(b, op.delim[0]) + 1; n > 0 && n <= int(op.size) {
 			return s.in.take(n), true

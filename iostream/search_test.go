@@ -74,3 +74,21 @@ func TestDelimiterIsSearchedOnce(t *testing.T) {
 		require.Equal(t, len(c.after+c.delim), n)
 	}
 }
+
+// What has been searched is not searched again, and what was found is found at once.
+func TestSearchGoesOn(t *testing.T) {
+	for _, delim := range []string{"\n", "\r\n"} {
+		s := &Stream{in: input{data: []byte("abcdef")}}
+		op := readOp{kind: readUntil, delim: delim, size: 100}
+		_, ok := s.next(&op)
+		require.False(t, ok)
+		require.EqualValues(t, 6, op.scanned)
+		s.in.data = append(s.in.data, "gh"+delim+"i"...)
+		for range 2 {
+			n, err := s.match(&op)
+			require.NoError(t, err)
+			require.Equal(t, 8+len(delim), n)
+			require.EqualValues(t, n-1, op.scanned)
+		}
+	}
+}
