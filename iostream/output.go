@@ -199,7 +199,6 @@ func (q *output) slices(p []byte) [][]byte {
 // is queued.
 func (q *output) consume(n int) (excess int) {
 	clear(q.vector)
-	q.vector = q.vector[:0]
 	done := 0
 	for done < len(q.chunks) {
 		left := len(q.chunks[done]) - q.head
@@ -210,7 +209,6 @@ func (q *output) consume(n int) (excess int) {
 		q.size -= left
 		q.head = 0
 		q.recycle(q.chunks[done])
-		q.chunks[done] = nil
 		done++
 	}
 	if done < len(q.chunks) {
@@ -218,11 +216,7 @@ func (q *output) consume(n int) (excess int) {
 		q.size -= n
 		n = 0
 	}
-	if done == len(q.chunks) { // nearly always
-		q.chunks = q.chunks[:0]
-	} else if done > 0 {
-		q.chunks = q.chunks[:copy(q.chunks, q.chunks[done:])]
-	}
+	q.chunks = slices.Delete(q.chunks, 0, done)
 	return n
 }
 
@@ -272,7 +266,7 @@ func (q *output) drop() {
 // wait adds a waiter, in the order of the indexes and behind its equals. Where
 // somebody always waits, those that were told make room for it.
 func (q *output) wait(w sentWaiter) {
-	if n := len(q.waiters); n == cap(q.waiters) && q.first > n/2 {
+	if q.first > len(q.waiters)/2 {
 		q.waiters, q.first = slices.Delete(q.waiters, 0, q.first), 0
 	}
 	q.waiters = append(q.waiters, w)
@@ -307,7 +301,7 @@ func (q *output) failWriters(reason error) {
 func (q *output) withdraw(op *waitOp) {
 	for i, w := range q.waiters {
 		if w.wait == op {
-			q.waiters = append(q.waiters[:i], q.waiters[i+1:]...)
+			q.waiters = slices.Delete(q.waiters, i, i+1)
 			return
 		}
 	}
@@ -325,9 +319,6 @@ func (q *output) next() *sentWaiter {
 func (q *output) pop() {
 	q.waiters[q.first] = sentWaiter{}
 	q.first++
-	if q.first == len(q.waiters) {
-		q.waiters, q.first = q.waiters[:0], 0
-	}
 }
 
 func (q *output) idle() bool { return q.size+q.unsent == 0 && q.first == len(q.waiters) }

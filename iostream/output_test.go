@@ -2,6 +2,7 @@ package iostream
 
 import (
 	"bytes"
+	"math/rand/v2"
 	"testing"
 	"unsafe"
 
@@ -105,4 +106,158 @@ func TestOutputUsesItsSpareChunk(t *testing.T) {
 	q.append(make([]byte, 600)) // for which it is too small
 	require.Equal(t, 1024, cap(q.chunks[0]))
 	require.Nil(t, q.spare)
+}
+
+// Whatever is done to a queue, it has the bytes that are left, in order, knows which of them
+// are lent, and keeps no memory but its chunks'.
+func TestOutputOperations(t *testing.T) {
+	type piece struct {
+		b    byte
+		lent bool
+	}
+	for seed := range uint64(50) {
+		r := rand.New(rand.NewPCG(seed, 0))
+		size := func(most int) int { return r.IntN([]int{10, 600, 5000, 40_000, 150_000}[r.IntN(5)]) % (most + 1) }
+		var q output
+		var want []piece
+		next := byte(0)
+		fill := func(n int) []byte {
+			p := make([]byte, n)
+			for i := range p {
+				next++
+				p[i] = next
+			}
+			return p
+		}
+		for range 40 {
+			switch p := fill(size(200_000)); r.IntN(6) {
+			case 0, 1:
+				q.append(p)
+				for _, b := range p {
+					want = append(want, piece{b, false})
+				}
+				clear(p) // it is the caller's again
+			case 2:
+				lends := q.borrowed == nil && len(p) > corkLimit
+				q.borrow(p)
+				for _, b := range p {
+					want = append(want, piece{b, lends})
+				}
+			case 3:
+				n, excess := size(len(want)), 0
+				if r.IntN(3) == 0 {
+					n, excess = len(want), r.IntN(10)
+				}
+				require.Equal(t, excess, q.consume(n+excess))
+				want = want[n:]
+			case 4:
+				n := size(len(want))
+				if at := len(want) - n; at > 0 && n > 0 && want[at-1].lent && want[at].lent {
+					break // what is lent is taken back whole
+				}
+				q.truncate(n)
+				want = want[:len(want)-n]
+			case 5:
+				q.keep()
+				require.Nil(t, q.borrowed)
+				for i := range want {
+					want[i].lent = false
+				}
+			}
+			behind := fill(r.IntN(3))
+			var left []byte
+			lent := 0
+			for _, p := range want {
+				left = append(left, p.b)
+				if p.lent {
+					lent++
+				}
+			}
+			require.Equal(t, len(left), q.size)
+			require.Equal(t, lent, q.lent())
+			require.Equal(t, lent > 0, q.borrowed != nil)
+			v := q.slices(behind)
+			require.True(t, bytes.Equal(append(left, behind...), bytes.Join(v, nil)))
+			for _, b := range v {
+				require.NotEmpty(t, b)
+			}
+			require.LessOrEqual(t, cap(q.spare), maxSpare)
+			for _, c := range q.chunks[len(q.chunks):cap(q.chunks)] {
+				require.Nil(t, c)
+			}
+			q.consume(0)
+			for _, b := range q.vector[:cap(q.vector)] {
+				require.Nil(t, b)
+			}
+		}
+	}
+}
+
+// What a queue needs no more goes back to where others take it from, what is lent to its owner.
+func TestOutputGivesBackBuffers(t *testing.T) {
+	const large = 2 * maxSpare
+	for name, use := range map[string]func(q *output){
+		"sent":                    func(q *output) { q.consume(large) },
+		"taken back":              func(q *output) { q.truncate(large) },
+		"grown":                   func(q *output) { q.chunks[0] = extend(q.chunks[0], make([]byte, 1)) },
+		"too small to be a spare": func(q *output) { q.spare, q.chunks = q.chunks[0], nil; q.append(make([]byte, large+1)) },
+	} {
+		require.True(t, comesBack(large, func(b []byte) { use(&output{chunks: [][]byte{b}, size: large}) }), name)
+	}
+	for name, use := range map[string]func(q *output){
+		"sent":       func(q *output) { q.consume(q.size) },
+		"taken back": func(q *output) { q.truncate(q.size) },
+		"kept":       func(q *output) { q.keep() },
+	} {
+		require.False(t, comesBack(2*corkLimit, func(b []byte) {
+			q := new(output)
+			q.borrow(b)
+			use(q)
+			require.Nil(t, q.borrowed)
+		}), name)
+	}
+	for size, kept := range map[int]bool{maxSpare: true, maxSpare + 1: false} {
+		var q output
+		q.append(make([]byte, size))
+		q.consume(size)
+		require.Equal(t, kept, q.spare != nil)
+	}
+	b := getBuffer(minPooled)
+	require.Equal(t, unsafe.SliceData(b), unsafe.SliceData(extend(b, make([]byte, minPooled))), "there was room")
+	q := new(output)
+	q.borrow(make([]byte, corkLimit))
+	require.Nil(t, q.borrowed, "what is small is copied")
+}
+
+// comesBack reports whether use puts a buffer of so many bytes back into its pool. A pool may
+// lose one, now and then, and the race detector has it do so often.
+func comesBack(size int, use func(b []byte)) bool {
+	for range 20 {
+		b := getBuffer(size)[:size]
+		use(b)
+		if unsafe.SliceData(getBuffer(size)) == unsafe.SliceData(b) {
+			return true
+		}
+	}
+	return false
+}
+
+// Waiters that were told are forgotten, and their places used again.
+func TestOutputForgetsWaiters(t *testing.T) {
+	var q output
+	for i := range 1000 {
+		q.wait(sentWaiter{index: int64(i), fn: func(error) {}})
+	}
+	for _, popped := range []struct{ more, left int }{{100, 1001}, {800, 102}} {
+		for range popped.more {
+			q.pop()
+			require.Nil(t, q.waiters[q.first-1].fn)
+		}
+		q.wait(sentWaiter{index: 2000})
+		require.Len(t, q.waiters, popped.left)
+	}
+	for q.next() != nil {
+		q.pop()
+	}
+	require.True(t, q.idle())
 }

@@ -100,8 +100,7 @@ func (s *Stream) makeRoom(n int) error {
 		s.flush()
 		if err := s.writeEnd(); err != nil {
 			s.accepted += int64(n)
-			s.afterFlush()
-			return err
+			return err // whoever is to flush what was put off sees to the rest
 		}
 		if n <= limit-s.backlog() {
 			return nil
