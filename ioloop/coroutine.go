@@ -76,9 +76,10 @@ func newCoroutine(l *Loop) *coroutine {
 	return co
 }
 
-// take has the coroutine, which is idle, carry a task that begins now.
-func (co *coroutine) take(job Job) {
-	co.job, co.task = job, &Task{co: co}
+// take has the coroutine, which is idle, carry a task that begins now. t is a new Task.
+func (co *coroutine) take(job Job, t *Task) {
+	t.co = co
+	co.job, co.task = job, t
 	co.stopping = untold
 	co.state.Store(coRunning)
 }

@@ -8,7 +8,22 @@ type coroutinePool struct {
 	leader   *coroutine   // that runs the loop; see lead.go
 	exited   bool         // the one that has switched to the loop has
 	trimming bool         // trim is scheduled
+	tasks    []Task       // for messages, not used yet
 }
+
+// newTask returns a Task for a message. Those are made several at once, as most live no longer
+// than a turn; one that lives longer keeps its neighbours.
+func (l *Loop) newTask() *Task {
+	p := &l.coroutines
+	if len(p.tasks) == 0 {
+		p.tasks = make([]Task, tasksAtOnce)
+	}
+	t := &p.tasks[0]
+	p.tasks = p.tasks[1:]
+	return t
+}
+
+const tasksAtOnce = 16 // 384 bytes
 
 // maxIdle is how many idle coroutines a loop keeps.
 const maxIdle = 64

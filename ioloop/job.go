@@ -17,7 +17,7 @@ type starting struct {
 
 func (s *starting) Run() {
 	co := s.loop.takeCoroutine()
-	co.take(s.job)
+	co.take(s.job, new(Task))
 	co.count()
 	if s.loop.stopping {
 		co.task.finish(endStopped)

@@ -74,7 +74,7 @@ func (co *coroutine) lead() {
 
 func (co *coroutine) takeDue() {
 	l := co.loop
-	co.take(l.due)
+	co.take(l.due, l.newTask())
 	l.due, l.current = nil, co.task
 	l.share.tasks++
 }
