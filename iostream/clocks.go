@@ -49,9 +49,11 @@ func (s *Stream) checkMessage() {
 	}
 }
 
-// watchSending has a clock run while the transport takes no more.
+// watchSending has a clock run while the transport takes no more, also if nothing waits to be
+// sent: a write has been taken back, or a layer's own bytes wait. What is written then is only
+// queued, which starts no clock.
 func (s *Stream) watchSending() {
-	if s.config.SendTimeout <= 0 || !s.any(blocked) || s.backlog() == 0 {
+	if s.config.SendTimeout <= 0 || !s.any(blocked) {
 		return
 	}
 	m := s.ensureDetails()
@@ -69,8 +71,10 @@ func (s *Stream) checkSending() {
 	defer s.mu.Unlock()
 	st := s.details.sending
 	switch {
-	case s.any(closing|closed) || s.backlog() == 0:
+	case s.any(closing|closed) || !s.any(blocked):
 		st.looking = false
+	case s.backlog() == 0:
+		st.lookOn()
 	case st.over(s):
 		st.looking = false
 		s.abort(ErrSendTimeout)

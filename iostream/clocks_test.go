@@ -5,6 +5,7 @@ package iostream_test
 import (
 	"context"
 	"io"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
+	"github.com/eddyloop/eddy/iostreamtest"
 	"github.com/stretchr/testify/require"
 )
 
@@ -138,6 +140,50 @@ func TestSendTimeout(t *testing.T) {
 	require.ErrorIs(t, s.Err(), iostream.ErrSendTimeout)
 	_, err = io.Copy(io.Discard, peer)
 	require.ErrorIs(t, err, syscall.ECONNRESET, "the peer must not take what it has for all")
+}
+
+// Sending that stands still is noticed too if a write before was taken back, so that for a
+// while nothing waited to be sent.
+func TestSendTimeoutBehindAWithdrawnWrite(t *testing.T) {
+	writes := map[string]func(s *iostream.Stream) error{
+		"that waits": func(s *iostream.Stream) error { _, err := s.NetConn().Write([]byte("more")); return err },
+		"put off": func(s *iostream.Stream) error {
+			_, _ = s.Write([]byte("more"))
+			return s.Flush(context.Background())
+		},
+	}
+	for name, write := range writes {
+		t.Run(name, func(t *testing.T) {
+			clock := new(ioloop.ManualClock)
+			l := startLoop(t, ioloop.Config{Clock: clock})
+			wire := iostreamtest.NewWire(iostreamtest.Options{Window: 4})
+			s, err := iostream.New(l, wire.Transport(), &iostream.Config{SendTimeout: time.Minute})
+			require.NoError(t, err)
+			quiet(t, l)
+			advance := func(d time.Duration) {
+				for ; d > 0; d -= time.Second {
+					clock.Advance(time.Second)
+					onLoop(t, l, func() {})
+				}
+			}
+			c := s.NetConn()
+			written := make(chan error, 1)
+			go func() { _, err := c.Write([]byte("1234567")); written <- err }()
+			eventually(t, func() bool { return s.Backlog() == 3 })
+			require.NoError(t, c.SetWriteDeadline(time.Now()))
+			require.ErrorIs(t, receive(t, written), os.ErrDeadlineExceeded)
+			require.Zero(t, s.Backlog())
+			require.NoError(t, c.SetWriteDeadline(time.Time{}))
+			advance(10 * time.Minute)
+			require.NoError(t, s.Err(), "nothing waits to be sent")
+			go func() { written <- write(s) }()
+			eventually(t, func() bool { return s.Backlog() == 4 })
+			advance(59 * time.Second)
+			require.NoError(t, s.Err())
+			advance(5 * time.Second)
+			require.ErrorIs(t, receive(t, written), iostream.ErrSendTimeout)
+		})
+	}
 }
 
 // A reset that a write is told of is one for reads too: what had come is no whole message.

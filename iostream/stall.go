@@ -69,6 +69,12 @@ func (st *stall) over(s *Stream) bool {
 	return false
 }
 
+// lookOn has it look again, and take what it finds then for progress.
+func (st *stall) lookOn() {
+	st.sent = -1
+	st.timer.Reset(st.period())
+}
+
 func (st *stall) stop() {
 	if st != nil && st.timer != nil {
 		st.timer.Stop()
