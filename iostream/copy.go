@@ -26,6 +26,7 @@ const waitPiece = 4 << 10
 type copySource struct {
 	stream *Stream
 	conn   *Conn             // nil: it is not read as one
+	io     *IO               // the same
 	limit  *io.LimitedReader // nil: up to the end
 	waited bool              // the last read has brought a full waitPiece
 	bulk
@@ -53,7 +54,7 @@ func sourceOf(r io.Reader) *copySource {
 		if _, isTask := r.ctx.(*ioloop.Task); isTask {
 			return nil
 		}
-		src.stream = r.stream
+		src.stream, src.io = r.stream, r
 	default:
 		return nil
 	}
@@ -170,6 +171,9 @@ func (src *copySource) receive() *socket.Pipe {
 			return nil
 		}
 	}
+	if c := src.io; c != nil && checkContext(c.ctx) != nil {
+		return nil
+	}
 	pipe, err := src.stream.receivePipe(src.most())
 	switch {
 	case err == errNoPipe:
@@ -195,7 +199,10 @@ var errNoPipe = errors.New("no pipe is to be had")
 func (s *Stream) receivePipe(most int) (*socket.Pipe, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.begin(readInto) != nil || !s.any(plainSocket) || !s.knowsOfInput() { // TLS may have begun since
+	if !s.any(plainSocket) {
+		return nil, errors.ErrUnsupported
+	}
+	if s.begin(readInto) != nil || !s.knowsOfInput() {
 		return nil, nil
 	}
 	pipe := socket.GetPipe()

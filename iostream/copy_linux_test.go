@@ -2,6 +2,7 @@ package iostream_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -152,10 +153,24 @@ func TestCopyTakesWhatIsAllowed(t *testing.T) {
 	src, client := pair(t, l, "tcp", nil)
 	quiet(t, l)
 	send(t, client, "much")
-	limit := &io.LimitedReader{N: 3}
-	require.Equal(t, 3, iostream.ReceivedInPipe(src.NetConn(), limit))
+	limit := &io.LimitedReader{R: src.NetConn(), N: 3}
+	require.Equal(t, 3, iostream.ReceivedInPipe(limit))
 	require.Zero(t, limit.N)
 	expect(t, src.NetConn(), "h")
+}
+
+// TestCopyOfOneWhoHasGivenUp reads nothing more.
+func TestCopyOfOneWhoHasGivenUp(t *testing.T) {
+	l := startLoop(t, ioloop.Config{})
+	src, client := pair(t, l, "tcp", nil)
+	quiet(t, l)
+	send(t, client, "much")
+	announced(t, src)
+	ctx, cancel := context.WithCancel(context.Background())
+	require.Equal(t, 1, iostream.ReceivedInPipe(&io.LimitedReader{R: src.IO(ctx), N: 1}))
+	cancel()
+	require.Zero(t, iostream.ReceivedInPipe(src.IO(ctx)))
+	expect(t, src.NetConn(), "uch")
 }
 
 // TestCopyWaiting has a copy that waits for input be told of a deadline, a close and a reset,

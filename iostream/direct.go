@@ -4,7 +4,7 @@ import "github.com/eddyloop/eddy/internal/socket"
 
 // A goroutine that reads into a buffer of its own takes what the kernel has by itself, as
 // long as the kernel is known to have something: the loop has announced input that no read
-// was there for, or the last such read came back full. Otherwise it waits, and the loop
+// was there for, or the end of the stream, or the last such read came back full. Otherwise it waits, and the loop
 // reads for it. So bulk costs one system call a read and no switch, and a message that is
 // waited for costs no call in vain. One that writes gives the kernel its bytes by itself if
 // none wait before them.
@@ -14,21 +14,18 @@ import "github.com/eddyloop/eddy/internal/socket"
 // over one has received and not handed on: a record is 16 KiB, and many buffers are smaller.
 
 // knowsOfInput reports whether a read into a caller's buffer need not wait for the loop: the
-// kernel has input, nothing stands before that, and the stream is open and not in the hands
-// of the pump.
+// kernel has input or its end, nothing stands before that, and the stream can be read and is
+// not in the hands of the pump.
 func (s *Stream) knowsOfInput() bool {
-	const irrelevant = served | handling | held | noLinger | dirty | scheduled | unwanted | blocked | cameFull | inMessage
-	if s.in.len() > 0 {
+	const hinders = pumping | inputEnded | closing | closed | handshaking | readExpired
+	if s.in.len() > 0 || s.state&(attached|hinders) != attached {
 		return false
 	}
-	switch s.state &^ irrelevant {
-	case attached | plainSocket:
-		return s.any(unwanted | cameFull)
-	case attached | layered:
-		t, ok := s.transport.(*tlsTransport)
-		return ok && t.Buffered() && isPlainSocket(t.lower)
+	if s.any(plainSocket) {
+		return s.any(unwanted | cameFull | eofSeen)
 	}
-	return false
+	t, ok := s.transport.(*tlsTransport)
+	return ok && t.Buffered() && isPlainSocket(t.lower)
 }
 
 // receive is a read of the transport by a goroutine.

@@ -76,6 +76,47 @@ func TestGoroutineReadsWithoutTheLoop(t *testing.T) {
 	})
 }
 
+// So is what comes when one side has ended: a client that has sent its request, and a peer
+// whose last bytes are here.
+func TestGoroutineReadsHalfClosedStreamsWithoutTheLoop(t *testing.T) {
+	ends := map[string]func(t *testing.T, s *iostream.Stream, peer net.Conn){
+		"this side": func(t *testing.T, s *iostream.Stream, peer net.Conn) {
+			require.NoError(t, s.CloseWrite())
+			_, err := io.ReadAll(peer)
+			require.NoError(t, err)
+			send(t, peer, "one two ")
+			announced(t, s)
+		},
+		"the peer": func(t *testing.T, s *iostream.Stream, peer net.Conn) {
+			send(t, peer, "one two ")
+			closeWrite(t, peer)
+			announced(t, s)
+			require.NoError(t, s.WaitReadClosed(patient(t)))
+		},
+	}
+	for name, end := range ends {
+		t.Run(name, func(t *testing.T) {
+			eachSocket(t, func(t *testing.T, network string) {
+				l := startLoop(t, ioloop.Config{})
+				s, peer := pair(t, l, network, nil)
+				readByLoop(t, s, peer)
+				end(t, s, peer)
+				release := holdLoop(t, l)
+				defer release()
+				buf := make([]byte, 4)
+				for _, want := range []string{"one ", "two "} {
+					n, err := s.ReadAtLeast(patient(t), buf, len(buf))
+					require.NoError(t, err)
+					require.Equal(t, want, string(buf[:n]))
+				}
+				closeWrite(t, peer)
+				_, err := s.ReadAtLeast(patient(t), buf, len(buf))
+				requireIs(t, err, io.EOF)
+			})
+		})
+	}
+}
+
 // The time of a message runs too if a goroutine has read a part of it by itself.
 func TestMessageTimeoutOfADirectRead(t *testing.T) {
 	clock := new(ioloop.ManualClock)

@@ -5,9 +5,12 @@ import (
 	"io"
 )
 
-// ReceivedInPipe returns how much a pipe takes of what limit allows of src.
-func ReceivedInPipe(src *Conn, limit *io.LimitedReader) int {
-	pipe := (&copySource{stream: src.stream, conn: src, limit: limit}).receive()
+// ReceivedInPipe returns how much a pipe takes of what r reads from.
+func ReceivedInPipe(r io.Reader) int {
+	pipe := sourceOf(r).receive()
+	if pipe == nil {
+		return 0
+	}
 	defer pipe.Put()
 	return pipe.Held()
 }
