@@ -117,6 +117,7 @@ func (c *Conn) Write(p []byte) (int, error) {
 // stands in p meanwhile, and not in a copy. If it fails, what has not left the queue
 // is withdrawn; it returns how much of p is not.
 func (s *Stream) writeThrough(ctx context.Context, p []byte) (int, error) {
+	s.countOfTask(ctx, len(p))
 	mark, whole := s.writeStraight(p)
 	if whole {
 		return len(p), nil
@@ -148,7 +149,6 @@ func (s *Stream) writeNow(p []byte) (int64, error) {
 		return 0, opError("write", err)
 	}
 	s.accepted += int64(len(p)) // no limit applies: whoever writes waits, and what waits is the writer's
-	s.countLarge(len(p))
 	if s.mustQueue() {
 		s.output().borrow(p)
 	} else {

@@ -71,6 +71,7 @@ func (s *Stream) tryReadInto(ctx context.Context, t *target, own *waitOp) (*wait
 	done := t.fill(&s.in)
 	if !done && s.knowsOfInput() {
 		done = s.receiveInto(t)
+		s.countOfTask(ctx, t.filled)
 	}
 	var w *waitOp
 	var err error

@@ -1,8 +1,11 @@
 package iostream
 
 import (
+	"context"
 	"net"
 	"os"
+
+	"github.com/eddyloop/eddy/ioloop"
 )
 
 // corkLimit is how much a stream puts off to the end of the turn. A write that
@@ -86,6 +89,14 @@ func (s *Stream) take(p []byte) (int, error) {
 func (s *Stream) countLarge(n int) {
 	if n > corkLimit {
 		s.loop.Kit().ChargeMoved(n)
+	}
+}
+
+// countOfTask is countLarge where ctx says who moves the bytes: a goroutine takes nothing of
+// the loop's turn.
+func (s *Stream) countOfTask(ctx context.Context, n int) {
+	if _, isTask := ctx.(*ioloop.Task); isTask {
+		s.countLarge(n)
 	}
 }
 
