@@ -54,6 +54,8 @@ type holding struct {
 	unread int
 	sent   int64
 	moved  int64
+
+	message int // the buffer with the message whose function works
 }
 
 // NewBudget returns a Budget of limit bytes, or ErrInvalid if limit is below 1.
@@ -137,6 +139,7 @@ func (s *Stream) chargeBudget() {
 		s.ensureDetails().holding = new(holding)
 	}
 	h := s.details.holding
+	now += h.left(s)
 	if now == 0 && h.bytes == 0 {
 		return
 	}
@@ -144,6 +147,20 @@ func (s *Stream) chargeBudget() {
 	if now != h.bytes {
 		b.take(s, h, now)
 	}
+}
+
+// left returns how much a message's function has that the stream has no more: what it reads
+// itself came to another buffer.
+func (h *holding) left(s *Stream) int64 {
+	switch {
+	case s.in.kept:
+		h.message = cap(s.in.data)
+	case s.any(handling):
+		return int64(h.message)
+	default:
+		h.message = 0
+	}
+	return 0
 }
 
 // look notes whether the stream, which holds so many bytes, has got on.

@@ -295,6 +295,22 @@ func TestBudgetForgetsAtOnce(t *testing.T) {
 			require.Zero(t, b.Used())
 		})
 	}
+	t.Run("message whose function reads on", func(t *testing.T) {
+		world, s, wire, b := open(t)
+		require.NoError(t, s.HandleTask(iostream.Until("\n"), func(task *ioloop.Task, _ *iostream.Stream, _ []byte) error {
+			_, _ = s.Read(task, iostream.Bytes(2000))
+			return task.Sleep(time.Second)
+		}))
+		wire.Arrive([]byte("line\n"))
+		require.NoError(t, world.Settle())
+		wire.Arrive(make([]byte, 1999)) // which comes to another buffer
+		require.NoError(t, world.Settle())
+		s.Abort(nil)
+		require.NoError(t, world.Settle())
+		require.Positive(t, b.Used(), "the function has the message still")
+		require.NoError(t, world.Advance(time.Second))
+		require.Zero(t, b.Used())
+	})
 	for name, fail := range map[string]func(){"panic": func() { panic("oops") }, "Goexit": runtime.Goexit} {
 		t.Run(name, func(t *testing.T) {
 			world, s, wire, b := open(t)

@@ -232,7 +232,7 @@ func (s *Stream) tryRead(ctx context.Context, f *Frame) ([]byte, *waitOp, error)
 		s.in.own()
 		if data, err, ok := s.outcome(&op); ok {
 			s.takeOver()
-			s.in.lent = true
+			s.in.lent = len(data) > 0 // of an error the Budget would count a buffer
 			s.abortIfCrashed(&op)
 			s.mu.Unlock()
 			return data, nil, err

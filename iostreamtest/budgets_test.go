@@ -31,6 +31,7 @@ type sharer struct {
 	least     int64
 	emptyAt   time.Duration // it held nothing
 	movedAt   time.Duration // bytes came or were written
+	handling  bool          // it has a message whose function works
 	dismissed bool          // it was sent away, which has been judged
 }
 
@@ -57,24 +58,33 @@ func (h *sharer) grow(n int, now time.Duration) {
 
 // most is the most that it can have held since the loop was last at rest.
 func (h *sharer) most() int64 {
-	return int64(h.out+h.moved) + room(max(h.largest, h.in+h.moved))
+	return int64(h.out+h.moved) + h.buffers(max(h.largest, h.in+h.moved))
+}
+
+// buffers is how large the buffers are that have had n bytes: the function of a message can
+// have one that the stream has no more.
+func (h *sharer) buffers(n int) int64 {
+	if h.handling {
+		return 2 * room(n)
+	}
+	return room(n)
 }
 
 // holds returns what it can hold now that its loop is at rest; somebody may keep bytes
 // that it has received.
-func (h *sharer) holds(kept, handling bool) (least, most int64) {
+func (h *sharer) holds(kept bool) (least, most int64) {
 	h.largest = max(h.largest, h.in+h.moved)
 	unread, backlog := h.stream.Buffered(), h.stream.Backlog()
 	switch {
-	case h.stream.Err() != nil && !handling:
+	case h.stream.Err() != nil && !h.handling:
 		return 0, 0
 	case h.stream.Err() != nil:
-		return 0, room(h.largest)
+		return 0, h.buffers(h.largest)
 	case unread == 0 && !kept:
 		h.largest = 0
 		return int64(backlog), int64(backlog)
 	}
-	return int64(unread + backlog), int64(backlog) + room(h.largest)
+	return int64(unread + backlog), int64(backlog) + h.buffers(h.largest)
 }
 
 // all returns those that share the Budget.
@@ -87,6 +97,7 @@ func (p *player) observeBudget() {
 		return
 	}
 	received := p.wire.State().Received
+	b.own.handling = b.own.handling || p.model.handling != nil
 	b.own.grow(received+p.model.accepted-b.own.came, p.world.Clock.Now())
 	for i, h := range b.all() {
 		if h.dismissed || h.stream.Err() == nil || h.stream.Err() != iostream.ErrBudget {
@@ -140,8 +151,9 @@ func (p *player) restBudget() {
 	now := p.world.Clock.Now()
 	handling := p.model.handling != nil
 	var least, most int64
+	b.own.handling = handling
 	for i, h := range b.all() {
-		lo, hi := h.holds(i == 0 && (handling || len(p.kept) > 0 || b.failed), i == 0 && handling)
+		lo, hi := h.holds(i == 0 && (handling || len(p.kept) > 0 || b.failed))
 		h.in, h.out, h.moved, h.least = h.stream.Buffered(), h.stream.Backlog(), 0, lo
 		least, most = least+lo, most+hi
 		if hi == 0 {
