@@ -18,12 +18,15 @@ import (
 const (
 	acceptBudget = 64 // connections accepted in one turn
 
-	// How many bytes take about as long as accepting a connection, and as beginning with
-	// it, which is work of the turn too.
+	minPause = 5 * time.Millisecond // after errors that persist
+	maxPause = time.Second
+)
+
+// How many bytes take about as long as accepting a connection, and as beginning with it, which
+// is work of the turn too.
+const (
 	acceptWork = 16 << 10
 	beginWork  = 64 << 10
-	minPause   = 5 * time.Millisecond
-	maxPause   = time.Second
 )
 
 // listener accepts on one socket.
