@@ -4,10 +4,10 @@ import "github.com/eddyloop/eddy/internal/socket"
 
 // A goroutine that reads into a buffer of its own takes what the kernel has by itself, as
 // long as the kernel is known to have something: the loop has announced input that no read
-// was there for, or the end of the stream, or the last such read came back full. Otherwise it waits, and the loop
-// reads for it. So bulk costs one system call a read and no switch, and a message that is
-// waited for costs no call in vain. One that writes gives the kernel its bytes by itself if
-// none wait before them.
+// was there for, or the end of the stream, or the last such read came back full. Otherwise it
+// waits, and the loop reads for it. So bulk costs one system call a read and no switch, and a
+// message that is waited for costs no call in vain. One that writes gives the kernel its bytes
+// by itself if none wait before them.
 //
 // It does so under the stream's lock, as the loop closes the descriptor, so none is closed or
 // used anew under the call. Only plain sockets are read and written like that, and what TLS

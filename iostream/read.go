@@ -97,6 +97,7 @@ func (s *Stream) waitInto(ctx context.Context, t *target, w *waitOp) (*waitOp, e
 		return nil, opError(readNames[readInto], err)
 	}
 	s.takeOver()
+	s.op = readOp{}
 	s.op.kind, s.op.size, s.op.into, s.op.reader = readInto, t.size(), t, w // not by way of the stack
 	s.listen()
 	return w, nil
