@@ -131,7 +131,7 @@ func (s *Stream) readEnd() error {
 func (s *Stream) completeRead(data []byte, err error) {
 	w := s.op.wait()
 	s.op = readOp{}
-	s.in.lent = len(data) > 0
+	s.in.lent = true
 	w.data, w.err = data, err
 	s.loop.Kit().WakeWaiter(&w.Waiter)
 }
@@ -141,7 +141,7 @@ func (s *Stream) completeRead(data []byte, err error) {
 func (s *Stream) resumeReader(data []byte) {
 	w := s.op.wait()
 	s.op = readOp{}
-	s.in.lent = len(data) > 0
+	s.in.lent = true
 	w.data = data
 	s.loop.Kit().ResumeWaiter(&w.Waiter, &s.mu)
 }
@@ -175,8 +175,7 @@ const eachBatch = 32
 func (s *Stream) callEach(data []byte) {
 	op, each := &s.op, s.op.each()
 	op.running, s.in.pinned = true, true
-	most := -1 // bytes may wait to be sent: found out when there is a next message
-	for left := eachBatch; left > 0; left-- {
+	for left := eachBatch; ; left-- {
 		op.nextMessage(data)
 		s.unset(inMessage)
 		s.mu.Unlock()
@@ -195,13 +194,9 @@ func (s *Stream) callEach(data []byte) {
 			break
 		}
 		ok := false
-		if left > 1 && s.in.len() > 0 && !op.stopped {
-			if most < 0 {
-				most = s.config.highWaterMark()
-			}
-			if (s.keepsUp(most) || !s.holdsBack()) && !s.loop.Kit().TurnUsedUp() {
-				data, ok = s.next(op)
-			}
+		if left > 1 && s.in.len() > 0 && !op.stopped &&
+			(s.keepsUp() || !s.holdsBack()) && !s.loop.Kit().TurnUsedUp() {
+			data, ok = s.next(op)
 		}
 		if !ok {
 			op.running = false

@@ -191,10 +191,9 @@ func (s *Stream) holdsBack() bool {
 	return s.op.held
 }
 
-// keepsUp is a quick look that finds out most times that holdsBack would be false; most
-// is the high-water mark.
-func (s *Stream) keepsUp(most int) bool {
-	return s.out == nil || s.out.size+s.out.unsent <= most && !s.op.held
+// keepsUp is a quick look that finds out most times that holdsBack would be false.
+func (s *Stream) keepsUp() bool {
+	return s.out == nil || s.out.size+s.out.unsent <= s.config.highWaterMark() && !s.op.held
 }
 
 // fill reads until a read came up short or the pending read is satisfied, which

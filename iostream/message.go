@@ -187,7 +187,7 @@ func (s *Stream) nextForTask(err error, more bool) (fn taskFunc, msg []byte, ok 
 	}
 	op.running, op.expired = false, s.any(readExpired)
 	if !more || s.in.len() == 0 || op.cut || op.stopped ||
-		!s.keepsUp(s.config.highWaterMark()) && s.holdsBack() || s.loop.Kit().TurnUsedUp() {
+		!s.keepsUp() && s.holdsBack() || s.loop.Kit().TurnUsedUp() {
 		return nil, nil, false
 	}
 	if msg, ok = s.next(op); ok {

@@ -17,6 +17,7 @@ import (
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
 	"github.com/eddyloop/eddy/iostreamtest"
+	"github.com/eddyloop/eddy/iosync"
 	"github.com/stretchr/testify/require"
 )
 
@@ -168,4 +169,47 @@ func TestMessageThatWaitsLeavesNoBuffer(t *testing.T) {
 	require.NoError(t, p.world.Settle())
 	require.Equal(t, "line\n", string(message))
 	require.False(t, iostream.HasInputBuffer(p.Stream))
+}
+
+// A repeating read that was held back goes on at the low-water mark, also if its function was
+// at work meanwhile.
+func TestMessagesGoOnAtTheLowWaterMark(t *testing.T) {
+	p := newPuppet(t, iostreamtest.Options{Window: iostreamtest.NoWindow}, &iostream.Config{HighWaterMark: 100})
+	wake := iosync.Event{}
+	require.NoError(t, p.HandleTask(iostream.Until("\n"), func(task *ioloop.Task, s *iostream.Stream, msg []byte) error {
+		p.tell(msg, nil)
+		if len(p.told) > 1 {
+			return nil
+		}
+		_, err := s.Write(make([]byte, 150))
+		return errors.Join(err, wake.Wait(task))
+	}))
+	p.wire.Arrive([]byte("one\ntwo\n"))
+	require.NoError(t, p.world.Settle())
+	p.wire.AddWindow(80) // 70 are left
+	require.NoError(t, p.world.Settle())
+	wake.Set()
+	p.expect("one\n")
+	p.wire.AddWindow(20)
+	p.expect("two\n")
+}
+
+// A callback that closes the stream is told the reason, and of no further message.
+func TestCallbackThatCloses(t *testing.T) {
+	for how, end := range map[string]func(s *iostream.Stream){
+		"Close": func(s *iostream.Stream) { _ = s.Close() },
+		"Abort": func(s *iostream.Stream) { s.Abort(net.ErrClosed) },
+	} {
+		for _, one := range []string{"one\n", "one\ntwo\n"} {
+			p := newPuppet(t, iostreamtest.Options{}, nil)
+			require.NoError(t, p.Handle(iostream.Until("\n"), func(msg []byte, err error) bool {
+				p.tell(msg, err)
+				end(p.Stream)
+				return true
+			}))
+			p.wire.Arrive([]byte(one))
+			require.NoError(t, p.world.Settle())
+			require.Equal(t, []string{"one\n", ", " + net.ErrClosed.Error()}, p.told, how)
+		}
+	}
 }

@@ -79,10 +79,13 @@ func TestInputBufferGoesWithItsLastByte(t *testing.T) {
 	p := newPuppet(t, iostreamtest.Options{}, nil)
 	require.NoError(t, p.Handle(iostream.Until("\n"), func(msg []byte, err error) bool {
 		p.tell(msg, err)
-		return len(p.told) < 2
+		return len(p.told) < 3
 	}))
 	release := p.Hold()
 	defer release()
+	p.wire.Arrive([]byte("all\n"))
+	require.NoError(t, p.world.Settle())
+	require.False(t, iostream.HasInputBuffer(p.Stream))
 	for range 2 { // messages in two pieces, which are put together in a buffer
 		p.wire.Arrive([]byte("mess"))
 		require.NoError(t, p.world.Settle())
