@@ -45,7 +45,6 @@ func (s *Stream) checkMessage() {
 	defer s.mu.Unlock()
 	if s.details.message.rings(s.loop) && s.any(inMessage) && !s.any(closing|closed) {
 		s.closeInOrder(ErrMessageTimeout)
-		s.schedule()
 	}
 }
 
@@ -76,7 +75,6 @@ func (s *Stream) checkSending() {
 	case s.backlog() == 0:
 		st.lookOn()
 	case st.over(s):
-		st.looking = false
 		s.abort(ErrSendTimeout)
 	}
 }

@@ -35,6 +35,10 @@ func TestMessageTimeout(t *testing.T) {
 				send(t, peer, "\n")
 				require.NoError(t, receive(t, read).err)
 			}
+			clock.Advance(time.Hour) // nobody reads
+			quiet(t, l)
+			quiet(t, l)
+			require.NoError(t, s.Err())
 			read := f.read(t, s, until("\n", 0))
 			awaitRead(t, s)
 			send(t, peer, "drip")
@@ -213,4 +217,50 @@ func TestNoIdleTimeout(t *testing.T) {
 	quiet(t, l)
 	quiet(t, l)
 	require.NoError(t, s.Err())
+}
+
+// What a blocked stream receives meanwhile is no progress of what it has to send, and each
+// time that it is blocked has its time.
+func TestSendTimeoutOfEachTime(t *testing.T) {
+	p := newPuppet(t, iostreamtest.Options{Window: iostreamtest.NoWindow}, &iostream.Config{SendTimeout: 8 * time.Second})
+	require.NoError(t, p.Handle(iostream.Until("\n"), func([]byte, error) bool { return true }))
+	for range 2 {
+		write(t, p.Stream, "answer")
+		for range 7 {
+			p.wire.Arrive([]byte("request\n"))
+			require.NoError(t, p.world.Advance(time.Second))
+			require.NoError(t, p.Err())
+		}
+		p.wire.AddWindow(6)
+		require.NoError(t, p.world.Advance(time.Minute))
+		require.NoError(t, p.Err())
+	}
+	write(t, p.Stream, "answer")
+	for range 8 {
+		require.NoError(t, p.Err())
+		p.wire.Arrive([]byte("request\n"))
+		require.NoError(t, p.world.Advance(time.Second))
+	}
+	require.ErrorIs(t, p.Err(), iostream.ErrSendTimeout)
+}
+
+// A closed stream leaves no timer behind, whatever its clocks were.
+func TestClosedStreamHasNoTimers(t *testing.T) {
+	p := newPuppet(t, iostreamtest.Options{Window: iostreamtest.NoWindow},
+		&iostream.Config{SendTimeout: time.Minute, MessageTimeout: time.Minute})
+	require.NoError(t, p.SetIdleTimeout(time.Minute))
+	require.NoError(t, p.SetReadDeadline(time.Now().Add(time.Hour)))
+	require.NoError(t, p.SetWriteDeadline(time.Now().Add(time.Hour)))
+	require.NoError(t, p.ReadFunc(iostream.Until("\n"), p.tell))
+	write(t, p.Stream, "answer")
+	p.wire.Arrive([]byte("a part"))
+	require.NoError(t, p.world.Settle())
+	require.Equal(t, 5, p.world.Loop.Stats().Timers)
+	require.NoError(t, p.Close())
+	require.NoError(t, p.world.Settle())
+	require.Equal(t, 6, p.world.Loop.Stats().Timers)
+	p.Abort(nil)
+	require.NoError(t, p.world.Settle())
+	require.NoError(t, p.world.Settle())
+	require.Zero(t, p.world.Loop.Stats().Timers)
 }

@@ -56,6 +56,22 @@ func HasInputBuffer(s *Stream) bool {
 	return s.in.data != nil
 }
 
+// Waiting returns how many calls wait for s.
+func Waiting(s *Stream) (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.op.wait() != nil {
+		n++
+	}
+	if s.out != nil {
+		n += len(s.out.waiters) - s.out.first
+	}
+	if s.details != nil {
+		n += len(s.details.closes.calls) + len(s.details.readCloses.calls)
+	}
+	return n
+}
+
 // TakeForFiles has streams take what is of type T for an *os.File, until the test is over.
 func TakeForFiles[T io.Reader](t interface{ Cleanup(func()) }) {
 	before := isFile

@@ -136,3 +136,32 @@ func TestIdleHearsReadsIntoABuffer(t *testing.T) {
 		require.Equal(t, want, read)
 	}
 }
+
+// A peer that takes nothing any more is given up when that has lasted for the time, and no
+// more than a quarter later.
+func TestIdlePeerThatTakesNothing(t *testing.T) {
+	const limit = 8 * time.Second
+	for name, test := range map[string]struct {
+		takes         time.Duration // when it takes another byte, 0: never
+		first, latest time.Duration // when it is given up
+	}{
+		"nothing at all":  {0, 16 * time.Second, 16 * time.Second}, // the first look finds that something waits
+		"something later": {9 * time.Second, 17 * time.Second, 19 * time.Second},
+	} {
+		p := playWire(t, nil, iostreamtest.Options{Window: 10})
+		require.NoError(t, p.Stream.Handle(iostream.Until("\n"), func([]byte, error) bool { return true }))
+		require.NoError(t, p.Stream.SetIdleTimeout(limit))
+		_, err := p.Stream.Write(make([]byte, 30))
+		require.NoError(t, err)
+		now := time.Duration(0)
+		for ; p.Stream.Err() == nil && now < time.Minute; now += time.Second {
+			if now == test.takes && now > 0 {
+				p.wire.AddWindow(1)
+			}
+			require.NoError(t, p.Advance(time.Second))
+		}
+		require.ErrorIs(t, p.Stream.Err(), iostream.ErrIdle, name)
+		require.GreaterOrEqual(t, now, test.first, name)
+		require.LessOrEqual(t, now, test.latest, name)
+	}
+}
