@@ -181,7 +181,6 @@ func (b *Budget) take(s *Stream, h *holding, bytes int64) {
 	used := b.used.Add(bytes - h.bytes)
 	h.bytes, h.stays = bytes, s.any(closed)
 	if bytes == 0 {
-		h.leaving = false
 		delete(b.held, s)
 	} else {
 		b.held[s] = h

@@ -213,3 +213,26 @@ func TestCallbackThatCloses(t *testing.T) {
 		}
 	}
 }
+
+// The end of the stream is the same whoever has met it.
+func TestMessageReadsToTheEnd(t *testing.T) {
+	p := newPuppet(t, iostreamtest.Options{}, nil)
+	require.NoError(t, p.HandleTask(iostream.Until("\n"), func(task *ioloop.Task, s *iostream.Stream, _ []byte) error {
+		_, err := s.Read(task, iostream.Until("\n"))
+		return err
+	}))
+	p.wire.Arrive([]byte("one\n"))
+	p.wire.FIN()
+	p.expect()
+	require.Equal(t, io.EOF, p.Err())
+}
+
+// Who closes when idle looks for a message that has come and was not announced.
+func TestCloseWhenIdleLooksForMore(t *testing.T) {
+	p := newPuppet(t, iostreamtest.Options{}, nil)
+	require.NoError(t, p.Handle(iostream.Until("\n"), func(msg []byte, err error) bool { p.tell(msg, err); return true }))
+	require.NoError(t, p.world.Settle())
+	streamhook.CloseWhenIdle(p.Stream)
+	p.wire.Arrive([]byte("one\n"))
+	p.expect("one\n", ", "+net.ErrClosed.Error())
+}

@@ -160,7 +160,7 @@ func (s *Stream) splitCrashed(sp *splitter) {
 // within returns where in b the token stands.
 func within(b, token []byte) (int, bool) {
 	if len(token) == 0 || len(b) == 0 {
-		return 0, len(token) == 0
+		return 0, false
 	}
 	at := uintptr(unsafe.Pointer(unsafe.SliceData(token))) - uintptr(unsafe.Pointer(unsafe.SliceData(b)))
 	return int(at), at < uintptr(len(b))

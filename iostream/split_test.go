@@ -287,6 +287,11 @@ func TestNoProgress(t *testing.T) {
 	}))
 	require.NoError(t, p.world.Settle())
 	require.Len(t, p.told, 3*70+102)
+	p, calls = newPuppet(t, iostreamtest.Options{}, nil), 0
+	p.wire.Arrive([]byte("xyz"))
+	require.NoError(t, p.Handle(f, func(_ []byte, err error) bool { p.tell(nil, err); return err == nil }))
+	require.NoError(t, p.world.Settle())
+	require.Len(t, p.told, 3*70)
 	// Empty messages that take input do not count.
 	for input, f := range map[string]iostream.Frame{"\x00": iostream.LengthPrefix(1, nil), "\n": iostream.Split(bufio.ScanLines)} {
 		p := newPuppet(t, iostreamtest.Options{}, nil)
@@ -416,5 +421,33 @@ func TestFramesAllocateNothing(t *testing.T) {
 				t.Fatal(err)
 			}
 		}), want)
+	}
+}
+
+// What a function skips without a token is gone, and it is not asked about nothing; how far
+// it says that the last token goes need not be so.
+func TestSplitSkips(t *testing.T) {
+	skip := func(final int) bufio.SplitFunc {
+		return func(b []byte, atEOF bool) (int, []byte, error) {
+			require.NotEmpty(t, b)
+			switch b[0] {
+			case '#':
+				return 1, nil, nil
+			case '!':
+				return final, []byte("last"), bufio.ErrFinalToken
+			}
+			return bufio.ScanLines(b, atEOF)
+		}
+	}
+	for _, final := range []int{-1, 1, 100} {
+		p := newPuppet(t, iostreamtest.Options{}, nil)
+		require.NoError(t, p.Handle(iostream.Split(skip(final)), func(msg []byte, err error) bool {
+			require.Equal(t, len(msg), cap(msg))
+			p.tell(msg, err)
+			return err == nil
+		}))
+		p.arrive("line\n#other\n", "line", "other")
+		p.arrive("#")
+		p.arrive("last but one\n#!", "last but one", "last", ", EOF")
 	}
 }
