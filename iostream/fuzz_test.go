@@ -115,7 +115,7 @@ func (m *queueModel) play(t *testing.T, q *output, what byte, n int) {
 		p := bytes.Repeat([]byte{byte(n), byte(len(m.bytes))}, n*300)
 		if q.borrowed == nil {
 			m.lent = p // else it is copied
-			if len(p) <= corkLimit {
+			if len(p) < shortestLoan {
 				m.lent = nil
 			}
 		} else {

@@ -30,6 +30,9 @@ type output struct {
 	borrowed []byte
 }
 
+// shortestLoan is from how many bytes on borrowing beats a copy.
+const shortestLoan = 1 << 10
+
 // maxSpare is the largest chunk that is kept as a spare.
 const maxSpare = 4 << 10
 
@@ -105,9 +108,9 @@ func (q *output) begin(p []byte) {
 }
 
 // borrow queues p itself, which its owner leaves alone until it is out, taken back or
-// kept. There is one such chunk at a time, and what is small is copied all the same.
+// kept. There is one such chunk at a time, and what is short is copied all the same.
 func (q *output) borrow(p []byte) {
-	if q.borrowed != nil || len(p) <= corkLimit {
+	if q.borrowed != nil || len(p) < shortestLoan {
 		q.append(p)
 		return
 	}
@@ -150,7 +153,7 @@ func (q *output) lent() int {
 
 // recycle keeps the chunk as the spare or puts it back into its pool.
 func (q *output) recycle(c []byte) {
-	if q.spare == nil && cap(c) <= maxSpare { // a borrowed one is larger
+	if q.spare == nil && cap(c) <= maxSpare && !q.isBorrowed(c) {
 		q.spare = c[:0]
 	} else {
 		q.putBack(c)

@@ -138,7 +138,7 @@ func TestOutputOperations(t *testing.T) {
 				}
 				clear(p) // it is the caller's again
 			case 2:
-				lends := q.borrowed == nil && len(p) > corkLimit
+				lends := q.borrowed == nil && len(p) >= shortestLoan
 				q.borrow(p)
 				for _, b := range p {
 					want = append(want, piece{b, lends})
@@ -225,8 +225,13 @@ func TestOutputGivesBackBuffers(t *testing.T) {
 	b := getBuffer(minPooled)
 	require.Equal(t, unsafe.SliceData(b), unsafe.SliceData(extend(b, make([]byte, minPooled))), "there was room")
 	q := new(output)
-	q.borrow(make([]byte, corkLimit))
-	require.Nil(t, q.borrowed, "what is small is copied")
+	q.borrow(make([]byte, shortestLoan-1))
+	require.Zero(t, q.lent(), "what is short is copied")
+	q = new(output)
+	q.borrow(make([]byte, shortestLoan))
+	require.Equal(t, shortestLoan, q.lent())
+	q.consume(shortestLoan)
+	require.Nil(t, q.spare, "it is the caller's again")
 }
 
 // comesBack reports whether use puts a buffer of so many bytes back into its pool. A pool may
