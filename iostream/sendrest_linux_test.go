@@ -1,0 +1,130 @@
+package iostream
+
+import (
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"unsafe"
+
+	"github.com/eddyloop/eddy/ioloop"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// socketStream is a stream over a socket, on a loop that does not run, and its peer.
+func socketStream(t *testing.T) (s *Stream, peer int) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	require.NoError(t, err)
+	l, err := ioloop.New(ioloop.Config{})
+	require.NoError(t, err)
+	s, err = NewSocket(l, fds[0], nil)
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		_ = l.Close()
+		_ = unix.Close(fds[1])
+	})
+	return s, fds[1]
+}
+
+// reserve is what begins to send a part of a file.
+func reserve(t *testing.T, s *Stream, size int) (mark int64) {
+	_, mark, err := s.reserve(size)
+	require.NoError(t, err)
+	t.Cleanup(s.letGo)
+	return mark
+}
+
+// If others write, or wait, while a part of a file is sent, what the kernel has not taken is
+// copied before that, as far as the file has it.
+func TestRestOfAFile(t *testing.T) {
+	const size, sent = 20_000, 5_000 // of which nothing has really left
+	for name, test := range map[string]struct {
+		file io.Reader
+		gets int
+		err  error
+	}{
+		"all":              {strings.NewReader(strings.Repeat("x", size)), size - sent, nil},
+		"it is shorter":    {strings.NewReader("xx"), 2, nil},
+		"it is much so":    {strings.NewReader(""), 0, nil},
+		"it is unreadable": {iotest.ErrReader(io.ErrNoProgress), 0, io.ErrNoProgress},
+	} {
+		s, peer := socketStream(t)
+		mark := reserve(t, s, size)
+		_, err := s.Write([]byte("tail"))
+		require.NoError(t, err)
+		require.True(t, s.unreserve(size, sent, mark), name)
+		require.Equal(t, size-sent, s.out.reserved)
+		src := &fileSource{Reader: test.file, left: size}
+		n, err := s.sendRest(src, size-sent)
+		require.ErrorIs(t, err, test.err)
+		require.Equal(t, test.gets, n, name)
+		if test.err == nil && n < size-sent {
+			require.Zero(t, src.left)
+		} else {
+			require.EqualValues(t, size-n, src.left)
+		}
+		require.Zero(t, s.Backlog())
+		got := make([]byte, size)
+		k, err := unix.Read(peer, got)
+		require.NoError(t, err)
+		require.Equal(t, strings.Repeat("x", n)+"tail", string(got[:k]), name)
+	}
+}
+
+// What a file did not have is not taken for written, if nobody has written behind it.
+func TestNothingBehindAFile(t *testing.T) {
+	for _, sent := range []int{0, 5, 10} {
+		for _, behind := range []bool{false, true} {
+			s, _ := socketStream(t)
+			mark := reserve(t, s, 10)
+			if behind {
+				_, err := s.Write([]byte("tail"))
+				require.NoError(t, err)
+			}
+			require.Equal(t, behind && sent < 10, s.unreserve(10, sent, mark))
+			if !behind {
+				require.EqualValues(t, sent, s.Mark())
+				require.Zero(t, s.Backlog())
+			}
+		}
+	}
+}
+
+// A stream that ends meanwhile has sent what the kernel has taken, and nothing is copied.
+func TestFileOfAStreamThatEnds(t *testing.T) {
+	s, _ := socketStream(t)
+	mark := reserve(t, s, 10)
+	s.Abort(errors.New("enough"))
+	require.False(t, s.unreserve(10, 4, mark))
+	require.EqualValues(t, 4, s.outSince(0, 10))
+	var err error
+	require.True(t, comesBack(1<<10, func(b []byte) {
+		putBuffer(b)
+		_, err = s.sendRest(&fileSource{Reader: strings.NewReader("x")}, 1<<10)
+	}))
+	require.EqualError(t, err, "iostream: write: enough")
+}
+
+// A write of a goroutine goes straight to the kernel as far as that takes it, if nothing is
+// before it and it is not too long.
+func TestWriteStraight(t *testing.T) {
+	s, _ := socketStream(t)
+	for _, size := range []int{0, straightLimit + 1} {
+		mark, whole := s.writeStraight(make([]byte, size))
+		require.False(t, whole)
+		require.EqualValues(t, -1, mark)
+	}
+	p := make([]byte, straightLimit)
+	mark, whole := s.writeStraight(p)
+	require.True(t, whole)
+	for ; whole; mark, whole = s.writeStraight(p) {
+	}
+	require.Equal(t, s.Mark(), mark)
+	require.True(t, s.any(blocked))
+	require.Equal(t, unsafe.SliceData(s.out.borrowed), &p[len(p)-len(s.out.borrowed)])
+	mark, whole = s.writeStraight(p)
+	require.False(t, whole, "something is before it")
+	require.EqualValues(t, -1, mark)
+}
