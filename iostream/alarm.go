@@ -52,7 +52,6 @@ func (a *alarm) rings(l *ioloop.Loop) bool {
 func (a *alarm) off() { a.on = false }
 
 func (a *alarm) stop() {
-	a.on = false
 	if a.timer != nil {
 		a.timer.Stop()
 	}

@@ -199,10 +199,7 @@ func (s *Stream) endOutput() {
 		return
 	}
 	s.set(finSent)
-	if err == nil {
-		err = net.ErrClosed
-	}
-	s.endWriting(err)
+	s.endWriting(net.ErrClosed)
 }
 
 // discard throws away input of a stream that is closing.
@@ -213,7 +210,6 @@ func (s *Stream) discard() {
 			s.readFailed(err)
 			return
 		}
-		s.noteReceived()
 		if st := s.details.closing; st != nil {
 			st.heard = s.loop.Now()
 		}

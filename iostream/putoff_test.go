@@ -140,4 +140,42 @@ func TestRunTaskWaitsForWhatIsSent(t *testing.T) {
 	}))
 	require.Equal(t, "last words", wire.Sent())
 	require.NoError(t, s.Err(), "it waits for the peer")
+
+	wire = fullWire()
+	s, err = iostream.New(l, wire.Transport(), nil)
+	require.NoError(t, err)
+	require.NoError(t, l.RunTask(patient(t), func(task *ioloop.Task) error {
+		_, err := s.Write([]byte("not sent"))
+		require.NoError(t, err)
+		require.NoError(t, task.Yield())
+		require.NoError(t, s.Close())
+		s.Abort(nil)
+		return nil
+	}))
+	require.Empty(t, wire.Sent())
+}
+
+// With its loop a stream sends what the transport takes, ends, and takes in what has come,
+// so that the kernel need not break the connection.
+func TestStreamEndsWithItsLoop(t *testing.T) {
+	for _, ended := range []bool{false, true} {
+		p := newPuppet(t, iostreamtest.Options{Window: iostreamtest.NoWindow}, nil)
+		if ended {
+			require.NoError(t, p.ReadFunc(iostream.UntilClose(), p.tell))
+			p.wire.FIN()
+		}
+		require.NoError(t, p.world.Settle())
+		write(t, p.Stream, "last words")
+		p.wire.Arrive([]byte("unread"))
+		require.NoError(t, p.world.Settle())
+		p.wire.AddWindow(100)
+		require.NoError(t, p.world.Close())
+		require.ErrorIs(t, p.Err(), ioloop.ErrClosed)
+		require.Equal(t, "last words", p.wire.Sent())
+		state := p.wire.State()
+		require.Equal(t, 1, state.FINs)
+		require.Equal(t, 1, state.Closes)
+		require.Equal(t, !ended, state.Received == len("unread"))
+		require.Empty(t, state.Misuse)
+	}
 }

@@ -31,11 +31,15 @@ var waits = map[string]func(ctx context.Context, s *iostream.Stream) error{
 	"end":    func(ctx context.Context, s *iostream.Stream) error { return s.WaitReadClosed(ctx) },
 }
 
-func newWaitingPuppet(t *testing.T) *puppet {
+func newWaitingPuppet(t *testing.T, attached bool) *puppet {
 	p := newPuppet(t, iostreamtest.Options{Window: iostreamtest.NoWindow}, &iostream.Config{HighWaterMark: 10})
-	require.NoError(t, p.world.Settle())
+	if attached {
+		require.NoError(t, p.world.Settle())
+	}
 	write(t, p.Stream, "more than ten bytes")
-	require.NoError(t, p.world.Settle())
+	if attached {
+		require.NoError(t, p.world.Settle())
+	}
 	return p
 }
 
@@ -56,13 +60,15 @@ func TestWaitsEndWithoutTheLoop(t *testing.T) {
 	} {
 		for wait, want := range test.waits {
 			t.Run(name+" ends "+wait, func(t *testing.T) {
-				p := newWaitingPuppet(t)
-				result := make(chan error, 1)
-				go func() { result <- waits[wait](patient(t), p.Stream) }()
-				eventually(t, func() bool { return iostream.Waiting(p.Stream) == 1 })
-				test.end(p.Stream)
-				requireIs(t, receive(t, result), want)
-				require.Zero(t, iostream.Waiting(p.Stream))
+				for _, attached := range []bool{true, false} {
+					p := newWaitingPuppet(t, attached)
+					result := make(chan error, 1)
+					go func() { result <- waits[wait](patient(t), p.Stream) }()
+					eventually(t, func() bool { return iostream.Waiting(p.Stream) == 1 })
+					test.end(p.Stream)
+					requireIs(t, receive(t, result), want)
+					require.Zero(t, iostream.Waiting(p.Stream))
+				}
 			})
 		}
 	}
@@ -71,7 +77,7 @@ func TestWaitsEndWithoutTheLoop(t *testing.T) {
 // Who gives up is forgotten.
 func TestWaitsAreForgotten(t *testing.T) {
 	for name, wait := range waits {
-		p := newWaitingPuppet(t)
+		p := newWaitingPuppet(t, true)
 		ctx, cancel := context.WithCancel(context.Background())
 		result := make(chan error, 1)
 		go func() { result <- wait(ctx, p.Stream) }()
@@ -85,7 +91,7 @@ func TestWaitsAreForgotten(t *testing.T) {
 // A callback that would wait is refused, and leaves the stream as it was.
 func TestWaitsAreRefusedOnTheLoop(t *testing.T) {
 	for name, wait := range waits {
-		p := newWaitingPuppet(t)
+		p := newWaitingPuppet(t, true)
 		require.NoError(t, p.world.Loop.Post(func() {
 			requireIs(t, wait(context.Background(), p.Stream), ioloop.ErrOnLoop)
 			require.Zero(t, iostream.Waiting(p.Stream), name)
