@@ -112,10 +112,7 @@ func (s *Stream) ReadAtLeastFunc(p []byte, least int, fn func(int, error)) error
 	}
 	t := newTarget(p, least)
 	t.fn = fn
-	if err = s.start(&readOp{kind: readInto, size: t.size(), into: t, reader: t.tell}, &Frame{}); err != nil {
-		t.release()
-	}
-	return err
+	return s.start(&readOp{kind: readInto, size: t.size(), into: t, reader: t.tell}, &Frame{})
 }
 
 // submit begins a read with a callback.

@@ -61,6 +61,7 @@ func TestMessagesEndTheStream(t *testing.T) {
 				p.wire.FIN()
 			}
 			p.expect(test.told...)
+			require.Equal(t, 1, p.wire.State().FINs, name)
 			p.wire.FIN()
 			p.expect()
 			require.ErrorIs(t, p.Err(), test.err, name)
@@ -235,4 +236,33 @@ func TestCloseWhenIdleLooksForMore(t *testing.T) {
 	streamhook.CloseWhenIdle(p.Stream)
 	p.wire.Arrive([]byte("one\n"))
 	p.expect("one\n", ", "+net.ErrClosed.Error())
+}
+
+// An empty message at the end of the stream is one.
+func TestEmptyMessageAtTheEnd(t *testing.T) {
+	p := newPuppet(t, iostreamtest.Options{}, nil)
+	release := p.Hold()
+	require.NoError(t, p.ReadFunc(iostream.Bytes(5), p.tell))
+	p.wire.Arrive([]byte("y"))
+	p.wire.FIN()
+	p.expect(", EOF")
+	require.NoError(t, p.HandleTask(iostream.UntilRegexp(regexp.MustCompile(`x*`)), func(_ *ioloop.Task, _ *iostream.Stream, msg []byte) error {
+		p.tell(msg, nil)
+		return nil
+	}))
+	release()
+	p.expect("")
+	require.ErrorIs(t, p.Err(), io.ErrNoProgress)
+}
+
+// A stream whose reader has ended closes when nobody holds it any more.
+func TestHeldStreamClosesLater(t *testing.T) {
+	p := newPuppet(t, iostreamtest.Options{}, nil)
+	release := p.Hold()
+	require.NoError(t, p.Handle(iostream.Until("\n"), func(msg []byte, err error) bool { p.tell(msg, err); return false }))
+	p.arrive("one\n", "one\n")
+	require.Zero(t, p.wire.State().FINs)
+	release()
+	p.expect()
+	require.Equal(t, 1, p.wire.State().FINs)
 }

@@ -378,3 +378,18 @@ func TestPipesTakeWritesBeforeTheyAreAttached(t *testing.T) {
 		})
 	}
 }
+
+// The loop forgets a pipe that is closed.
+func TestLoopForgetsAClosedPipe(t *testing.T) {
+	eachPipe(t, func(t *testing.T, open pipeMaker) {
+		l := startLoop(t, ioloop.Config{})
+		r, _ := open(t)
+		s := newPipe(t, l, r, nil)
+		quiet(t, l)
+		require.Equal(t, 1, l.Stats().Handlers)
+		s.Abort(nil)
+		require.NoError(t, s.WaitClosed(patient(t)))
+		quiet(t, l)
+		require.Zero(t, l.Stats().Handlers)
+	})
+}

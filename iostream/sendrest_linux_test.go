@@ -123,7 +123,7 @@ func TestWriteStraight(t *testing.T) {
 	}
 	require.Equal(t, s.Mark(), mark)
 	require.True(t, s.any(blocked))
-	require.Equal(t, unsafe.SliceData(s.out.borrowed), &p[len(p)-len(s.out.borrowed)])
+	require.Same(t, unsafe.SliceData(s.out.borrowed), &p[len(p)-len(s.out.borrowed)])
 	mark, whole = s.writeStraight(p)
 	require.False(t, whole, "something is before it")
 	require.EqualValues(t, -1, mark)
