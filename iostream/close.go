@@ -110,8 +110,9 @@ func (s *Stream) cutRead() {
 
 // CloseWrite ends the writing direction after everything written so far: the
 // peer then reads io.EOF. It returns at once; reading goes on. Further writes,
-// and a second CloseWrite, fail with net.ErrClosed. A write-only stream is
-// closed. Other streams close when the peer has ended its side too.
+// and a second CloseWrite, fail with an error that is net.ErrClosed and, as
+// package net has it, syscall.EPIPE. A write-only stream is closed. Other
+// streams close when the peer has ended its side too.
 func (s *Stream) CloseWrite() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -2,8 +2,10 @@ package iostream
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"os"
+	"syscall"
 
 	"github.com/eddyloop/eddy/ioloop"
 )
@@ -200,6 +202,10 @@ func (s *Stream) refusal() error {
 	return os.ErrDeadlineExceeded
 }
 
+// errWriteEnded is what a write comes to after CloseWrite: what closed streams have, and what
+// package net has.
+var errWriteEnded = fmt.Errorf("%w: %w", net.ErrClosed, syscall.EPIPE)
+
 // writeEnd returns why Write takes nothing ever again, nil if it may.
 func (s *Stream) writeEnd() error {
 	switch {
@@ -208,7 +214,7 @@ func (s *Stream) writeEnd() error {
 	case s.any(closing) && !s.any(closed):
 		return s.details.reason
 	case s.any(finWanted) && !s.any(closed):
-		return net.ErrClosed
+		return errWriteEnded
 	}
 	return s.sendEnd()
 }
