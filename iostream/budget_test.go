@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/eddyloop/eddy/internal/streamhook"
 	"github.com/eddyloop/eddy/internal/testtime"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
@@ -346,4 +347,19 @@ func TestBudgetOfBlockedWrites(t *testing.T) {
 		require.GreaterOrEqual(t, budget.Used(), before+more)
 		before = budget.Used()
 	}
+}
+
+// A server may have those who must go sent away at once, and be told of the room.
+func TestBudgetIsRelievedAtOnce(t *testing.T) {
+	b := newBudget(t, 100)
+	tell, told := func(told *int) func() { return func() { *told++ } }, 0
+	require.False(t, streamhook.WhenRoom(b, tell(&told)))
+	p := newPuppet(t, iostreamtest.Options{Window: iostreamtest.NoWindow}, &iostream.Config{Budget: b})
+	require.NoError(t, p.world.Settle())
+	write(t, p.Stream, strings.Repeat("x", 100))
+	require.True(t, b.Full())
+	require.True(t, streamhook.WhenRoom(b, tell(&told)))
+	streamhook.Relieve(b)
+	require.ErrorIs(t, p.Err(), iostream.ErrBudget)
+	require.Equal(t, 1, told)
 }

@@ -211,7 +211,7 @@ func (f *flow) receive(p []byte, err error) bool {
 	if err := f.to.forward(p); err != nil {
 		f.relay.note(f, err)
 		f.from.breakOff(err)
-		return false
+		return true // it is told of that next, and breaks off the other, which may still be read
 	}
 	f.pace()
 	return true

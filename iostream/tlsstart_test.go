@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"testing"
 
+	"github.com/eddyloop/eddy/internal/streamhook"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
 	"github.com/eddyloop/eddy/iostreamtest"
@@ -328,4 +329,26 @@ func TestStartTLSInACallback(t *testing.T) {
 	const handshake = 22
 	require.NotEmpty(t, p.wire.Sent(), "the hello")
 	require.EqualValues(t, handshake, p.wire.Sent()[0])
+}
+
+// A stream that closes when idle does so if nothing of the handshake has come, before TLS was
+// started or since.
+func TestCloseWhenIdleDuringAHandshake(t *testing.T) {
+	for name, test := range map[string]struct{ before, since string }{
+		"nothing": {},
+		"before":  {before: "\x16"},
+		"since":   {since: "\x16"},
+	} {
+		p := newPuppet(t, iostreamtest.Options{}, nil)
+		p.wire.Arrive([]byte(test.before))
+		require.NoError(t, p.ReadFunc(iostream.Peek(len(test.before)), func([]byte, error) {
+			require.NoError(t, p.StartTLSFunc(iostream.TLSServer(serverConfig(tls.VersionTLS13)), func(error) {}))
+		}))
+		require.NoError(t, p.world.Settle())
+		p.wire.Arrive([]byte(test.since))
+		require.NoError(t, p.world.Settle())
+		streamhook.CloseWhenIdle(p.Stream)
+		require.NoError(t, p.world.Settle())
+		require.Equal(t, name == "nothing", p.Err() != nil, name)
+	}
 }
