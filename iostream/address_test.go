@@ -11,6 +11,7 @@ import (
 	"github.com/eddyloop/eddy/internal/streamhook"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
+	"github.com/eddyloop/eddy/iostreamtest"
 	"github.com/stretchr/testify/require"
 )
 
@@ -68,4 +69,21 @@ func TestUnknownAddress(t *testing.T) {
 	require.Equal(t, "unknown", s.RemoteAddr().String())
 	require.Equal(t, "unknown", s.RemoteAddr().Network())
 	require.NoError(t, s.Close())
+}
+
+// A stream says what has become of it, and what is waited for.
+func TestStringTellsTheState(t *testing.T) {
+	p := newPuppet(t, iostreamtest.Options{Window: iostreamtest.NoWindow}, nil)
+	write(t, p.Stream, "abc")
+	require.NoError(t, p.ReadFunc(iostream.Until("\n"), p.tell))
+	p.wire.Arrive([]byte("four"))
+	require.NoError(t, p.world.Settle())
+	require.Equal(t, "stream open, read until pending, 4 bytes to read, 3 to send", p.String())
+	release := p.Hold()
+	p.wire.FIN()
+	p.expect(", EOF")
+	require.Equal(t, "stream read side closed (EOF), 4 bytes to read, 3 to send", p.String())
+	release()
+	p.Abort(errPlayed)
+	require.Contains(t, p.String(), "stream closed ("+errPlayed.Error()+")")
 }

@@ -82,3 +82,27 @@ func openFiles(t *testing.T) int {
 	require.NoError(t, err)
 	return len(entries)
 }
+
+// What stands in the place of files and /dev/null on the loop goes with the stream.
+func TestStdioOfFilesLeavesNoDescriptors(t *testing.T) {
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	require.NoError(t, err)
+	defer null.Close()
+	for name, test := range map[string]struct {
+		in, out *os.File
+		more    int
+	}{
+		"files": {tempFile(t, "x"), tempFile(t, ""), 2},
+		"null":  {null, null, 1},
+	} {
+		l := newLoop(t, ioloop.Config{})
+		before := openFiles(t)
+		s, err := iostream.NewStdioOf(l, int(test.in.Fd()), int(test.out.Fd()), false, nil)
+		require.NoError(t, err)
+		require.Equal(t, before+test.more, openFiles(t), name)
+		s.Abort(nil)
+		require.NoError(t, l.RunTask(patient(t), func(task *ioloop.Task) error { return s.WaitClosed(task) }))
+		require.Equal(t, before, openFiles(t), name)
+		require.NoError(t, l.Close())
+	}
+}
