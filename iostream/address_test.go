@@ -87,3 +87,15 @@ func TestStringTellsTheState(t *testing.T) {
 	p.Abort(errPlayed)
 	require.Contains(t, p.String(), "stream closed ("+errPlayed.Error()+")")
 }
+
+// Addresses that are too long to be kept in short have their place, too.
+func TestAddressOfAPreparedUnixSocket(t *testing.T) {
+	fd, peer := rawPair(t, "unix")
+	prepared, err := streamhook.NewPrepared(startLoop(t, ioloop.Config{}), fd, socket.PeerAddress(fd), new(iostream.Config))
+	require.NoError(t, err)
+	s := prepared.(*iostream.Stream)
+	require.Equal(t, "unix", s.RemoteAddr().Network())
+	require.Equal(t, peer.RemoteAddr().String(), s.LocalAddr().String())
+	s.Abort(nil)
+	require.NoError(t, s.WaitClosed(patient(t)))
+}

@@ -106,6 +106,9 @@ func TestOutputUsesItsSpareChunk(t *testing.T) {
 	q.append(make([]byte, 600)) // for which it is too small
 	require.Equal(t, 1024, cap(q.chunks[0]))
 	require.Nil(t, q.spare)
+	q = output{spare: make([]byte, 0, 600)}
+	q.append(make([]byte, 600)) // for which it is just large enough
+	require.Equal(t, 600, cap(q.chunks[0]))
 }
 
 // Whatever is done to a queue, it has the bytes that are left, in order, knows which of them

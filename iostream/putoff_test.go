@@ -179,3 +179,38 @@ func TestStreamEndsWithItsLoop(t *testing.T) {
 		require.Empty(t, state.Misuse)
 	}
 }
+
+// A write that the transport takes gives the loop nothing to do, whether somebody reads or not.
+func TestWriteIsNoWorkOfTheLoop(t *testing.T) {
+	for _, reads := range []bool{false, true} {
+		p := newPuppet(t, iostreamtest.Options{}, nil)
+		p.wire.Arrive([]byte("nobody reads this yet"))
+		require.NoError(t, p.world.Settle())
+		if reads {
+			require.NoError(t, p.Handle(iostream.Until("\n"), func([]byte, error) bool { return true }))
+			require.NoError(t, p.world.Settle())
+		}
+		write(t, p.Stream, "answer")
+		require.Equal(t, "answer", p.wire.Sent())
+		worked, err := p.world.RunOnce()
+		require.NoError(t, err)
+		require.False(t, worked)
+	}
+}
+
+// A task that waits for what it has just written does not wait for the turn's end.
+func TestFlushSendsAtOnce(t *testing.T) {
+	p := newPuppet(t, iostreamtest.Options{}, nil)
+	require.NoError(t, p.world.Settle())
+	turns := func() uint64 { return p.world.Loop.Stats().Turns }
+	require.NoError(t, p.world.Loop.Go(func(task *ioloop.Task) {
+		before := turns()
+		write(t, p.Stream, "answer")
+		require.Empty(t, p.wire.Sent())
+		require.NoError(t, p.Flush(task))
+		require.Equal(t, "answer", p.wire.Sent())
+		require.Equal(t, before, turns())
+		p.tell([]byte("flushed"), nil)
+	}))
+	p.expect("flushed")
+}

@@ -8,6 +8,7 @@ import (
 	"testing/iotest"
 	"unsafe"
 
+	"github.com/eddyloop/eddy/internal/socket"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -127,4 +128,21 @@ func TestWriteStraight(t *testing.T) {
 	mark, whole = s.writeStraight(p)
 	require.False(t, whole, "something is before it")
 	require.EqualValues(t, -1, mark)
+}
+
+// A queue that is dropped has nothing in a pipe either.
+func TestDropForgetsThePipe(t *testing.T) {
+	s, peer := socketStream(t)
+	_, err := unix.Write(peer, []byte("12345"))
+	require.NoError(t, err)
+	pipe := socket.GetPipe()
+	_, err = pipe.Fill(s.descriptor(), 100)
+	require.NoError(t, err)
+	var q output
+	q.append([]byte("behind"))
+	q.pipe, q.size = pipe, q.size+pipe.Held()
+	require.Equal(t, 11, q.queued())
+	q.drop()
+	require.Nil(t, q.pipe)
+	require.Zero(t, q.size)
 }
