@@ -5,6 +5,7 @@ package iostream_test
 import (
 	"net"
 	"runtime"
+	"syscall"
 	"testing"
 
 	"github.com/eddyloop/eddy/internal/socket"
@@ -90,12 +91,17 @@ func TestStringTellsTheState(t *testing.T) {
 
 // Addresses that are too long to be kept in short have their place, too.
 func TestAddressOfAPreparedUnixSocket(t *testing.T) {
-	fd, peer := rawPair(t, "unix")
+	accepted, dialled := rawPair(t, "unix")
+	defer socket.Close(accepted)
+	raw, err := dialled.(syscall.Conn).SyscallConn()
+	require.NoError(t, err)
+	fd := -1
+	require.NoError(t, raw.Control(func(n uintptr) { fd, err = socket.Duplicate(int(n)) }))
+	require.NoError(t, err)
 	prepared, err := streamhook.NewPrepared(startLoop(t, ioloop.Config{}), fd, socket.PeerAddress(fd), new(iostream.Config))
 	require.NoError(t, err)
 	s := prepared.(*iostream.Stream)
-	require.Equal(t, "unix", s.RemoteAddr().Network())
-	require.Equal(t, peer.RemoteAddr().String(), s.LocalAddr().String())
+	require.Equal(t, dialled.RemoteAddr().String(), s.RemoteAddr().String())
 	s.Abort(nil)
 	require.NoError(t, s.WaitClosed(patient(t)))
 }
