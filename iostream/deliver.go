@@ -131,7 +131,7 @@ func (s *Stream) readEnd() error {
 func (s *Stream) completeRead(data []byte, err error) {
 	w := s.op.wait()
 	s.op = readOp{}
-	s.in.lent = true
+	s.in.lent = len(data) > 0
 	w.data, w.err = data, err
 	s.loop.Kit().WakeWaiter(&w.Waiter)
 }
@@ -141,7 +141,7 @@ func (s *Stream) completeRead(data []byte, err error) {
 func (s *Stream) resumeReader(data []byte) {
 	w := s.op.wait()
 	s.op = readOp{}
-	s.in.lent = true
+	s.in.lent = len(data) > 0
 	w.data = data
 	s.loop.Kit().ResumeWaiter(&w.Waiter, &s.mu)
 }
