@@ -125,7 +125,8 @@ func (k Kit) ResumeWaiter(w *Waiter, mu sync.Locker) {
 // RunJob has work run as a task as soon as the present callback has returned, and
 // then, before anything else, rest as a callback: when the task has ended, by a
 // panic or Goexit too, or waits for the first time. A task that does not wait
-// costs no switch of coroutines; each has a new Task. Only callbacks and tasks may call RunJob; neither work nor rest may be nil.
+// costs no switch of coroutines; each has a new Task. Only callbacks and tasks may
+// call RunJob; neither work nor rest may be nil.
 //
 // It returns false, and rest is not run, if it cannot be so: when a task calls
 // it, a second time in one callback, and when the loop is stopping. Then the task
