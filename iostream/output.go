@@ -212,6 +212,7 @@ func (q *output) consume(n int) (excess int) {
 		q.size -= left
 		q.head = 0
 		q.recycle(q.chunks[done])
+		q.chunks[done] = nil
 		done++
 	}
 	if done < len(q.chunks) {
@@ -219,7 +220,11 @@ func (q *output) consume(n int) (excess int) {
 		q.size -= n
 		n = 0
 	}
-	q.chunks = slices.Delete(q.chunks, 0, done)
+	if done == len(q.chunks) { // nearly always
+		q.chunks = q.chunks[:0]
+	} else {
+		q.chunks = slices.Delete(q.chunks, 0, done)
+	}
 	return n
 }
 
