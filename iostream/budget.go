@@ -55,7 +55,7 @@ type holding struct {
 	sent   int64
 	moved  int64
 
-	message int // the buffer with the message whose function works
+	message int // size of the buffer with the message whose function works
 }
 
 // NewBudget returns a Budget of limit bytes, or ErrInvalid if limit is below 1.
@@ -149,8 +149,8 @@ func (s *Stream) chargeBudget() {
 	}
 }
 
-// left returns how much a message's function has that the stream has no more: what it reads
-// itself came to another buffer.
+// left returns the size of the buffer that only a message's function still has, as the stream
+// has moved to another one for what the function reads itself.
 func (h *holding) left(s *Stream) int64 {
 	switch {
 	case s.in.kept:

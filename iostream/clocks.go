@@ -35,7 +35,7 @@ func (s *Stream) watchMessage() {
 	m.message.ringAt(s, s.loop.Now()+s.config.MessageTimeout, (*Stream).checkMessage)
 }
 
-// hasPart reports whether bytes are here that no read has been given.
+// hasPart reports whether a part of a message is here.
 func (s *Stream) hasPart() bool {
 	return s.in.len() > 0 || s.op.placed() > 0 || s.holdsIncomplete()
 }
@@ -48,9 +48,9 @@ func (s *Stream) checkMessage() {
 	}
 }
 
-// watchSending has a clock run while the transport takes no more, also if nothing waits to be
-// sent: a write has been taken back, or a layer's own bytes wait. What is written then is only
-// queued, which starts no clock.
+// watchSending has a clock run while the transport takes no more. It runs also if nothing waits
+// to be sent, as when a write was taken back: a later write is only queued then, which starts
+// no clock.
 func (s *Stream) watchSending() {
 	if s.config.SendTimeout <= 0 || !s.any(blocked) {
 		return

@@ -25,8 +25,8 @@ const waitPiece = 4 << 10
 // copySource is a stream of plain bytes that a goroutine copies from.
 type copySource struct {
 	stream *Stream
-	conn   *Conn             // nil: it is not read as one
-	io     *IO               // the same
+	conn   *Conn             // nil: it is not read as a Conn
+	io     *IO               // nil: it is not read as an IO
 	limit  *io.LimitedReader // nil: up to the end
 	waited bool              // the last read has brought a full waitPiece
 	bulk
