@@ -49,7 +49,7 @@ func (l *Loop) release() error {
 	l.burials.Wait()
 	loopNumbers.remove(l.number)
 	l.forgetClock()
-	l.scratch = nil
+	l.scratch = scratch{}
 	err := l.poller.Close()
 	close(l.done)
 	return err

@@ -39,7 +39,7 @@ type Failer interface{ Fail(err error) }
 func (l *Loop) call(r Runner) {
 	returned := false
 	defer func() {
-		if !returned {
+		if !returned && !l.coroutines.exiting {
 			l.contain(r, recover())
 		}
 	}()

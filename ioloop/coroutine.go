@@ -35,11 +35,11 @@ const (
 //     exits by Goexit: its own, or that of a second wait while the loop stops.
 //  2. Still there, finish ends the task's context with the views of it. From here on
 //     nobody resumes the task.
-//  3. A coroutine that leads (see lead.go) goes on with the loop. Any other switches to
+//  3. A coroutine that leads (see lead.go) goes on with the callback. Any other switches to
 //     it: after a return or a panic it stands in body and can carry the next task. A
 //     Goexit cannot be stopped, and iter.Pull would pass it on to the loop's goroutine:
 //     so the coroutine switches out of its last deferred function instead.
-//  4. On the loop, resume (or lead) strikes the task off the list, and keeps the
+//  4. On the loop, resume (or ended) strikes the task off the list, and keeps the
 //     coroutine, or has a goroutine that may exit with it see it to its end.
 //
 // What a switch needs comes first: between two messages of a connection its memory
@@ -76,12 +76,14 @@ func newCoroutine(l *Loop) *coroutine {
 	return co
 }
 
-// take has the coroutine, which is idle, carry a task that begins now. t is a new Task.
+// take has the coroutine carry a task that begins now. t is a new Task.
 func (co *coroutine) take(job Job, t *Task) {
 	t.co = co
 	co.job, co.task = job, t
 	co.stopping = untold
-	co.state.Store(coRunning)
+	if co.state.Load() != coRunning {
+		co.state.Store(coRunning)
+	}
 }
 
 // start is the coroutine's function.
@@ -94,15 +96,18 @@ func (co *coroutine) body() {
 	returned := false
 	defer func() {
 		if !returned {
-			co.loop.coroutines.exited = true
+			co.loop.coroutines.exited, co.loop.coroutines.exiting = true, false
 			co.finish(coExited)
 			co.yield(struct{}{})
 		}
 	}()
-	for co.task != nil {
+	for co.task != nil || co.loop.coroutines.leader == co {
 		co.restore()
-		co.carry()
-		co.lead()
+		if co.task != nil {
+			co.carry()
+		} else {
+			co.lead()
+		}
 		co.yield(struct{}{})
 	}
 	returned = true
@@ -120,21 +125,28 @@ func (co *coroutine) carry() {
 	co.finish(coIdle)
 }
 
-// contained runs the job. It does not return from a Goexit, not even if a deferred
-// function panics on the way and that is recovered here.
-func (co *coroutine) contained() {
-	returned := false
+// contained runs the job, and reports whether that has returned. It does not return from a
+// Goexit, not even if a deferred function panics on the way and that is recovered here.
+func (co *coroutine) contained() (returned bool) {
 	defer func() {
-		value := recover()
-		switch {
-		case value != nil || !returned && co.stopping != unwinding:
-			co.loop.contain(co.job, value)
-		case !returned:
-			co.loop.fail(co.job, ErrTaskStopped)
+		if value := recover(); value != nil || !returned {
+			co.failed(value)
 		}
 	}()
 	co.job.RunTask(co.task)
-	returned = true
+	return true
+}
+
+// failed tells the job why it has not returned: value is what recover has returned.
+func (co *coroutine) failed(value any) {
+	l := co.loop
+	l.scratch.lose(co)
+	if value == nil && co.stopping == unwinding {
+		l.fail(co.job, ErrTaskStopped)
+	} else {
+		l.contain(co.job, value)
+	}
+	l.coroutines.exiting = value == nil // the callback below it, if there is one, has not failed
 }
 
 // finish ends the task, if there is one, on the coroutine; state is what that is then.
@@ -177,6 +189,7 @@ func (co *coroutine) resume() {
 // strike takes the task, which has ended, off the loop's books.
 func (co *coroutine) strike() {
 	co.loop.tasks.remove(co)
+	co.loop.scratch.giveBack(co)
 	co.task, co.job = nil, nil
 }
 

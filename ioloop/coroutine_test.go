@@ -37,14 +37,14 @@ func TestJobIsForgotten(t *testing.T) {
 	defer l.Close()
 	rests := 0
 	require.NoError(t, l.Post(func() {
-		require.True(t, l.Kit().RunJob(jobFunc(func(*Task) {}), runnerFunc(func() { rests++ })))
+		require.Equal(t, RunsNext, l.Kit().RunJob(jobFunc(func(*Task) {}), runnerFunc(func() { rests++ })))
 	}))
 	for rests == 0 {
 		_, err = l.RunOnce()
 		require.NoError(t, err)
 	}
 	require.Nil(t, l.due)
-	require.Nil(t, l.afterDue)
+	require.Nil(t, l.rest)
 	for _, co := range l.coroutines.idle {
 		require.Nil(t, co.job)
 	}

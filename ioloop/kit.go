@@ -6,9 +6,6 @@ import (
 	"sync"
 )
 
-// ScratchSize is the length of [Kit.Scratch] in bytes.
-const ScratchSize = 64 << 10
-
 // Kit has the parts of a Loop that protocol objects such as iostream.Stream are
 // built with. A program that only uses such objects does not need it, and the
 // promise of stability does not cover it. Its methods may be called from any
@@ -74,17 +71,6 @@ func (k Kit) ChargeMoved(n int) { k.l.share.moved.Add(int32(n / bytesPerPiece)) 
 // be called from any goroutine.
 func (k Kit) Closing(n int) { k.l.countUnsent(n) }
 
-// Scratch returns a buffer of ScratchSize bytes that all handlers of the loop
-// share, to read into. It is the caller's until its callback returns or its
-// task waits. Only callbacks and tasks may call it. The message that a stream
-// passes to a callback may be in this buffer: such a callback must not use it.
-func (k Kit) Scratch() []byte {
-	if k.l.scratch == nil {
-		k.l.scratch = make([]byte, ScratchSize)
-	}
-	return k.l.scratch
-}
-
 // Handlers returns an iterator over the registered handlers. Only callbacks and
 // tasks may use it. It may or may not return handlers that are added or removed
 // meanwhile.
@@ -121,28 +107,6 @@ func (k Kit) ResumeWaiter(w *Waiter, mu sync.Locker) {
 	co.resume()
 	mu.Lock()
 }
-
-// RunJob has work run as a task as soon as the present callback has returned, and
-// then, before anything else, rest as a callback: when the task has ended, by a
-// panic or Goexit too, or waits for the first time. A task that does not wait
-// costs no switch of coroutines; each has a new Task. Only callbacks and tasks may
-// call RunJob; neither work nor rest may be nil.
-//
-// It returns false, and rest is not run, if it cannot be so: when a task calls
-// it, a second time in one callback, and when the loop is stopping. Then the task
-// begins in a step of its own, like any other.
-func (k Kit) RunJob(work Job, rest Runner) bool {
-	l := k.l
-	if l.due != nil || l.current != nil || l.phase == turnOver {
-		_ = l.enqueue(&starting{l, work}, true)
-		return false
-	}
-	l.due, l.afterDue = work, rest
-	return true
-}
-
-// JobDue reports whether the present callback has called RunJob and got true.
-func (k Kit) JobDue() bool { return k.l.due != nil }
 
 // OnLoop runs work as part of the loop, so that a waiting call in it returns
 // ErrOnLoop instead of blocking its goroutine. It is for coroutines (iter.Pull)

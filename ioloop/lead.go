@@ -1,87 +1,170 @@
 package ioloop
 
-// A task that a callback begins by Kit.RunJob runs when the callback has returned, at the
-// bottom of the stack, and so does the loop once the task has ended: on the same
-// coroutine, without a switch. That coroutine leads. When a task waits, its coroutine
-// has that task alone to carry, and switches to the loop's goroutine. This goes on
-// with the turn, which stands in the loop's fields, until the next task is due: another
-// coroutine leads then. So tasks that do not wait cost about what callbacks do, and
-// those that do wait cost the switches which a coroutine for each would.
+// A callback can run a task within itself, by Kit.RunJob. The coroutine that runs the
+// loop leads. A task that does not wait costs about what a callback does: it has the
+// leader's stack, and the callback goes on when it has ended.
+//
+// When the task waits, the coroutine is left to it, with the callback and the loop below
+// it on the stack, and leads no more. The loop's goroutine runs the callback's rest and
+// has another coroutine lead, which goes on with the turn: that stands in the loop's
+// fields. When the task has ended, what is below it returns and touches nothing.
+//
+// The first leader is chosen when the first task is due, so a loop without such tasks
+// stays on its goroutine.
 //
 // Servers that share a socket among threads know this as leader and followers.
+
+// Ran is what has become of a task that Kit.RunJob was to run.
+type Ran uint8
+
+const (
+	RanWhole     Ran = iota // it has ended without waiting
+	RanFailed               // likewise, by a panic, of which its job was told
+	RanUntilWait            // it has ended, but waited before: rest has run
+	RunsNext                // it runs when the callback has returned, and rest after it
+	RunsLater               // it begins in a step of its own, and rest does not run
+)
+
+// RunJob has work run as a task, which has a new Task. If the task does not wait, that
+// costs no switch of coroutines.
+//
+// Mostly the task runs within the call, and after RanWhole or RanFailed the callback goes
+// on. If the task waits, or exits, rest runs in the callback's place, before anything
+// else. RunJob returns RanUntilWait when such a task has ended at last. By then
+// what the callback knows is out of date: it must return without touching anything that
+// is not its own.
+//
+// Before a first task has been run, RunJob returns RunsNext, and the callback has
+// to return soon. Called by a task, a second time in such a callback, or when the turn is
+// over, it returns RunsLater.
+//
+// Only callbacks and tasks may call RunJob; neither work nor rest may be nil. A timer of
+// Every in which a task waits goes on when that has ended.
+func (k Kit) RunJob(work Job, rest Runner) Ran {
+	l := k.l
+	co := l.coroutines.leader
+	switch {
+	case l.current != nil || l.phase == turnOver || l.due != nil:
+		_ = l.enqueue(&starting{l, work}, true)
+		return RunsLater
+	case co == nil:
+		l.due, l.rest = work, rest
+		return RunsNext
+	}
+	l.rest, l.within = rest, true
+	returned := co.begin(work)
+	if l.coroutines.leader != co {
+		return RanUntilWait
+	}
+	l.rest, l.within = nil, false
+	co.ended()
+	if !returned {
+		return RanFailed
+	}
+	return RanWhole
+}
+
+// Within reports whether the running task runs within the call of RunJob and has not
+// waited: the callback goes on when it returns.
+func (k Kit) Within() bool { return k.l.within }
+
+// RestDue reports whether the running task was begun by RunJob, other than in a step of its
+// own, and has not waited.
+func (k Kit) RestDue() bool { return k.l.rest != nil }
 
 // turns runs the loop until it is told to stop; RunOnce, until the turn is over. Called
 // again after a Goexit, it goes on with the turn that was interrupted.
 func (l *Loop) turns() {
-	for l.runUntilDue() {
-		l.handOver()
+	for !l.turnsOver() {
+		if l.due != nil || l.coroutines.led {
+			l.handOver()
+		} else {
+			l.runTurns()
+		}
 	}
 }
 
-// runUntilDue runs the loop until a task is due, and returns true, or until it is told to
-// stop. It runs on the loop's goroutine or on the coroutine that leads.
-func (l *Loop) runUntilDue() bool {
+// turnsOver reports whether the turn is over and none follows. Close calls Stop too.
+func (l *Loop) turnsOver() bool { return l.phase == turnOver && (l.once || l.stopped.Load()) }
+
+// runTurns runs the loop until it is told to stop, a task is due, or one has waited: on the
+// loop's goroutine or on the coroutine that leads.
+func (l *Loop) runTurns() {
+	me := l.coroutines.leader
 	for {
 		l.turn()
-		switch {
-		case l.due != nil:
-			return true
-		case l.once, l.stopped.Load(): // Close calls Stop too
-			return false
+		if l.interrupted(me) || l.turnsOver() {
+			return
 		}
 		l.wait()
 	}
 }
 
-// handOver has a coroutine lead, beginning with the task that is due, until it leads
-// no more.
+// interrupted reports whether who runs the loop, me or nil for the loop's goroutine, has
+// to leave it to another.
+func (l *Loop) interrupted(me *coroutine) bool { return l.coroutines.leader != me || l.due != nil }
+
+// handOver has a coroutine lead, until it leads no more.
 func (l *Loop) handOver() {
 	co := l.takeCoroutine()
-	l.coroutines.leader = co
-	co.takeDue()
+	l.coroutines.leader, l.coroutines.led = co, true
 	co.next()
-	l.coroutines.leader, l.current = nil, nil
-	began := co.task != nil // else Run is over, or a callback has exited
+	l.coroutines.leader, l.current, l.within = nil, nil, false
 	switch {
 	case l.coroutines.exited:
 		l.bury(co)
-	case began:
+	case co.task != nil:
 		co.parked()
-	default:
+	default: // the turns are over
 		l.takeBack(co)
 	}
-	if began {
-		l.goOn()
-	}
+	l.goOn()
 }
 
-// lead goes on when the task that has made the coroutine lead has ended. If the task
-// has waited, it leads no more.
+// lead runs the loop, and before that the task that is due, if one is.
 func (co *coroutine) lead() {
 	l := co.loop
-	for l.coroutines.leader == co {
-		l.current = nil
-		co.strike()
-		co.restore()
-		l.goOn()
-		if !l.runUntilDue() {
+	if work := l.due; work != nil {
+		l.due = nil
+		co.begin(work)
+		if l.coroutines.leader != co {
 			return
 		}
-		co.takeDue()
-		co.carry()
+		co.ended()
+		l.goOn()
+	}
+	l.runTurns()
+	if l.coroutines.leader == co { // the turns are over
+		co.state.Store(coIdle)
 	}
 }
 
-func (co *coroutine) takeDue() {
+// begin runs work on the coroutine, which leads, and reports whether it has returned.
+// A coroutine that leads still counts as running until it leads no more.
+func (co *coroutine) begin(work Job) (returned bool) {
 	l := co.loop
-	co.take(l.due, l.newTask())
-	l.due, l.current = nil, co.task
+	co.take(work, l.newTask())
+	l.current = co.task
 	l.share.tasks++
+	returned = co.contained()
+	co.task.over()
+	if l.coroutines.leader != co {
+		co.state.Store(coIdle)
+	}
+	return returned
 }
 
-// goOn runs the rest of the callback that has begun a task.
+// ended follows the end of a task on a coroutine that leads still.
+func (co *coroutine) ended() {
+	co.loop.current = nil
+	co.strike()
+	co.restore()
+}
+
+// goOn runs the rest of a callback, if one is due.
 func (l *Loop) goOn() {
-	rest := l.afterDue
-	l.afterDue = nil
-	l.call(rest)
+	if rest := l.rest; rest != nil {
+		l.rest = nil
+		l.call(rest)
+	}
 }

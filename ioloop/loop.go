@@ -114,7 +114,8 @@ type Loop struct {
 	phase      phase
 	once       bool          // one turn is all that is to be run
 	due        Job           // to be run before anything else; see lead.go
-	afterDue   Runner        // to be run after that
+	rest       Runner        // to be run after that, or when a task that a callback runs waits
+	within     bool          // the task that runs does so within a callback
 	offered    time.Duration // when other goroutines were last offered the processor
 	share      turnShare
 	handlers   handlerTable
@@ -122,7 +123,7 @@ type Loop struct {
 	labels     context.Context // whose profile labels tasks begin with
 	coroutines coroutinePool
 	number     uint // of the loop, in the stacks of its coroutines; 0: none yet
-	scratch    []byte
+	scratch    scratch
 	current    *Task // the task that runs, nil: none
 	stopping   bool  // tasks are being told to end
 	fault      error // of the poller, which ends Run

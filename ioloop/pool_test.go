@@ -237,63 +237,106 @@ type jobFunc func(*ioloop.Task)
 
 func (f jobFunc) RunTask(t *ioloop.Task) { f(t) }
 
-// A job runs when the callback has returned, and then the callback's rest, before
-// anything else.
+// runJob is RunJob in a callback that has nothing left to do but rest.
+func runJob(l *ioloop.Loop, work func(*ioloop.Task), rest func()) ioloop.Ran {
+	ran := l.Kit().RunJob(jobFunc(work), runnerFunc(rest))
+	if ran == ioloop.RanWhole || ran == ioloop.RanFailed {
+		rest()
+	}
+	return ran
+}
+
+// The first job of a loop runs when the callback has returned, and later ones within it.
+// If the job does not return to the callback, the rest runs before anything else.
 func TestRunJob(t *testing.T) {
+	results := map[ioloop.Ran]string{
+		ioloop.RanWhole: "whole", ioloop.RanFailed: "failed", ioloop.RanUntilWait: "out of date", ioloop.RunsNext: "next",
+	}
 	for name, c := range map[string]struct {
-		work func(tk *ioloop.Task)
-		want string
+		work       func(tk *ioloop.Task)
+		first, led string
 	}{
-		"returns": {func(*ioloop.Task) {}, "callback work rest other "},
-		"panics":  {func(*ioloop.Task) { panic("x") }, "callback work rest other "},
-		"exits":   {func(*ioloop.Task) { runtime.Goexit() }, "callback work rest other "},
-		"waits":   {func(tk *ioloop.Task) { _ = tk.Yield() }, "callback work rest other ended "},
+		"returns": {func(*ioloop.Task) {}, "callback next work rest other ", "callback work whole other "},
+		"panics":  {func(*ioloop.Task) { panic("x") }, "callback next work rest other ", "callback work failed other "},
+		"exits":   {func(*ioloop.Task) { runtime.Goexit() }, "callback next work rest other ", "callback work rest other "},
+		"waits": {func(tk *ioloop.Task) { _ = tk.Yield() },
+			"callback next work rest other ended ", "callback work rest other ended out of date "},
 	} {
-		t.Run(name, func(t *testing.T) {
-			l := newLoop(t, ioloop.Config{Logger: quiet})
-			kit, log := l.Kit(), ""
-			note := func(what string) func() { return func() { log += what + " " } }
-			require.NoError(t, l.Post(func() {
-				require.True(t, kit.RunJob(jobFunc(func(tk *ioloop.Task) {
-					note("work")()
-					c.work(tk)
-					if log != "callback work " {
-						note("ended")()
+		for _, led := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/%t", name, led), func(t *testing.T) {
+				l := newLoop(t, ioloop.Config{Logger: quiet})
+				turns := func() {
+					for range 8 { // which may be of one piece of work
+						_, err := l.RunOnce()
+						require.NoError(t, err)
 					}
-				}), runnerFunc(note("rest"))))
-				require.True(t, kit.JobDue())
-				note("callback")()
-			}))
-			require.NoError(t, l.Post(note("other")))
-			for range 8 { // turns, which may be of one piece of work
-				_, err := l.RunOnce()
-				require.NoError(t, err)
-			}
-			require.Equal(t, c.want, log)
-			require.False(t, kit.JobDue())
-			require.Zero(t, l.Stats().Tasks)
-		})
+				}
+				log, want := "", c.first
+				if led {
+					want = c.led
+					require.NoError(t, l.Post(func() { runJob(l, func(*ioloop.Task) {}, func() {}) }))
+					turns()
+				}
+				note := func(what string) { log += what + " " }
+				require.NoError(t, l.Post(func() {
+					note("callback")
+					note(results[l.Kit().RunJob(jobFunc(func(tk *ioloop.Task) {
+						note("work")
+						require.Equal(t, led, l.Kit().Within())
+						require.True(t, l.Kit().RestDue())
+						c.work(tk)
+						if strings.Contains(log, "rest") {
+							note("ended")
+						}
+						require.Equal(t, led && name == "returns", l.Kit().Within())
+						require.Equal(t, name == "returns", l.Kit().RestDue())
+					}), runnerFunc(func() { note("rest") }))])
+				}))
+				require.NoError(t, l.Post(func() { note("other") }))
+				turns()
+				require.Equal(t, want, log)
+				require.Zero(t, l.Stats().Tasks)
+				failures := 0
+				if name == "panics" || name == "exits" {
+					failures = 1
+				}
+				require.EqualValues(t, failures, l.Stats().Failures, "the callback has not failed")
+				require.NoError(t, l.Post(func() { panic("a callback") }))
+				turns()
+				require.EqualValues(t, failures+1, l.Stats().Failures)
+			})
+		}
 	}
 }
 
-// Where a job cannot run next it begins in a step of its own, and no rest is run.
+// Where a job cannot run now or next it begins in a step of its own, and no rest is run.
 func TestRunJobLater(t *testing.T) {
 	l := newLoop(t, ioloop.Config{})
 	var log []string
-	run := func(what string) bool {
-		return l.Kit().RunJob(jobFunc(func(*ioloop.Task) { log = append(log, what) }),
-			runnerFunc(func() { log = append(log, "rest of "+what) }))
+	run := func(what string) ioloop.Ran {
+		return runJob(l, func(*ioloop.Task) { log = append(log, what) }, func() { log = append(log, "rest of "+what) })
 	}
 	require.NoError(t, l.Post(func() {
-		require.True(t, run("first"))
-		require.False(t, run("second"))
+		require.Equal(t, ioloop.RunsNext, run("first"))
+		require.Equal(t, ioloop.RunsLater, run("second"))
 	}))
-	require.NoError(t, l.Go(func(*ioloop.Task) { require.False(t, run("of a task")) }))
-	for range 8 { // turns, which may be of one piece of work
-		_, err := l.RunOnce()
-		require.NoError(t, err)
+	require.NoError(t, l.Go(func(*ioloop.Task) { require.Equal(t, ioloop.RunsLater, run("of a task")) }))
+	turns := func() {
+		for range 8 { // which may be of one piece of work
+			_, err := l.RunOnce()
+			require.NoError(t, err)
+		}
 	}
+	turns()
 	require.Equal(t, []string{"first", "rest of first", "second", "of a task"}, log)
+	log = nil
+	require.NoError(t, l.Post(func() {
+		require.Equal(t, ioloop.RanWhole, runJob(l, func(*ioloop.Task) {
+			require.Equal(t, ioloop.RunsLater, run("of a job"))
+		}, func() {}))
+	}))
+	turns()
+	require.Equal(t, []string{"of a job"}, log)
 }
 
 // A callback that exits takes the coroutine that leads with it, and nothing else.
@@ -303,10 +346,10 @@ func TestExitOfTheLeader(t *testing.T) {
 	ran := 0
 	for range 3 {
 		on(t, l, func() {
-			l.Kit().RunJob(jobFunc(func(*ioloop.Task) { ran++ }), runnerFunc(func() {
+			runJob(l, func(*ioloop.Task) { ran++ }, func() {
 				_ = l.Post(runtime.Goexit)
 				runtime.Goexit()
-			}))
+			})
 		})
 		turns(t, l)
 		on(t, l, func() {})
@@ -396,15 +439,15 @@ func TestWhoRunsOnTheLeader(t *testing.T) {
 			require.Nil(t, current)
 			require.True(t, onLoop)
 			require.ErrorIs(t, ioloop.MayBlock(), ioloop.ErrOnLoop)
-			l.Kit().RunJob(jobFunc(func(tk *ioloop.Task) {
+			runJob(l, func(tk *ioloop.Task) {
 				current, onLoop := ioloop.CurrentTask()
 				require.Same(t, tk, current)
 				require.True(t, onLoop)
 				require.ErrorIs(t, ioloop.MayBlock(), ioloop.ErrOnLoop)
-			}), runnerFunc(func() {
+			}, func() {
 				current, _ := ioloop.CurrentTask()
 				require.Nil(t, current)
-			}))
+			})
 		})
 	}
 	on(t, l, func() {})
@@ -446,18 +489,19 @@ func BenchmarkRunJob(b *testing.B) {
 	l := newLoop(b, ioloop.Config{})
 	start(b, l)
 	n, done := 0, make(chan struct{})
-	var rest runnerFunc
-	job := jobFunc(func(*ioloop.Task) { n++ })
-	rest = func() {
-		if n == b.N {
+	job, rest := jobFunc(func(*ioloop.Task) { n++ }), runnerFunc(func() {})
+	var again runnerFunc
+	again = func() {
+		if n >= b.N {
 			close(done)
 			return
 		}
 		l.Kit().RunJob(job, rest)
+		_ = l.Kit().Schedule(again)
 	}
 	b.ReportAllocs()
 	b.ResetTimer()
-	on(b, l, func() { l.Kit().RunJob(job, rest) })
+	on(b, l, again)
 	<-done
 	b.StopTimer()
 }

@@ -35,7 +35,7 @@ func TestRunJobOfEveryCallback(t *testing.T) {
 			for range 2 {
 				begin(t, l, func() {
 					note("callback")()
-					l.Kit().RunJob(jobFunc(func(*ioloop.Task) { note("work")() }), runnerFunc(note("rest")))
+					runJob(l, func(*ioloop.Task) { note("work")() }, note("rest"))
 				})
 			}
 			for range 8 { // turns, which may be of one piece of work
@@ -52,7 +52,7 @@ func TestJobAfterOneThatExits(t *testing.T) {
 	l := newLoop(t, ioloop.Config{Logger: quiet})
 	job := func(work func(*ioloop.Task)) {
 		require.NoError(t, l.Post(func() {
-			require.True(t, l.Kit().RunJob(jobFunc(work), runnerFunc(func() {})))
+			runJob(l, work, func() {})
 		}))
 		for range 4 {
 			_, err := l.RunOnce()

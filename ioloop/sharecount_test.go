@@ -162,12 +162,11 @@ func TestTurnEndHasEightRounds(t *testing.T) {
 func TestRunJobAfterTheTurn(t *testing.T) {
 	l, clock := newCounted(t, new(stillPoller))
 	var log []string
-	var next []bool
+	var next []ioloop.Ran
 	var again runnerFunc
 	again = func() {
-		if next = append(next, false); len(next) >= 8 {
-			next[len(next)-1] = l.Kit().RunJob(jobFunc(func(*ioloop.Task) { log = append(log, "job") }),
-				runnerFunc(func() { log = append(log, "rest") }))
+		if next = append(next, 0); len(next) >= 8 {
+			next[len(next)-1] = runJob(l, func(*ioloop.Task) { log = append(log, "job") }, func() { log = append(log, "rest") })
 		}
 		if len(next) < 20 {
 			l.Kit().AtTurnEnd(again)
@@ -175,7 +174,7 @@ func TestRunJobAfterTheTurn(t *testing.T) {
 	}
 	require.NoError(t, l.Post(func() { l.Kit().AtTurnEnd(again) }))
 	turnOf(t, l, clock)
-	require.Equal(t, []bool{7: true, 8: false}, next)
+	require.Equal(t, []ioloop.Ran{7: ioloop.RunsNext, 8: ioloop.RunsLater}, next)
 	require.Equal(t, []string{"job", "rest"}, log)
 	turnOf(t, l, clock)
 	require.Equal(t, []string{"job", "rest", "job"}, log)

@@ -32,9 +32,9 @@ var ErrTaskContext = errors.New("ioloop: this context is of a task and cannot su
 // Only the task's own function may call Sleep and Yield and pass the Task to
 // waiting methods. All other methods may be called from any goroutine.
 type Task struct {
-	co   *coroutine    // whose mu guards end and more
+	co   *coroutine    // whose mu guards more
 	more *taskMore     // nil: nothing of that
-	end  atomic.Uint32 // an index of ends, 0 until the task or view has ended, and endOver
+	end  atomic.Uint32 // an index of ends, 0 until the task or view has ended, and the bits below
 }
 
 // Why a task or a view of it has ended.
@@ -43,7 +43,9 @@ const (
 	endDeadline
 	endStopped
 
-	endOver uint32 = 4 // its function has ended
+	endReason uint32 = 3
+	endOver   uint32 = 4 // its function has ended
+	hasMore   uint32 = 8 // its end is to be told of: see over
 )
 
 var ends = [...]error{nil, context.Canceled, context.DeadlineExceeded, ErrTaskStopped}
@@ -58,12 +60,17 @@ type taskMore struct {
 	after    map[*func()]struct{} // to be called when it ends
 }
 
+// extra returns what depends on the task. Only after that can it be told whether the
+// task has ended without it.
 func (t *Task) extra() *taskMore {
 	if t.more == nil {
 		t.more = new(taskMore)
+		t.end.Or(hasMore)
 	}
 	return t.more
 }
+
+func (t *Task) endedWith() uint32 { return t.end.Load() & endReason }
 
 // Go starts fn as a task in the loop's next step. A panic in fn is contained
 // and logged; runtime.Goexit ends only the task. A task that Go has accepted is
@@ -107,10 +114,10 @@ func (t *Task) WithTimeout(d time.Duration) (*Task, context.CancelFunc) {
 func (t *Task) adopt(view *Task) (end uint32) {
 	t.co.mu.Lock()
 	defer t.co.mu.Unlock()
-	if end := t.end.Load(); end != 0 {
-		return end &^ endOver
-	}
 	m := t.extra()
+	if end := t.endedWith(); end != 0 {
+		return end
+	}
 	if m.children == nil {
 		m.children = make(map[*Task]struct{})
 	}
@@ -122,7 +129,7 @@ func (t *Task) adopt(view *Task) (end uint32) {
 func (t *Task) arm(d time.Duration) {
 	t.co.mu.Lock()
 	defer t.co.mu.Unlock()
-	if t.end.Load() == 0 {
+	if !t.ended() {
 		t.more.timer = t.co.loop.AfterFunc(d, func() { t.finish(endDeadline) })
 	}
 }
@@ -130,36 +137,52 @@ func (t *Task) arm(d time.Duration) {
 // finish cancels t and the views of it, and has the task look.
 func (t *Task) finish(end uint32) {
 	t.co.mu.Lock()
-	if t.ended() {
+	if !t.setEnd(end) {
 		t.co.mu.Unlock()
 		return
 	}
-	t.end.Store(end)
 	t.finishMore()
 	t.co.unpark()
 }
 
-// over ends a task whose function has ended.
+// over ends a task whose function has ended. Nearly always nothing depends on it; then
+// hasMore is not set, and whoever sets it now sees that the task is over.
 func (t *Task) over() {
+	if t.end.CompareAndSwap(0, endCancelled|endOver) {
+		return
+	}
 	t.co.mu.Lock()
-	if end := t.end.Load(); end != 0 {
-		t.end.Store(end | endOver)
+	t.end.Or(endOver)
+	if !t.setEnd(endCancelled) {
 		t.co.mu.Unlock()
 		return
 	}
-	t.end.Store(endCancelled | endOver)
 	t.finishMore()
+}
+
+// setEnd notes why t has ended, and reports false if it had ended before. It is called
+// with the lock held, which over does without.
+func (t *Task) setEnd(end uint32) bool {
+	for {
+		old := t.end.Load()
+		if old&endReason != 0 {
+			return false
+		}
+		if t.end.CompareAndSwap(old, old|end) {
+			return true
+		}
+	}
 }
 
 // finishMore ends what depends on t, which has ended. It is called with the lock held,
 // which it releases.
 func (t *Task) finishMore() {
 	m := t.more
-	if m == nil { // nearly always
+	if m == nil {
 		t.co.mu.Unlock()
 		return
 	}
-	end := t.end.Load() &^ endOver
+	end := t.endedWith()
 	if m.done != nil {
 		close(m.done)
 	}
@@ -210,7 +233,7 @@ func (t *Task) Done() <-chan struct{} {
 	m := t.extra()
 	if m.done == nil {
 		m.done = make(chan struct{})
-		if t.end.Load() != 0 {
+		if t.ended() {
 			close(m.done)
 		}
 	}
@@ -225,10 +248,10 @@ func (t *Task) Err() error {
 	}
 	t.co.mu.Lock() // until Done is closed
 	defer t.co.mu.Unlock()
-	return ends[t.end.Load()&^endOver]
+	return ends[t.endedWith()]
 }
 
-func (t *Task) ended() bool { return t.end.Load() != 0 }
+func (t *Task) ended() bool { return t.endedWith() != 0 }
 
 // check is CheckContext without a turn for others.
 func (t *Task) check() error {
@@ -284,11 +307,11 @@ func (d detached) AfterFunc(fn func()) (stop func() bool) {
 	t := d.task
 	t.co.mu.Lock()
 	defer t.co.mu.Unlock()
+	m := t.extra()
 	if t.ended() {
 		go fn()
 		return func() bool { return false }
 	}
-	m := t.extra()
 	if m.after == nil {
 		m.after = make(map[*func()]struct{})
 	}

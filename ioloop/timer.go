@@ -114,16 +114,17 @@ func (l *Loop) runDue() (done bool) {
 	if q.limit == 0 {
 		return true
 	}
+	me := l.coroutines.leader
 	for !l.share.usedUp {
 		t := q.pop()
 		if t == nil {
 			return true
 		}
 		l.counters.callbacks++
-		l.call((*due)(t))
-		if l.turnUsedUp(); l.due != nil {
+		if l.call((*due)(t)); l.interrupted(me) {
 			return false
 		}
+		l.turnUsedUp()
 	}
 	q.behind = true
 	return true

@@ -30,19 +30,28 @@ const (
 // turn runs the handlers of the events that were found, then one step of the
 // queue, then the timers that were due when it began, then what was put off to
 // its end. Of each of these it does no more than its share (see turnShare); the
-// rest is for the next turn. It returns early when a task is due (see lead.go).
+// rest is for the next turn. It returns early when it is interrupted (see lead.go).
 // Called again after that or after a Goexit, it goes on where it was: no part of
 // it is begun anew, so that nobody keeps the loop from waiting and from Stop.
 func (l *Loop) turn() {
-	if l.phase == inEvents && l.dispatch() {
+	if l.phase == inEvents {
+		if !l.dispatch() {
+			return
+		}
 		l.phase = inStep
 		l.beginStep()
 	}
-	if l.phase == inStep && l.runBatch() {
+	if l.phase == inStep {
+		if !l.runBatch() {
+			return
+		}
 		l.phase = inTimers
 		l.beginTimers()
 	}
-	if l.phase == inTimers && l.runDue() {
+	if l.phase == inTimers {
+		if !l.runDue() {
+			return
+		}
 		l.phase = inEnd
 		if !l.yield() {
 			l.showLife()
@@ -181,18 +190,21 @@ func (l *Loop) offer() {
 // with them. An event may have been fetched before its handler was removed, or its
 // interest changed.
 func (l *Loop) dispatch() (done bool) {
-	for l.eventPos < l.eventCount && !l.share.usedUp && l.due == nil {
-		l.dispatchContained()
+	me := l.coroutines.leader
+	for l.eventPos < l.eventCount && !l.share.usedUp {
+		if l.dispatchContained(me); l.interrupted(me) {
+			return false
+		}
 	}
-	return l.due == nil
+	return true
 }
 
-// dispatchContained goes on until a handler fails, or a task is due. Containing all
+// dispatchContained goes on until a handler fails, or it is interrupted. Containing all
 // of them at once spares each event a frame.
-func (l *Loop) dispatchContained() {
+func (l *Loop) dispatchContained(me *coroutine) {
 	var running Handler
 	defer func() {
-		if running != nil {
+		if running != nil && !l.coroutines.exiting {
 			l.contain(running, recover())
 		}
 	}()
@@ -208,7 +220,7 @@ func (l *Loop) dispatchContained() {
 			running = s.handler
 			running.HandleEvent(ready, event.Hints)
 			running = nil
-			if l.turnUsedUp() || l.due != nil {
+			if l.interrupted(me) || l.turnUsedUp() {
 				return
 			}
 		}
@@ -242,11 +254,14 @@ func (l *Loop) beginStep() {
 
 // runBatch is a turn's step; it reports whether that is over.
 func (l *Loop) runBatch() (done bool) {
-	for l.batchPos < len(l.batch) && !l.share.usedUp && l.due == nil {
-		l.runNext()
+	me := l.coroutines.leader
+	for l.batchPos < len(l.batch) && !l.share.usedUp {
+		if l.runNext(); l.interrupted(me) {
+			return false
+		}
 		l.turnUsedUp()
 	}
-	return l.due == nil
+	return true
 }
 
 func (l *Loop) runNext() {
@@ -287,9 +302,10 @@ func emptied(q []Runner) []Runner {
 // off, as long as the turn's share lasts, and reports whether that is over. It is
 // not for ever: other goroutines may put off work as fast as it is done.
 func (l *Loop) runPutOff() (done bool) {
+	me := l.coroutines.leader
 	for l.endPos < len(l.endBatch) || l.endRounds < maxEndRounds {
 		if l.endPos == len(l.endBatch) {
-			l.endRounds++ // now, as a task may be due before its end
+			l.endRounds++ // now, as it may be interrupted before its end
 		}
 		if !l.takePutOff() {
 			break
@@ -301,10 +317,10 @@ func (l *Loop) runPutOff() (done bool) {
 			if l.share.usedUp {
 				return true
 			}
-			l.runNextPutOff()
-			if l.turnUsedUp(); l.due != nil {
+			if l.runNextPutOff(); l.interrupted(me) {
 				return false
 			}
+			l.turnUsedUp()
 		}
 	}
 	return true

@@ -8,38 +8,42 @@ import (
 // deliver calls the next callback that is due, or completes the next waiting
 // call. A read comes first, then what waits for writes, then the news of the
 // end: data, errors, close.
-func (s *Stream) deliver() bool {
+func (s *Stream) deliver() step {
 	if s.any(handshaking) && s.deliverHandshake() {
-		return true
+		return something
 	}
-	if s.deliverRead() {
-		return true
+	if did := s.deliverRead(); did != nothing {
+		return did
 	}
 	if s.out == nil && !s.any(eofSeen|closed) {
-		return false // nobody waits for writes, and there is no news
+		return nothing // nobody waits for writes, and there is no news
 	}
-	return s.deliverSent() || s.deliverReadClosed() || s.deliverClosed()
+	if s.deliverSent() || s.deliverReadClosed() || s.deliverClosed() {
+		return something
+	}
+	return nothing
 }
 
-func (s *Stream) deliverRead() bool {
+func (s *Stream) deliverRead() step {
 	op := &s.op
 	if op.kind == readNone || op.running {
-		return false
+		return nothing
 	}
 	if op.task() != nil && s.any(handling) {
-		return false
+		return nothing
 	}
 	if s.in.len() == 0 && op.size > 0 && !op.isInto() && s.readEnd() == nil && !op.expired {
-		return false // nothing to look at
+		return nothing // there is nothing to look at
 	}
 	if op.task() != nil {
 		return s.deliverTask()
 	}
 	if s.paused() {
-		if op.expired {
-			s.callReader(nil, opError(readNames[op.kind], os.ErrDeadlineExceeded))
+		if !op.expired {
+			return nothing
 		}
-		return op.expired
+		s.callReader(nil, opError(readNames[op.kind], os.ErrDeadlineExceeded))
+		return something
 	}
 	waiting := op.wait() != nil
 	if waiting {
@@ -47,12 +51,12 @@ func (s *Stream) deliverRead() bool {
 	}
 	if op.cut {
 		s.callReader(nil, opError(readNames[op.kind], s.readEnd()))
-		return true
+		return something
 	}
 	data, err, ok := s.outcome(op)
 	switch {
 	case !ok:
-		return false
+		return nothing
 	case op.split != nil && op.split.crashed && !s.any(closed):
 		s.closeLocked(op.split.err) // which tells the reader, now or next
 	case waiting && err != nil:
@@ -64,7 +68,7 @@ func (s *Stream) deliverRead() bool {
 	default:
 		s.callReader(data, err)
 	}
-	return true
+	return something
 }
 
 // outcome returns what a read has come to and takes the bytes; it is not ok while

@@ -36,9 +36,9 @@ func (s *Stream) unremarkable() bool {
 type way uint8
 
 const (
-	partWay  way = iota // pump goes on
-	toTask              // a task is due, and then expressed goes on
-	wholeWay            // that was all there is to do
+	partWay    way = iota // pump goes on
+	leftToTask            // a task waits, or is due: expressed goes on
+	wholeWay              // that was all there is to do
 )
 
 // express receives once, delivers one read (or a batch of a repeating one) and
@@ -57,7 +57,7 @@ func (s *Stream) express() way {
 	s.noteReceived()
 	s.loop.Kit().Charge(n)
 	s.in.borrow(scratch[:n])
-	if s.op.each() == nil {
+	if s.op.wait() != nil {
 		s.in.own() // the caller keeps the bytes for longer than the scratch buffer does
 	}
 	if s.op.task() != nil {
@@ -65,8 +65,8 @@ func (s *Stream) express() way {
 		if end < 0 {
 			return partWay
 		}
-		if s.startTask(end, (*expressed)(s)) {
-			return toTask
+		if s.runTask(end, (*expressed)(s)) == handedOn {
+			return leftToTask
 		}
 	} else if message, ok := s.next(&s.op); !ok {
 		return partWay
@@ -123,13 +123,14 @@ func (s *Stream) leaveExpress(before int64) {
 	s.mu.Unlock()
 }
 
-// expressed is a Stream on which express has begun a task, which has ended or waits.
+// expressed is afterTask for express.
 type expressed Stream
 
 // Run is the rest of the pump.
 func (e *expressed) Run() {
 	s := (*Stream)(e)
 	s.mu.Lock()
+	s.noteWait()
 	before := s.sent()
 	if s.quiet() {
 		s.leaveExpress(before)

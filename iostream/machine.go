@@ -31,8 +31,7 @@ func (s *Stream) pump(ready poller.Interest, hints poller.Hint) {
 		case wholeWay:
 			s.leaveExpress(before)
 			return
-		case toTask:
-			s.mu.Unlock()
+		case leftToTask:
 			return
 		}
 		ready = 0 // it has received what has come
@@ -41,7 +40,7 @@ func (s *Stream) pump(ready poller.Interest, hints poller.Hint) {
 }
 
 // pumpWhole is a pump in all its parts. It is called with the lock held, which it
-// releases. If it begins a task, the rest of it is for afterTask.
+// releases. If it begins a task that waits, the rest of it is for afterTask.
 func (s *Stream) pumpWhole(ready poller.Interest, hints poller.Hint, before int64, budget int) {
 	if !s.any(attached) {
 		s.attach()
@@ -51,11 +50,14 @@ func (s *Stream) pumpWhole(ready poller.Interest, hints poller.Hint, before int6
 		ready = 0 // what it leaves unread is announced again
 	}
 	s.notice(ready, hints)
-	for budget > 0 && s.progress() {
-		if s.loop.Kit().JobDue() {
-			s.countSent(before)
-			s.mu.Unlock()
+	for budget > 0 {
+		before = s.countSent(before)
+		did := s.progress()
+		if did == handedOn {
 			return
+		}
+		if did == nothing {
+			break
 		}
 		if budget--; s.loop.Kit().TurnUsedUp() {
 			budget = 0
@@ -75,17 +77,34 @@ func (s *Stream) pumpWhole(ready poller.Interest, hints poller.Hint, before int6
 	s.mu.Unlock()
 }
 
+// step is what a part of a pump has done.
+type step uint8
+
+const (
+	nothing step = iota
+	something
+	handedOn // a task was begun and waits, or will be run: the pump has to return at once
+)
+
 // progress does the next thing there is to do, if any.
-func (s *Stream) progress() bool {
-	if s.deliver() {
-		return true
+func (s *Stream) progress() step {
+	if did := s.deliver(); did != nothing {
+		return did
 	}
 	s.flush()
-	return s.advance() || s.deliver()
+	if s.advance() {
+		return something
+	}
+	return s.deliver()
 }
 
-// countSent counts what has been sent since before as work of the turn, on the loop.
-func (s *Stream) countSent(before int64) { s.loop.Kit().Charge(int(s.sent() - before)) }
+// countSent counts what has been sent since before as work of the turn, on the loop. It
+// returns what has been sent in all.
+func (s *Stream) countSent(before int64) int64 {
+	sent := s.sent()
+	s.loop.Kit().Charge(int(sent - before))
+	return sent
+}
 
 // schedule has the loop call pump, if it does not do so anyway.
 func (s *Stream) schedule() {

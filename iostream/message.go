@@ -6,6 +6,7 @@ import (
 	"os"
 	"sync"
 
+	"github.com/eddyloop/eddy/internal/streamhook"
 	"github.com/eddyloop/eddy/ioloop"
 )
 
@@ -42,30 +43,28 @@ func (s *Stream) HandleTask(f Frame, fn func(t *ioloop.Task, s *Stream, msg []by
 }
 
 // deliverTask has a task handle the message that is there, or ends the stream if
-// none will come. The bytes move to a buffer of the stream's own first: a task that
-// waits would keep the loop's scratch buffer.
-func (s *Stream) deliverTask() bool {
+// none will come.
+func (s *Stream) deliverTask() step {
 	op := &s.op
 	if s.paused() && !op.expired {
-		return false
+		return nothing
 	}
 	if op.cut {
 		s.op = readOp{}
-		return true
+		return something
 	}
 	n := -1
 	var err error
 	if !s.paused() {
-		s.in.own()
 		if n, err = s.match(op); err != nil {
 			s.endMessages(opError(readNames[op.kind], err), err == io.EOF)
-			return true
+			return something
 		}
 	}
 	if end := s.readEnd(); n < 0 && (end != nil || op.expired) {
 		switch {
 		case end == io.EOF && op.kind == readUntilClose:
-			s.startTask(s.in.len(), (*afterTask)(s))
+			return s.runTask(s.in.len(), (*afterTask)(s))
 		case end == io.EOF && s.in.len() > 0:
 			s.endMessages(io.ErrUnexpectedEOF, false)
 		case end == nil || end == os.ErrDeadlineExceeded:
@@ -73,13 +72,12 @@ func (s *Stream) deliverTask() bool {
 		default:
 			s.endMessages(end, false)
 		}
-		return true
+		return something
 	}
 	if n < 0 {
-		return false
+		return nothing
 	}
-	s.startTask(n, (*afterTask)(s))
-	return true
+	return s.runTask(n, (*afterTask)(s))
 }
 
 // endMessages ends the stream of which no message will come any more: for reason,
@@ -97,22 +95,34 @@ func (s *Stream) endMessages(reason error, own bool) {
 	}
 }
 
-// startTask has a task begin with the message of the next n bytes. It returns true if
-// that is due at once: then the pump, which has to return, goes on with rest when the
-// task has ended, or waits.
-func (s *Stream) startTask(n int, rest ioloop.Runner) (due bool) {
+// runTask has a task handle the message of the next n bytes, and further ones. Unless it
+// returns something, the pump has to return at once; its lock is released, and rest goes
+// on with it.
+func (s *Stream) runTask(n int, rest ioloop.Runner) step {
 	s.op.scanned = int32(n)
 	s.set(handling)
-	return s.loop.Kit().RunJob((*messages)(s), rest)
+	switch s.loop.Kit().RunJob((*messages)(s), rest) {
+	case ioloop.RanUntilWait:
+		return handedOn
+	case ioloop.RunsNext:
+		s.mu.Unlock()
+		return handedOn
+	case ioloop.RunsLater:
+		s.in.own() // before that, others receive into the scratch buffer
+	case ioloop.RanFailed:
+		s.mu.Lock()
+	}
+	return something
 }
 
-// afterTask is a Stream of which a pump has begun a task, which has ended or waits.
+// afterTask goes on with the pump of a Stream that has begun a task, where that cannot.
 type afterTask Stream
 
 // Run is the rest of the pump.
 func (a *afterTask) Run() {
 	s := (*Stream)(a)
 	s.mu.Lock()
+	s.noteWait()
 	budget := maxDeliveries
 	if s.loop.Kit().TurnUsedUp() {
 		budget = 0
@@ -123,24 +133,35 @@ func (a *afterTask) Run() {
 // Fail is called if that has failed.
 func (a *afterTask) Fail(err error) { (*work)(a).Fail(err) }
 
+// noteWait tells of a task that waits.
+func (s *Stream) noteWait() {
+	if h := s.config.tasks; h != nil && s.any(handling) {
+		h.Waits(s)
+	}
+}
+
 // messages is a Stream whose messages a task handles.
 type messages Stream
 
-// RunTask handles the message that was found, and further ones that are there.
+// RunTask handles the message that was found, and further ones that are there. Within a
+// pump it begins and ends with the lock held.
 func (m *messages) RunTask(t *ioloop.Task) {
 	s := (*Stream)(m)
-	if h := s.config.tasks; h != nil {
-		if h.Label != nil {
-			defer h.Label()()
+	if !s.loop.Kit().Within() {
+		s.mu.Lock()
+		if !s.loop.Kit().RestDue() { // which would have told of the task's wait
+			s.noteWait()
 		}
-		h.Begin(s)
 	}
-	s.mu.Lock()
+	if h := s.config.tasks; h != nil && h.Label != nil {
+		defer h.Label()()
+	}
 	fn, msg := s.op.task(), []byte(nil)
 	ok := fn != nil && !s.op.cut // nobody else reads, but Close may have come first
 	if ok {
+		s.borrowForTask(t)
 		msg = s.takeMessage(&s.op, int(s.op.scanned))
-		s.lendToTask(msg)
+		s.keepForTask(msg)
 	}
 	var err error
 	for left := eachBatch - 1; ok; left-- {
@@ -150,6 +171,9 @@ func (m *messages) RunTask(t *ioloop.Task) {
 		fn, msg, ok = s.nextForTask(err, left > 0)
 	}
 	s.endHandling(err)
+	if !s.loop.Kit().Within() {
+		s.mu.Unlock()
+	}
 }
 
 // Fail ends a stream whose function has panicked or called Goexit.
@@ -157,17 +181,24 @@ func (m *messages) Fail(err error) {
 	s := (*Stream)(m)
 	s.mu.Lock()
 	s.abort(err)
-	if !s.any(handling) { // it was End that failed
-		s.mu.Unlock()
-		return
+	if s.any(handling) { // else it was End that failed
+		s.in.kept, s.in.lent = false, true // whoever failed may have kept the message
+		s.endHandling(err)
 	}
-	s.in.kept, s.in.lent = false, true // whoever failed may have kept the message
-	s.endHandling(err)
+	s.mu.Unlock()
 }
 
-// lendToTask sees to it that a message that was taken stays as it is until the
+// borrowForTask lets the bytes that are in the loop's scratch buffer stay there until t
+// has ended, if that can be.
+func (s *Stream) borrowForTask(t *ioloop.Task) {
+	if s.in.borrowed && (s.config.Budget != nil || !s.loop.Kit().LendScratch(t)) {
+		s.in.own()
+	}
+}
+
+// keepForTask sees to it that a message that was taken stays as it is until the
 // function returns.
-func (s *Stream) lendToTask(msg []byte) {
+func (s *Stream) keepForTask(msg []byte) {
 	s.op.running = true
 	s.op.nextMessage(msg)
 	s.in.kept = true
@@ -191,7 +222,7 @@ func (s *Stream) nextForTask(err error, more bool) (fn taskFunc, msg []byte, ok 
 		return nil, nil, false
 	}
 	if msg, ok = s.next(op); ok {
-		s.lendToTask(msg)
+		s.keepForTask(msg)
 	}
 	return fn, msg, ok
 }
@@ -210,15 +241,15 @@ func (s *Stream) endTask(err error) {
 	}
 }
 
-// endHandling is called with the lock held, which it releases, when a task has
-// handled its messages. If it has waited, it is not within pump.
+// endHandling is called with the lock held when a task has handled its messages. If it
+// has waited, it is not within pump.
 func (s *Stream) endHandling(err error) {
 	s.unset(handling)
 	s.takeBack()
 	if s.op.running {
 		s.op = readOp{}
 	}
-	s.in.release()
+	s.in.settle()
 	if !s.any(pumping) {
 		if s.op.kind != readNone && (s.in.len() > 0 || s.readEnd() != nil || s.op.size == 0) {
 			s.schedule()
@@ -226,10 +257,18 @@ func (s *Stream) endHandling(err error) {
 		s.charge()
 		s.listen()
 	}
-	over := s.any(closed)
-	s.mu.Unlock()
 	if h := s.config.tasks; h != nil {
-		h.End(s, over, err)
+		s.tellEnd(h, err)
+	}
+}
+
+// tellEnd tells of the end of a task, if that has waited or the stream ends with it.
+func (s *Stream) tellEnd(h *streamhook.Tasks, err error) {
+	waited, over := !s.loop.Kit().RestDue(), s.any(closed)
+	if waited || over || err != nil {
+		s.mu.Unlock()
+		h.End(s, waited, over, err)
+		s.mu.Lock()
 	}
 }
 

@@ -113,9 +113,10 @@ func TestToldOfTasks(t *testing.T) {
 		config := new(iostream.Config)
 		streamhook.OnTasks(config, &streamhook.Tasks{
 			Label: func() func() { note("label"); return func() { note("unlabel") } },
-			Begin: func(any) { note("begin") },
-			End: func(_ any, over bool, err error) {
+			Waits: func(any) { note("waits") },
+			End: func(_ any, waited, over bool, err error) {
 				note("end")
+				require.True(t, waited)
 				require.False(t, over)
 				require.NoError(t, err)
 				if fails {
@@ -124,11 +125,15 @@ func TestToldOfTasks(t *testing.T) {
 			},
 		})
 		p = newPuppet(t, iostreamtest.Options{}, config)
-		require.NoError(t, p.HandleTask(iostream.Until("\n"), func(_ *ioloop.Task, _ *iostream.Stream, msg []byte) error {
+		require.NoError(t, p.HandleTask(iostream.Until("\n"), func(tk *ioloop.Task, _ *iostream.Stream, msg []byte) error {
 			p.tell(msg, nil)
+			if string(msg) == "two\n" {
+				return tk.Yield()
+			}
 			return nil
 		}))
-		p.arrive("one\ntwo\n", "label", "begin", "one\n", "two\n", "end", "unlabel")
+		p.arrive("one\n", "label", "one\n", "unlabel")
+		p.arrive("one\ntwo\n", "label", "one\n", "two\n", "waits", "end", "unlabel")
 		require.Equal(t, fails, p.Err() != nil)
 	}
 }

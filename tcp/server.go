@@ -239,13 +239,13 @@ type worker struct {
 	open  int                        // connections, under Server.mu
 	conns map[*iostream.Stream]*conn // those that are more than a stream, of the loop alone
 
-	handling atomic.Int64 // tasks that run Message
+	handling atomic.Int64 // tasks that run Message and have waited
 }
 
 // Stats are the numbers of a Server.
 type Stats struct {
 	Conns        int    // open now, or with a Handler that has not returned
-	Handlers     int    // Handlers, or tasks that run Open or Message, at work now
+	Handlers     int    // Handlers, or tasks that run Open or have to wait in Message, at work now
 	Handshakes   int    // connections that have yet to send a PROXY header or agree on TLS
 	Accepted     uint64 // ever
 	Refused      uint64 // closed unserved: no room (see Overload) or a bad PROXY header

@@ -73,13 +73,14 @@ var (
 	CloseWhenIdle func(stream any)
 )
 
-// Tasks is told of the tasks that handle the messages of streams, on the task's
-// goroutine, without a lock held. One task may handle several messages.
+// Tasks is told of the tasks that handle the messages of streams, on their loop. One
+// task may handle several messages.
 type Tasks struct {
-	// Label, if not nil, is called first, and end last.
+	// Label, if not nil, is called first, and end last. The stream is locked.
 	Label func() (end func())
-	Begin func(stream any)
-	// End tells whether the stream is closed, and why the task ends it; err is nil if
-	// it does not.
-	End func(stream any, closed bool, err error)
+	// Waits tells that a task waits for the first time, or may. The stream is locked.
+	Waits func(stream any)
+	// End tells of the end of a task of which Waits has told, or with which the stream has
+	// closed, or that ends the stream for err, which else is nil.
+	End func(stream any, waited, closed bool, err error)
 }
