@@ -28,22 +28,27 @@ type copyOutcome struct {
 	err error
 }
 
-func startCopy(t *testing.T, network string) *copying {
+func startCopy(t *testing.T, network string) *copying { return startCopyBy(t, network, "conns") }
+
+// startCopyBy is startCopy in one of the styles of copies.
+func startCopyBy(t *testing.T, network, style string) *copying {
 	l := startLoop(t, ioloop.Config{})
 	c := &copying{outcome: make(chan copyOutcome, 1)}
 	src, client := pair(t, l, network, nil)
 	dst, back := pair(t, l, network, nil)
 	c.src, c.client, c.dst, c.back = src.NetConn(), client, dst.NetConn(), back
 	go func() {
-		n, err := io.Copy(c.dst, c.src)
+		n, err := copies[style](c.dst, c.src, nil)
 		c.outcome <- copyOutcome{n, err}
 	}()
 	return c
 }
 
 // stuckCopy has more to send than the peer takes: a part of text waits in a pipe.
-func stuckCopy(t *testing.T, text []byte) *copying {
-	c := startCopy(t, "tcp")
+func stuckCopy(t *testing.T, text []byte) *copying { return stuckCopyBy(t, "conns", text) }
+
+func stuckCopyBy(t *testing.T, style string, text []byte) *copying {
+	c := startCopyBy(t, "tcp", style)
 	go func() {
 		if _, err := c.client.Write(text); err == nil {
 			_ = c.client.(*net.TCPConn).CloseWrite()
@@ -57,16 +62,20 @@ func stuckCopy(t *testing.T, text []byte) *copying {
 // backlog.
 func TestCopyThroughAPipe(t *testing.T) {
 	text := randomText(t, 32<<20)
-	c := stuckCopy(t, text)
-	require.GreaterOrEqual(t, c.dst.Stream().Backlog(), iostream.Piped(c.dst.Stream()))
-	got := make(chan []byte, 1)
-	go func() { b, _ := io.ReadAll(c.back); got <- b }()
-	o := receive(t, c.outcome)
-	require.NoError(t, o.err)
-	require.EqualValues(t, len(text), o.n)
-	require.Zero(t, iostream.Piped(c.dst.Stream()))
-	require.NoError(t, c.dst.CloseWrite())
-	require.True(t, bytes.Equal(text, receive(t, got)))
+	for style := range copies {
+		t.Run(style, func(t *testing.T) {
+			c := stuckCopyBy(t, style, text)
+			require.GreaterOrEqual(t, c.dst.Stream().Backlog(), iostream.Piped(c.dst.Stream()))
+			got := make(chan []byte, 1)
+			go func() { b, _ := io.ReadAll(c.back); got <- b }()
+			o := receive(t, c.outcome)
+			require.NoError(t, o.err)
+			require.EqualValues(t, len(text), o.n)
+			require.NoError(t, c.dst.CloseWrite())
+			require.True(t, bytes.Equal(text, receive(t, got)))
+			require.Zero(t, iostream.Piped(c.dst.Stream()))
+		})
+	}
 }
 
 // TestCopyBroken has a copy end when something ends one of the streams, with the error that

@@ -42,6 +42,14 @@ var copies = map[string]func(dst, src *iostream.Conn, limit *io.LimitedReader) (
 		limit.R = src.Stream().IO(ctx)
 		return io.Copy(dst.Stream().IO(ctx), limit)
 	},
+	"IO to a Conn": func(dst, src *iostream.Conn, limit *io.LimitedReader) (int64, error) {
+		r := src.Stream().IO(context.Background())
+		if limit == nil {
+			return io.Copy(dst, r)
+		}
+		limit.R = r
+		return io.Copy(dst, limit)
+	},
 }
 
 // TestCopy has a copy arrive, and with it what io.Copy tells, over all transports.

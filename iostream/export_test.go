@@ -23,6 +23,13 @@ func InMessage(s *Stream) bool {
 	return s.any(inMessage)
 }
 
+// IsClosing reports whether the stream was told to end, or has ended.
+func IsClosing(s *Stream) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.any(closing | closed)
+}
+
 // HasDetails reports whether the stream has memory besides itself.
 func HasDetails(s *Stream) bool {
 	s.mu.Lock()

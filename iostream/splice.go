@@ -89,15 +89,22 @@ func (s *Stream) splice(f *flow) bool {
 	f.read.Add(int64(n))
 	s.mu.Unlock()
 	defer s.mu.Lock()
-	if _, err := f.to.sendPipe(pipe); err != nil {
-		if err == ErrWouldBlock {
-			pipe.Put()
-			err = net.ErrClosed
-		}
-		f.relay.note(f, err)
-		s.breakOff(err)
-	}
+	f.passPipe(pipe)
 	return true
+}
+
+// passPipe hands the pipe to the other stream. A relay is over if somebody else has written to
+// that, or taken it.
+func (f *flow) passPipe(pipe *socket.Pipe) {
+	_, err := f.to.sendPipe(pipe)
+	if err == ErrWouldBlock {
+		pipe.Put()
+		err = net.ErrClosed
+	}
+	if err != nil {
+		f.relay.note(f, err)
+		f.from.breakOff(err)
+	}
 }
 
 // waitEmpty stops reading until the other stream has sent everything.

@@ -139,10 +139,7 @@ func TestRelayOfSmallMessagesCopies(t *testing.T) {
 	r.a, r.client = pair(t, l, "tcp", nil)
 	r.b, r.back = pair(t, l, "tcp", nil)
 	require.NoError(t, iostream.RelayFunc(r.a, r.b, func(c iostream.RelayCounts, err error) { r.outcome <- relayOutcome{c, err} }))
-	splices := func() (is bool) {
-		onLoop(t, l, func() { is = iostream.Splices(r.a) })
-		return is
-	}
+	splices := func() bool { return r.splices(t) }
 	require.False(t, splices())
 	go func() { _, _ = r.client.Write(text) }()
 	require.Eventually(t, splices, patience, time.Millisecond)

@@ -11,6 +11,8 @@ import (
 	"crypto/tls"
 	"encoding/binary"
 	"encoding/hex"
+	"io"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -92,6 +94,13 @@ func newRawTLS(t testing.TB, config *iostream.Config) (*iostream.Stream, *rawTLS
 	s, err := iostream.New(startLoop(t, ioloop.Config{}), m.Transport(), config)
 	require.NoError(t, err)
 	peer := &simPeer{sim: m}
+	raw := newRawTLSOver(t, s, peer)
+	raw.sim, raw.received = m, peer.read
+	return s, raw
+}
+
+// newRawTLSOver has s shake hands with its peer.
+func newRawTLSOver(t testing.TB, s *iostream.Stream, peer net.Conn) *rawTLS {
 	var keys bytes.Buffer
 	client := clientConfig(tls.VersionTLS13)
 	client.KeyLogWriter = &keys
@@ -105,7 +114,7 @@ func newRawTLS(t testing.TB, config *iostream.Config) (*iostream.Stream, *rawTLS
 	if secured.ConnectionState().CipherSuite != tls.TLS_AES_128_GCM_SHA256 {
 		t.Skip("the test knows AES-128-GCM only")
 	}
-	raw := &rawTLS{t: t, sim: m, received: peer.read}
+	raw := &rawTLS{t: t}
 	for line := range strings.Lines(keys.String()) {
 		fields := strings.Fields(line)
 		secret, _ := hex.DecodeString(fields[2])
@@ -116,7 +125,7 @@ func newRawTLS(t testing.TB, config *iostream.Config) (*iostream.Stream, *rawTLS
 			raw.in.use(secret)
 		}
 	}
-	return s, raw
+	return raw
 }
 
 func (r *rawTLS) record(kind byte, content string) string {
@@ -140,6 +149,11 @@ func (r *rawTLS) receive() (kind byte, content string) {
 		}
 	}
 	r.received += len(record)
+	return r.open(record)
+}
+
+func (r *rawTLS) open(record string) (kind byte, content string) {
+	r.t.Helper()
 	b, err := r.in.aead.Open(nil, r.in.nonce(), []byte(record[5:]), []byte(record[:5]))
 	require.NoError(r.t, err)
 	return b[len(b)-1], string(b[:len(b)-1])
@@ -265,4 +279,30 @@ func TestKeyUpdateAfterCloseWrite(t *testing.T) {
 	require.Len(t, receive(t, pending).data, requests)
 	quiet(t, s.Loop())
 	require.Len(t, raw.sim.Sent(), raw.received)
+}
+
+// So it is if a goroutine comes upon the request itself, in what TLS has received.
+func TestKeyUpdateReadByAGoroutine(t *testing.T) {
+	l := startLoop(t, ioloop.Config{})
+	s, peer := pair(t, l, "tcp", nil)
+	raw := newRawTLSOver(t, s, peer)
+	send(t, peer, raw.record(typeData, "onetwo")+raw.record(typeHandshake, keyUpdate[true]))
+	for _, want := range []string{"one", "two"} {
+		p := make([]byte, len(want))
+		_, err := s.ReadAtLeast(patient(t), p, len(p))
+		require.NoError(t, err)
+		require.Equal(t, want, string(p))
+		quiet(t, l)
+	}
+	require.True(t, iostream.KnowsOfInput(s))
+	read := make(chan error, 1)
+	go func() { _, err := s.ReadAtLeast(patient(t), make([]byte, 1), 1); read <- err }()
+	answer := make([]byte, len(raw.record(typeHandshake, keyUpdate[false])))
+	require.NoError(t, peer.SetReadDeadline(time.Now().Add(patience)))
+	_, err := io.ReadFull(peer, answer)
+	require.NoError(t, err)
+	_, content := raw.open(string(answer))
+	require.Equal(t, keyUpdate[false], content)
+	require.NoError(t, peer.Close())
+	require.Error(t, receive(t, read))
 }
