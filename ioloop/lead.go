@@ -131,7 +131,9 @@ func (co *coroutine) lead() {
 			return
 		}
 		co.ended()
-		l.goOn()
+		if l.goOn(); l.coroutines.leader != co { // it has begun another task, which has waited
+			return
+		}
 	}
 	l.runTurns()
 	if l.coroutines.leader == co { // the turns are over
