@@ -148,7 +148,9 @@ func (co *coroutine) begin(work Job) (returned bool) {
 	co.take(work, l.newTask())
 	l.current = co.task
 	l.share.tasks++
-	returned = co.contained()
+	if returned = co.contained(); !returned {
+		l.coroutines.exiting = false
+	}
 	co.task.over()
 	if l.coroutines.leader != co {
 		co.state.Store(coIdle)
@@ -167,6 +169,7 @@ func (co *coroutine) ended() {
 func (l *Loop) goOn() {
 	if rest := l.rest; rest != nil {
 		l.rest = nil
+		l.turnUsedUp() // counts the callback, which was interrupted before that
 		l.call(rest)
 	}
 }

@@ -1,6 +1,7 @@
 package ioloop_test
 
 import (
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -332,6 +333,45 @@ func TestEventsHaveTheirShare(t *testing.T) {
 	require.Zero(t, callbacks)
 	require.EqualValues(t, perLook+11, l.Stats().Events)
 	require.Zero(t, l.Stats().Failures)
+}
+
+// A callback is a piece of work whatever becomes of the job that it begins.
+func TestJobsHaveTheirShare(t *testing.T) {
+	const each = perLook + 10
+	for name, end := range map[string]func(*ioloop.Task){
+		"returns": func(*ioloop.Task) {},
+		"waits":   func(tk *ioloop.Task) { _ = tk.Yield() },
+		"panics":  func(*ioloop.Task) { panic("x") },
+		"exits":   func(*ioloop.Task) { runtime.Goexit() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			played := new(playedPoller)
+			l, clock := newCounted(t, played)
+			var begun []string
+			callback := func(kind string) func() {
+				return func() {
+					runJob(l, func(tk *ioloop.Task) {
+						begun = append(begun, kind)
+						clock.Advance(time.Millisecond)
+						end(tk)
+					}, func() {})
+				}
+			}
+			for i := range each {
+				_, err := l.Handle(i, poller.Readable, ioloop.HandlerFunc(func(poller.Interest, poller.Hint) { callback("event")() }))
+				require.NoError(t, err)
+				require.NoError(t, l.Post(callback("post")))
+				l.AfterFunc(0, callback("timer"))
+			}
+			played.ready = true
+			turnOf(t, l, clock)
+			var want []string
+			for _, kind := range []string{"event", "post", "timer"} {
+				want = append(want, slices.Repeat([]string{kind}, perLook)...)
+			}
+			require.Equal(t, want, begun)
+		})
+	}
 }
 
 // TurnUsedUp counts pieces as the loop does, and bytes count as pieces.
