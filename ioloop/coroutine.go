@@ -121,12 +121,15 @@ func (co *coroutine) restore() {
 
 // carry runs the task to its end.
 func (co *coroutine) carry() {
-	co.contained()
+	if !co.contained() {
+		co.loop.coroutines.exiting = false
+	}
 	co.finish(coIdle)
 }
 
 // contained runs the job, and reports whether that has returned. It does not return from a
-// Goexit, not even if a deferred function panics on the way and that is recovered here.
+// Goexit, not even if a deferred function panics on the way and that is recovered here:
+// so whether the coroutine exits is known only then.
 func (co *coroutine) contained() (returned bool) {
 	defer func() {
 		if value := recover(); value != nil || !returned {
@@ -146,7 +149,7 @@ func (co *coroutine) failed(value any) {
 	} else {
 		l.contain(co.job, value)
 	}
-	l.coroutines.exiting = value == nil // the callback below it, if there is one, has not failed
+	l.coroutines.exiting = true // if so, a callback below it has not failed
 }
 
 // finish ends the task, if there is one, on the coroutine; state is what that is then.

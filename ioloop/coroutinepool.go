@@ -7,7 +7,7 @@ type coroutinePool struct {
 	idle     []*coroutine // the last one is the next to be used
 	leader   *coroutine   // that runs the loop, nil if that is on its goroutine; see lead.go
 	led      bool         // there has been a leader
-	exiting  bool         // the one that runs is exiting by Goexit
+	exiting  bool         // the one that runs exits by Goexit, or is about to recover a panic
 	exited   bool         // the one that has switched to the loop has
 	trimming bool         // trim is scheduled
 	tasks    []Task       // for messages, not used yet

@@ -86,6 +86,37 @@ func TestRunJob(t *testing.T) {
 	}
 }
 
+// A job that fails is one failure, however it does so: the callback that has begun it has none.
+func TestJobFailsAlone(t *testing.T) {
+	for name, disaster := range disasters {
+		for _, waits := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/%t", name, waits), func(t *testing.T) {
+				l := newLoop(t, ioloop.Config{Logger: quiet})
+				start(t, l)
+				on(t, l, func() { runJob(l, func(*ioloop.Task) {}, func() {}) })
+				for n := range 2 {
+					rests := 0
+					require.NoError(t, l.Post(func() {
+						runJob(l, func(tk *ioloop.Task) {
+							if waits {
+								_ = tk.Yield()
+							}
+							disaster()
+						}, func() { rests++ })
+					}))
+					turns(t, l)
+					require.EqualValues(t, 2*n+1, l.Stats().Failures)
+					require.Equal(t, 1, rests)
+					require.NoError(t, l.Post(func() { panic("a callback") }))
+					turns(t, l)
+					require.EqualValues(t, 2*n+2, l.Stats().Failures)
+				}
+				require.Zero(t, l.Stats().Tasks)
+			})
+		}
+	}
+}
+
 // Where a job cannot run now or next it begins in a step of its own, and no rest is run.
 func TestRunJobLater(t *testing.T) {
 	l := newLoop(t, ioloop.Config{})
