@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -169,4 +170,24 @@ func TestNetConnCopy(t *testing.T) {
 		require.True(t, bytes.Equal(text, got))
 		require.EqualValues(t, len(text), receive(t, copied))
 	})
+}
+
+// TestConnReadFromWaitsUntilAllIsSent and tells what becomes of it, as a write does.
+func TestConnReadFromWaitsUntilAllIsSent(t *testing.T) {
+	s, err := iostream.New(startLoop(t, ioloop.Config{}), fullWire().Transport(), nil)
+	require.NoError(t, err)
+	type outcome struct {
+		n   int64
+		err error
+	}
+	done := make(chan outcome, 1)
+	go func() {
+		n, err := s.NetConn().ReadFrom(strings.NewReader("little"))
+		done <- outcome{n, err}
+	}()
+	eventually(t, func() bool { return iostream.Waiting(s) == 1 })
+	s.Abort(errPlayed)
+	o := receive(t, done)
+	require.ErrorIs(t, o.err, errPlayed)
+	require.Zero(t, o.n)
 }

@@ -1,6 +1,7 @@
 package iostream
 
 import (
+	"context"
 	"errors"
 	"io"
 	"strings"
@@ -145,4 +146,115 @@ func TestDropForgetsThePipe(t *testing.T) {
 	q.drop()
 	require.Nil(t, q.pipe)
 	require.Zero(t, q.size)
+}
+
+// A page that is copied comes from memory that is used again, and a file that is shorter by now
+// has no more to send.
+func TestPageOfAFile(t *testing.T) {
+	s, peer := socketStream(t)
+	var page []byte
+	read := func(p []byte) (int, error) { page = p; return copy(p, "page"), nil }
+	require.True(t, comesBack(filePage, func(b []byte) {
+		putBuffer(b)
+		src := &fileSource{Reader: readFunction(read), left: 4}
+		n, err := s.sendPage(t.Context(), src)
+		require.NoError(t, err)
+		require.Equal(t, 4, n)
+		require.Zero(t, src.left)
+		require.Len(t, page, 4)
+		_, err = unix.Read(peer, page)
+		require.NoError(t, err)
+	}))
+	src := &fileSource{Reader: strings.NewReader(""), left: filePage}
+	n, err := s.sendPage(t.Context(), src)
+	require.NoError(t, err)
+	require.Zero(t, n)
+	require.Zero(t, src.left)
+}
+
+type readFunction func([]byte) (int, error)
+
+func (f readFunction) Read(p []byte) (int, error) { return f(p) }
+
+// Who has nothing of a file to send waits for nobody's bytes.
+func TestNothingOfAFileNeedsNoRoom(t *testing.T) {
+	s, _ := socketStream(t)
+	_, err := s.Write(make([]byte, 8<<20)) // more than the kernel takes
+	require.NoError(t, err)
+	require.Positive(t, s.Backlog())
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	n, err := s.sendFile(ctx, new(fileSource))
+	require.NoError(t, err)
+	require.Zero(t, n)
+}
+
+// What waited behind a part of a file, and is sent with it, counts no longer for the budget.
+func TestBudgetBehindAFile(t *testing.T) {
+	for name, end := range map[string]func(s *Stream, mark int64){
+		"sent whole": func(s *Stream, mark int64) { s.unreserve(10, 10, mark) },
+		"copied in part": func(s *Stream, mark int64) {
+			s.unreserve(10, 4, mark)
+			_, _ = s.sendRest(&fileSource{Reader: strings.NewReader("123456")}, 6)
+		},
+		"the socket fails": func(s *Stream, mark int64) { _ = s.failFile(unix.ECONNRESET) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, _ := socketStream(t)
+			budget, err := NewBudget(1 << 20)
+			require.NoError(t, err)
+			s.config = &Config{Budget: budget}
+			mark := reserve(t, s, 10)
+			_, err = s.Write(make([]byte, 1000))
+			require.NoError(t, err)
+			s.charge() // as the loop does
+			require.EqualValues(t, 1000, budget.Used())
+			end(s, mark)
+			require.Zero(t, budget.Used())
+		})
+	}
+}
+
+// The loop waits for room for what a socket does not take of the rest of a file.
+func TestRestOfAFileWaitsForRoom(t *testing.T) {
+	s, peer := socketStream(t)
+	_, err := s.loop.RunOnce() // which attaches it
+	require.NoError(t, err)
+	full := make([]byte, 64<<10)
+	for err == nil {
+		_, err = unix.Write(s.descriptor(), full)
+	}
+	mark := reserve(t, s, 10)
+	_, err = s.Write([]byte("tail"))
+	require.NoError(t, err)
+	require.True(t, s.unreserve(10, 0, mark))
+	n, err := s.sendRest(&fileSource{Reader: strings.NewReader("0123456789")}, 10)
+	require.NoError(t, err)
+	require.Equal(t, 10, n)
+	for range 100 {
+		if s.Backlog() == 0 {
+			return
+		}
+		_, _ = unix.Read(peer, full)
+		_ = s.loop.Post(func() {}) // so that it does not wait
+		_, err = s.loop.RunOnce()
+		require.NoError(t, err)
+	}
+	t.Fatal("it was not sent")
+}
+
+// A callback that panics ends its stream, also if it is called because this side has ended its
+// reading.
+func TestPanicBehindCloseRead(t *testing.T) {
+	s, peer := socketStream(t)
+	_, err := unix.Write(peer, []byte("x"))
+	require.NoError(t, err)
+	require.NoError(t, s.Handle(Some(1), func([]byte, error) bool { panic("of the test") }))
+	require.NoError(t, s.loop.Kit().Schedule((*ownEnd)(s)))
+	for s.Err() == nil {
+		_, err = s.loop.RunOnce()
+		require.NoError(t, err)
+	}
+	var e *ioloop.PanicError
+	require.ErrorAs(t, s.Err(), &e)
 }

@@ -106,3 +106,18 @@ func TestStdioOfFilesLeavesNoDescriptors(t *testing.T) {
 		require.NoError(t, l.Close())
 	}
 }
+
+// TestStdioWhoseWriterHasGone is used as it is, as it would have another end opened once more.
+func TestStdioWhoseWriterHasGone(t *testing.T) {
+	in, w := makePipe(t)
+	require.NoError(t, w.Close())
+	_, out := makePipe(t)
+	l := newLoop(t, ioloop.Config{})
+	defer l.Close()
+	before := openFiles(t)
+	s, err := iostream.NewStdioOf(l, int(in.Fd()), int(out.Fd()), false, nil)
+	require.NoError(t, err)
+	require.Equal(t, before+1, openFiles(t), "that of the output")
+	s.Abort(nil)
+	require.NoError(t, l.RunTask(patient(t), func(task *ioloop.Task) error { return s.WaitClosed(task) }))
+}
