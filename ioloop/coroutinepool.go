@@ -72,6 +72,9 @@ type trimmer struct{ loop *Loop }
 func (t trimmer) Run() {
 	p := &t.loop.coroutines
 	excess := len(p.idle) - maxIdle
+	if p.leader != nil {
+		excess++ // it is one of them when RunOnce has returned
+	}
 	if excess > 0 {
 		n := excess/8 + 1
 		for _, co := range p.idle[:n] {

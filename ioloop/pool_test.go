@@ -105,6 +105,25 @@ func TestCoroutinePoolLimit(t *testing.T) {
 	require.EqualValues(t, 2*(most+3)+3, l.Stats().Callbacks-before, "it is looked at once in a step")
 }
 
+// The coroutine that leads is idle between the turns of RunOnce, and one of those that
+// are kept: a burst does not leave the loop with work for ever.
+func TestCoroutinePoolOfALedLoop(t *testing.T) {
+	const most = 64
+	l, _ := newStepped(t)
+	for range most + 2 {
+		require.NoError(t, l.Post(func() { runJob(l, func(tk *ioloop.Task) { _ = tk.Yield() }, func() {}) }))
+	}
+	for left := 1000; ; left-- {
+		require.Positive(t, left, "it does not come to rest")
+		if worked, err := l.RunOnce(); !worked {
+			require.NoError(t, err)
+			break
+		}
+	}
+	require.Equal(t, most, l.IdleCoroutines())
+	require.Zero(t, l.Stats().Tasks)
+}
+
 // An idle coroutine keeps nothing of the task that it has carried.
 func TestIdleCoroutineHoldsNoTask(t *testing.T) {
 	l, _ := newStepped(t)
