@@ -6,7 +6,7 @@ import "slices"
 type coroutinePool struct {
 	idle     []*coroutine // the last one is the next to be used
 	leader   *coroutine   // that runs the loop, nil if that is on its goroutine; see lead.go
-	led      bool         // there has been a leader
+	led      bool         // the next turn begins with a leader, as the last one has ended
 	exiting  bool         // the one that runs exits by Goexit, or is about to recover a panic
 	exited   bool         // the one that has switched to the loop has
 	trimming bool         // trim is scheduled

@@ -1,16 +1,16 @@
 package ioloop
 
-// A callback can run a task within itself, by Kit.RunJob. The coroutine that runs the
-// loop leads. A task that does not wait costs about what a callback does: it has the
-// leader's stack, and the callback goes on when it has ended.
+// A callback can have a task run, by Kit.RunJob. While its tasks do not wait, the loop runs on
+// a coroutine, which leads, and a callback calls its task like a function.
 //
 // When the task waits, the coroutine is left to it, with the callback and the loop below
 // it on the stack, and leads no more. The loop's goroutine runs the callback's rest and
-// has another coroutine lead, which goes on with the turn: that stands in the loop's
-// fields. When the task has ended, what is below it returns and touches nothing.
+// goes on with the turn, which stands in the loop's fields. When the task has ended, what is
+// below it returns and touches nothing.
 //
-// The first leader is chosen when the first task is due, so a loop without such tasks
-// stays on its goroutine.
+// As long as no coroutine leads, a task runs on one of its own when the callback has
+// returned, with nothing below it, and that coroutine leads from then on if the task does
+// not wait. So where tasks wait, one after another, the stacks that they keep are small.
 //
 // Servers that share a socket among threads know this as leader and followers.
 
@@ -34,8 +34,8 @@ const (
 // what the callback knows is out of date: it must return without touching anything that
 // is not its own.
 //
-// Before a first task has been run, RunJob returns RunsNext, and the callback has
-// to return soon. Called by a task, a second time in such a callback, or when the turn is
+// After a task that has waited, and for the first one, RunJob returns RunsNext: the callback has to
+// return soon. Called by a task, a second time in such a callback, or when the turn is
 // over, it returns RunsLater.
 //
 // Only callbacks and tasks may call RunJob; neither work nor rest may be nil. A timer of
@@ -107,15 +107,17 @@ func (l *Loop) interrupted(me *coroutine) bool { return l.coroutines.leader != m
 // handOver has a coroutine lead, until it leads no more.
 func (l *Loop) handOver() {
 	co := l.takeCoroutine()
-	l.coroutines.leader, l.coroutines.led = co, true
+	l.coroutines.leader = co
 	co.next()
 	l.coroutines.leader, l.current, l.within = nil, nil, false
+	l.coroutines.led = false
 	switch {
 	case l.coroutines.exited:
 		l.bury(co)
 	case co.task != nil:
 		co.parked()
 	default: // the turns are over
+		l.coroutines.led = true
 		l.takeBack(co)
 	}
 	l.goOn()

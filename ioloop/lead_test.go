@@ -147,6 +147,40 @@ func TestRunJobLater(t *testing.T) {
 	require.Equal(t, []string{"of a job"}, log)
 }
 
+// A task that waits or exits takes the coroutine that leads along; the next one that does
+// not wait gives the loop another.
+func TestWhoLeads(t *testing.T) {
+	for name, leave := range map[string]func(*ioloop.Task){
+		"waits": func(tk *ioloop.Task) { _ = tk.Yield() },
+		"exits": func(*ioloop.Task) { runtime.Goexit() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLoop(t, ioloop.Config{Logger: quiet})
+			var log []ioloop.Ran
+			job := func(work func(*ioloop.Task)) {
+				require.NoError(t, l.Post(func() { log = append(log, runJob(l, work, func() {})) }))
+				for range 4 { // turns, which may be of one piece of work
+					_, err := l.RunOnce()
+					require.NoError(t, err)
+				}
+			}
+			for range 2 {
+				log = nil
+				job(leave)
+				job(func(*ioloop.Task) {})
+				job(func(*ioloop.Task) {})
+				job(func(*ioloop.Task) { panic("x") })
+				require.Equal(t, []ioloop.Ran{ioloop.RunsNext, ioloop.RunsNext, ioloop.RanWhole, ioloop.RanFailed}, log)
+				log = nil
+				job(leave) // within its callback
+				if name == "waits" {
+					require.Equal(t, []ioloop.Ran{ioloop.RanUntilWait}, log)
+				}
+			}
+		})
+	}
+}
+
 // A callback that exits takes the coroutine that leads with it, and nothing else.
 func TestExitOfTheLeader(t *testing.T) {
 	l := newLoop(t, ioloop.Config{Logger: quiet})
