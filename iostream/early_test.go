@@ -5,11 +5,13 @@ package iostream_test
 import (
 	"context"
 	"io"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
+	"github.com/eddyloop/eddy/iostreamtest"
 	"github.com/stretchr/testify/require"
 )
 
@@ -75,4 +77,26 @@ func TestRunTaskSendsWhatWasClosed(t *testing.T) {
 			require.Equal(t, size, receive(t, got))
 		})
 	}
+}
+
+// It waits for each stream that was closed, also if another one could not send what it had.
+func TestRunTaskWaitsBesideAFailure(t *testing.T) {
+	l := newLoop(t, ioloop.Config{})
+	defer l.Close()
+	broken, slow := fullWire(), fullWire()
+	require.NoError(t, l.RunTask(patient(t), func(task *ioloop.Task) error {
+		for _, wire := range []*iostreamtest.Wire{broken, slow} {
+			s, err := iostream.New(l, wire.Transport(), nil)
+			require.NoError(t, err)
+			write(t, s, "hello\n")
+			require.NoError(t, s.Close())
+			if wire == broken {
+				wire.FailWrites(syscall.EPIPE)
+				require.NoError(t, s.WaitClosed(task))
+			}
+		}
+		l.AfterFunc(time.Millisecond, func() { slow.AddWindow(10) })
+		return nil
+	}))
+	require.Equal(t, "hello\n", slow.Sent())
 }

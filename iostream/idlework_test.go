@@ -137,6 +137,22 @@ func TestIdleHearsReadsIntoABuffer(t *testing.T) {
 	}
 }
 
+// Neither are the parts of a message that is long in coming.
+func TestIdleHearsPartsOfAMessage(t *testing.T) {
+	const limit = 8 * time.Second
+	p := playWire(t, nil, iostreamtest.Options{})
+	require.NoError(t, p.Stream.SetIdleTimeout(limit))
+	var read ends
+	require.NoError(t, p.ReadFunc(iostream.Until("\n"), read.read))
+	for _, part := range []string{"a", "b", "c", "\n"} {
+		require.NoError(t, p.Advance(limit/2+time.Second))
+		require.Equal(t, ends{}, read)
+		p.wire.Arrive([]byte(part))
+		p.settle()
+	}
+	require.Equal(t, ends{nil, 1}, read)
+}
+
 // A peer that takes nothing any more is given up when that has lasted for the time, and no
 // more than a quarter later.
 func TestIdlePeerThatTakesNothing(t *testing.T) {

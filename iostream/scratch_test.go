@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/eddyloop/eddy/internal/streamhook"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
 	"github.com/eddyloop/eddy/iostreamtest"
@@ -80,4 +81,30 @@ func TestMessageOfACallbackThatReadsOnIsItsOwn(t *testing.T) {
 			require.Equal(t, "second\n", string(kept))
 		})
 	}
+}
+
+// So does a message that is found when the stream is looked at once more before it shuts down,
+// together with what has broken the connection.
+func TestLastMessageOfATaskIsItsOwn(t *testing.T) {
+	a, b := playWire(t, nil, iostreamtest.Options{}), iostreamtest.NewWire(iostreamtest.Options{})
+	other, err := iostream.New(a.World.Loop, b.Transport(), nil)
+	require.NoError(t, err)
+	require.NoError(t, other.Handle(iostream.Until("\n"), func(_ []byte, err error) bool { return err == nil }))
+	a.wire.Arrive([]byte("mine\n"))
+	a.wire.FailReads(errPlayed)
+	a.settle() // that something is behind the message is known
+	var got string
+	require.NoError(t, a.World.Loop.Go(func(task *ioloop.Task) {
+		line, _ := a.Read(task, iostream.Until("\n"))
+		_ = task.Sleep(time.Second)
+		got = string(line)
+	}))
+	_, err = a.RunOnce()
+	require.NoError(t, err)
+	streamhook.CloseWhenIdle(a.Stream)
+	a.settle()
+	require.ErrorContains(t, a.Stream.Err(), "played")
+	b.Arrive([]byte("other\n"))
+	require.NoError(t, a.Advance(time.Second))
+	require.Equal(t, "mine\n", got)
 }

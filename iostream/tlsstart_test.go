@@ -10,7 +10,9 @@ import (
 	"io/fs"
 	"net"
 	"runtime"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/eddyloop/eddy/internal/streamhook"
 	"github.com/eddyloop/eddy/ioloop"
@@ -351,4 +353,29 @@ func TestCloseWhenIdleDuringAHandshake(t *testing.T) {
 		require.NoError(t, p.world.Settle())
 		require.Equal(t, name == "nothing", p.Err() != nil, name)
 	}
+}
+
+// Who waits for a handshake is told why it has failed, whatever happens to the stream before
+// the waiting task goes on. Here the turn is over by then: the callbacks wait for the next.
+func TestWhyAHandshakeFailedIsToldOnce(t *testing.T) {
+	var p *played
+	p = playWire(t, nil, iostreamtest.Options{Trace: func(event string) {
+		if strings.HasPrefix(event, "Write") {
+			p.Clock.Advance(time.Second)
+			p.World.Loop.Kit().ChargeMoved(1 << 30)
+		}
+	}})
+	var outcome error
+	require.NoError(t, p.Stream.HandleTask(iostream.Until("\n"), func(task *ioloop.Task, s *iostream.Stream, _ []byte) error {
+		write(t, s, "go ahead\n")
+		require.NoError(t, s.Loop().Post(func() { s.Abort(errPlayed) }))
+		outcome = s.StartTLS(task, iostream.TLSServer(serverConfig(0)))
+		return outcome
+	}))
+	for _, part := range []string{"START", "TLS\n\x16\x03\x01\x00\x05RCPT TO\r\n"} {
+		p.wire.Arrive([]byte(part))
+		p.settle()
+	}
+	require.ErrorContains(t, outcome, "TLS handshake")
+	require.ErrorContains(t, p.Stream.Err(), "played")
 }
