@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/eddyloop/eddy/internal/socket"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
 	"github.com/stretchr/testify/require"
@@ -179,6 +180,13 @@ func TestCopyTellsOfAReset(t *testing.T) {
 	require.ErrorIs(t, c.s.Err(), syscall.ECONNRESET)
 }
 
+// requirePipe fails if the process has no pipe to use.
+func requirePipe(t *testing.T) {
+	pipe := socket.GetPipe()
+	require.NotNil(t, pipe)
+	pipe.Put()
+}
+
 // TestPipesAreGivenBack has copies need no more pipes than are in use at once, of which a process
 // has few, whenever memory is collected.
 func TestPipesAreGivenBack(t *testing.T) {
@@ -210,8 +218,6 @@ func TestPipesAreGivenBack(t *testing.T) {
 			return func() {
 				c.isFull(t)
 				require.Zero(t, c.Receive())
-				c.arrives(t, "x")
-				require.Equal(t, 1, c.Receive())
 			}
 		},
 		"sent": func(t *testing.T) func() {
@@ -235,6 +241,7 @@ func TestPipesAreGivenBack(t *testing.T) {
 			for range 40 {
 				again()
 			}
+			requirePipe(t)
 		})
 	}
 }

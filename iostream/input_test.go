@@ -111,3 +111,25 @@ func TestInputGivesBackBuffers(t *testing.T) {
 		}), "grown, kept: %v", kept)
 	}
 }
+
+// An input that is never read to its end takes no more memory for that: a peer that is always a
+// part of a message ahead would have it grow for as long as the connection lasts.
+func TestInputThatIsNeverEmptyStaysSmall(t *testing.T) {
+	var in input
+	in.append(make([]byte, 100))
+	for range 10_000 {
+		in.append(make([]byte, 100))
+		in.take(100)
+		require.LessOrEqual(t, cap(in.data), 1<<10)
+	}
+}
+
+// An input of which all was taken from the scratch buffer needs no buffer of its own.
+func TestInputOwnsNoMemoryForNothing(t *testing.T) {
+	var in input
+	in.borrow([]byte("all"))
+	in.take(3)
+	in.own()
+	require.Nil(t, in.data)
+	require.False(t, in.borrowed)
+}

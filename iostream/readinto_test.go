@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
 	"github.com/eddyloop/eddy/iostreamtest"
 	"github.com/stretchr/testify/require"
@@ -124,4 +125,22 @@ func TestInputBufferGoesWithItsLastByte(t *testing.T) {
 	require.NoError(t, p.world.Settle())
 	require.True(t, iostream.HasInputBuffer(p.Stream), "the caller has its message there")
 	await("which ends with the next read", line)
+}
+
+// What a task writes at length when it has read into a buffer leaves as the peer takes it.
+func TestLongAnswerToWhatWasReadIntoABuffer(t *testing.T) {
+	const size = 8 << 20 // more than the kernel takes
+	l := startLoop(t, ioloop.Config{})
+	s, peer := pair(t, l, "tcp", nil)
+	require.NoError(t, l.Go(func(task *ioloop.Task) {
+		if _, err := s.ReadAtLeast(task, make([]byte, 10), 1); err == nil {
+			_, _ = s.Write(make([]byte, size))
+		}
+	}))
+	awaitRead(t, s)
+	quiet(t, l)
+	send(t, peer, "x")
+	require.NoError(t, peer.SetReadDeadline(time.Now().Add(patience)))
+	_, err := io.ReadFull(peer, make([]byte, size))
+	require.NoError(t, err)
 }

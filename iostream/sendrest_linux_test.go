@@ -17,16 +17,19 @@ import (
 
 // socketStream is a stream over a socket, on a loop that does not run, and its peer.
 func socketStream(t *testing.T) (s *Stream, peer int) {
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
-	require.NoError(t, err)
 	l, err := ioloop.New(ioloop.Config{})
+	require.NoError(t, err)
+	s, peer = socketStreamOn(t, l)
+	t.Cleanup(func() { _ = l.Close() })
+	return s, peer
+}
+
+func socketStreamOn(t *testing.T, l *ioloop.Loop) (s *Stream, peer int) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
 	require.NoError(t, err)
 	s, err = NewSocket(l, fds[0], nil)
 	require.NoError(t, err)
-	t.Cleanup(func() {
-		_ = l.Close()
-		_ = unix.Close(fds[1])
-	})
+	t.Cleanup(func() { _ = unix.Close(fds[1]) })
 	return s, fds[1]
 }
 

@@ -38,6 +38,14 @@ func TestBytesAreWorkOfTheTurn(t *testing.T) {
 		"received into a buffer": {strings.Repeat("x", 32<<10), 100 * 32, func(s *Stream) error {
 			return s.Handle(Bytes(1<<20), func([]byte, error) bool { return true })
 		}},
+		"received into a task's buffer": {strings.Repeat("x", 32<<10), 100 * 32, func(s *Stream) error {
+			return s.Loop().Go(func(task *ioloop.Task) {
+				var err error
+				for p := make([]byte, 64<<10); err == nil; {
+					_, err = s.ReadAtLeast(task, p, 1)
+				}
+			})
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l, err := ioloop.New(ioloop.Config{Clock: new(ioloop.ManualClock)})
