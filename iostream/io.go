@@ -37,7 +37,7 @@ func (c *IO) Read(p []byte) (int, error) {
 // kernel; if it fails, n says how many bytes are.
 func (c *IO) Write(p []byte) (int, error) {
 	if len(p) > corkLimit {
-		if err := giveWay(c.ctx); err != nil {
+		if err := checkContext(c.ctx); err != nil {
 			return 0, opError("write", err)
 		}
 		return c.stream.writeThrough(c.ctx, p)

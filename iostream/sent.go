@@ -3,8 +3,6 @@ package iostream
 import (
 	"cmp"
 	"context"
-
-	"github.com/eddyloop/eddy/ioloop"
 )
 
 // Mark returns the number of bytes that writes have taken so far, for WaitSent.
@@ -45,7 +43,7 @@ func (s *Stream) Room(ctx context.Context) error {
 		s.mu.Lock()
 		if s.backlog() <= s.config.highWaterMark() && !s.any(finWanted|outputEnded|closed) {
 			s.mu.Unlock()
-			return opError("room", giveWay(ctx)) // nearly always
+			return opError("room", checkContext(ctx)) // nearly always; a task gives way to others there
 		}
 		err := s.writeEnd()
 		index := s.roomIndex()
@@ -53,19 +51,10 @@ func (s *Stream) Room(ctx context.Context) error {
 		if err != nil {
 			return opError("room", err)
 		}
-		if err := s.waitSent(ctx, "room", index); err != nil || index == 0 {
+		if err := s.waitSent(ctx, "room", index); err != nil {
 			return err
 		}
 	}
-}
-
-// giveWay is for what need not wait: it has a task that does so on and on let others
-// have their turn.
-func giveWay(ctx context.Context) error {
-	if task, ok := ctx.(*ioloop.Task); ok && task != nil && task.Loop().Kit().TurnUsedUp() {
-		return task.Yield()
-	}
-	return checkContext(ctx)
 }
 
 // roomIndex returns what has to be out for there to be room, 0 if there is.

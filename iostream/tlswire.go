@@ -39,9 +39,6 @@ func (w *wire) Write(p []byte) (int, error) {
 	if w.notified {
 		return len(p), nil
 	}
-	if w.tx == nil {
-		w.tx = getBuffer(len(p))
-	}
 	w.tx = extend(w.tx, p)
 	return len(p), nil
 }
