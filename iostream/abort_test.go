@@ -1,9 +1,12 @@
 package iostream
 
 import (
+	"os"
+	"syscall"
 	"testing"
 
 	"github.com/eddyloop/eddy/ioloop"
+	"github.com/eddyloop/eddy/poller"
 	"github.com/stretchr/testify/require"
 )
 
@@ -27,6 +30,16 @@ func TestAbortWithUnreadBytesResets(t *testing.T) {
 		s.Abort(nil)
 		require.NoError(t, l.Close())
 		require.Equal(t, unread, transport.reset)
+	}
+}
+
+// rest runs a loop until it has nothing to do.
+func rest(t *testing.T, l *ioloop.Loop) {
+	t.Helper()
+	for worked := true; worked; {
+		var err error
+		worked, err = l.RunOnce()
+		require.NoError(t, err)
 	}
 }
 
@@ -56,13 +69,65 @@ func TestAbortResetsWhereThePeerLacksSomething(t *testing.T) {
 		if test.ended {
 			require.NoError(t, s.CloseWrite())
 		}
-		for worked := true; worked; {
-			worked, err = l.RunOnce()
-			require.NoError(t, err)
-		}
+		rest(t, l)
 		transport.queued = test.queued
 		s.Abort(nil)
 		require.NoError(t, l.Close())
 		require.Equal(t, test.reset, transport.reset, test)
 	}
+}
+
+// So it is with TLS, but where an alert has told the peer that it lacks something.
+func TestAbortOfTLSResets(t *testing.T) {
+	for _, failed := range []bool{false, true} {
+		l, err := ioloop.New(ioloop.Config{})
+		require.NoError(t, err)
+		transport := &queuedSource{queued: 1}
+		s, err := New(l, &tlsTransport{lower: transport, ready: true, failed: failed}, nil)
+		require.NoError(t, err)
+		rest(t, l)
+		s.Abort(nil)
+		require.NoError(t, l.Close())
+		require.Equal(t, !failed, transport.reset)
+	}
+}
+
+// brokenPipe is a pipe whose reader has gone.
+type brokenPipe struct{ source }
+
+func (brokenPipe) Probe() error { return syscall.EPIPE }
+
+// A stream that only writes ends when its reader goes, on systems too where that is no failure
+// of the descriptor.
+func TestWriterEndsWithItsReader(t *testing.T) {
+	l, err := ioloop.New(ioloop.Config{})
+	require.NoError(t, err)
+	defer l.Close()
+	s := new(Stream)
+	s.oneWay(os.O_WRONLY)
+	require.NoError(t, s.open(l, brokenPipe{}, nil))
+	rest(t, l)
+	(*work)(s).HandleEvent(poller.PeerClosed, 0)
+	require.ErrorIs(t, s.Err(), syscall.EPIPE)
+}
+
+// What a stream had for its output serves other streams once it is closed.
+func TestOutputOfAClosedStreamServesOthers(t *testing.T) {
+	l, err := ioloop.New(ioloop.Config{})
+	require.NoError(t, err)
+	defer l.Close()
+	const streams = 200
+	made, before := 0, outputs.New
+	outputs.New = func() any { made++; return before() }
+	defer func() { outputs.New = before }()
+	for range streams {
+		s, err := New(l, source{}, nil)
+		require.NoError(t, err)
+		_, err = s.Write([]byte("not yet attached"))
+		require.NoError(t, err)
+		s.Abort(nil)
+		rest(t, l)
+		require.Nil(t, s.out, "it is another's from now on")
+	}
+	require.Less(t, made, streams/2, "a pool drops some, under the race detector at least")
 }

@@ -237,3 +237,43 @@ func TestWaitsUseTheirMemoryAgain(t *testing.T) {
 		})
 	}
 }
+
+// Nor does StartTLS cost memory for good, whatever it comes to.
+func TestStartTLSUsesItsMemoryAgain(t *testing.T) {
+	w := iostreamtest.NewWorld()
+	defer w.Close()
+	for want, side := range map[error]iostream.TLS{
+		iostream.ErrInvalid: iostream.TLSClient(nil),
+		errPlayed:           iostream.TLSServer(serverConfig(0)),
+	} {
+		made := iostream.CountMade(t)
+		for range countedMessages {
+			wire := iostreamtest.NewWire(iostreamtest.Options{})
+			wire.FailReads(errPlayed)
+			s, err := iostream.New(w.Loop, wire.Transport(), nil)
+			require.NoError(t, err)
+			require.NoError(t, w.Loop.Go(func(task *ioloop.Task) { err = s.StartTLS(task, side) }))
+			require.NoError(t, w.Settle())
+			requireIs(t, err, want)
+			s.Abort(nil)
+		}
+		require.Less(t, made.Load(), int64(countedMessages*3/4), want)
+	}
+}
+
+// The transport is told what to listen for when it is attached, and not once more.
+func TestAttachSaysWhatToListenFor(t *testing.T) {
+	w := iostreamtest.NewWorld()
+	defer w.Close()
+	for _, reads := range []bool{false, true} {
+		wire := iostreamtest.NewWire(iostreamtest.Options{})
+		s, err := iostream.New(w.Loop, wire.Transport(), nil)
+		require.NoError(t, err)
+		if reads {
+			require.NoError(t, s.ReadFunc(iostream.Until("\n"), func([]byte, error) {}))
+		}
+		require.NoError(t, w.Settle())
+		require.Zero(t, wire.State().Arms)
+		s.Abort(nil)
+	}
+}

@@ -4,11 +4,13 @@ package iostream_test
 
 import (
 	"context"
+	"errors"
 	"net"
 	"syscall"
 	"testing"
 
 	"github.com/eddyloop/eddy/internal/streamhook"
+	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
 	"github.com/eddyloop/eddy/iostreamtest"
 	"github.com/stretchr/testify/require"
@@ -34,8 +36,10 @@ func playWire(t *testing.T, config *iostream.Config, o iostreamtest.Options) *pl
 	p := &played{s, world, wire, t}
 	t.Cleanup(func() {
 		require.NoError(t, s.Close())
-		p.settle()
-		require.NoError(t, world.Close())
+		if err := p.Settle(); !errors.Is(err, ioloop.ErrClosed) { // the test has not closed it
+			require.NoError(t, err)
+			require.NoError(t, world.Close())
+		}
 	})
 	p.settle()
 	return p
@@ -93,6 +97,34 @@ func TestRoomFuncLooksAgain(t *testing.T) {
 	var room ends
 	write(t, p.Stream, "0123456789x")
 	require.NoError(t, p.RoomFunc(room.take))
+	write(t, p.Stream, "0123456789")
+	p.wire.AddWindow(6)
+	p.settle()
+	require.Zero(t, room.times, "15 bytes wait to be sent")
+	p.wire.AddWindow(10)
+	p.settle()
+	require.Equal(t, ends{nil, 1}, room)
+}
+
+// TestRoomFuncWaitsNotForNothing: where nothing more can be written, it did not wait for what
+// was written before.
+func TestRoomFuncWaitsNotForNothing(t *testing.T) {
+	p := playWire(t, &iostream.Config{HighWaterMark: 10}, iostreamtest.Options{Window: -1})
+	var room ends
+	write(t, p.Stream, "0123456789x")
+	require.NoError(t, p.CloseWrite())
+	require.NoError(t, p.RoomFunc(room.take))
+	p.settle()
+	requireIs(t, room.err, net.ErrClosed)
+}
+
+// TestRoomLooksAgain: a producer that waits is not told of room that others have filled.
+func TestRoomLooksAgain(t *testing.T) {
+	p := playWire(t, &iostream.Config{HighWaterMark: 10}, iostreamtest.Options{Window: -1})
+	var room ends
+	write(t, p.Stream, "0123456789x")
+	require.NoError(t, p.World.Loop.Go(func(task *ioloop.Task) { room.take(p.Room(task)) }))
+	p.settle()
 	write(t, p.Stream, "0123456789")
 	p.wire.AddWindow(6)
 	p.settle()
@@ -162,6 +194,31 @@ func TestCloseDiscardsDespiteARead(t *testing.T) {
 	requireIs(t, read.err, net.ErrClosed)
 	require.Equal(t, 5, p.wire.State().Received)
 	require.Zero(t, p.Buffered())
+}
+
+// TestCloseReadsWhatComesOnce: it costs no call that says that no more is there.
+func TestCloseReadsWhatComesOnce(t *testing.T) {
+	p := playWire(t, nil, iostreamtest.Options{})
+	require.NoError(t, p.Stream.Close())
+	p.settle()
+	for reads := 1; reads <= 3; reads++ {
+		p.wire.Arrive([]byte("late\n"))
+		p.settle()
+		require.Equal(t, reads, p.wire.State().Reads)
+	}
+}
+
+// TestLoopCloseReadsWhatWouldReset: a loop that closes sends the end of its streams. Bytes that
+// nobody has read would have the kernel reset the connection instead, and the peer could lose
+// what was sent last.
+func TestLoopCloseReadsWhatWouldReset(t *testing.T) {
+	p := playWire(t, nil, iostreamtest.Options{})
+	p.wire.Arrive(make([]byte, 3*64<<10+1))
+	p.settle()
+	require.NotZero(t, p.wire.State().Arrived)
+	require.NoError(t, p.World.Close())
+	require.Equal(t, 1, p.wire.State().FINs)
+	require.Zero(t, p.wire.State().Arrived)
 }
 
 // TestCloseDrainsTheTransport: what the transport holds back is

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/eddyloop/eddy/internal/testtime"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/poller"
 	"github.com/stretchr/testify/require"
@@ -72,6 +73,31 @@ func (p *readySource) Run() {
 	p.left--
 	(*work)(p.s).HandleEvent(poller.Readable, 0)
 	_ = p.s.loop.Kit().Schedule(p)
+}
+
+// What a callback does to its own stream, the pump that has called it sees to: it costs no
+// further callback of the loop.
+func TestCallbackNeedsNoFurtherPump(t *testing.T) {
+	testtime.WholeTurns(t)
+	l, err := ioloop.New(ioloop.Config{Clock: new(ioloop.ManualClock)})
+	require.NoError(t, err)
+	defer l.Close()
+	s, err := New(l, &source{"line\n"}, nil)
+	require.NoError(t, err)
+	told := 0
+	require.NoError(t, s.Handle(Until("\n"), func(line []byte, _ error) bool {
+		_, _ = s.Write(line)
+		_ = s.WaitSentFunc(s.accepted, func(error) { told++ })
+		return true
+	}))
+	rest(t, l)
+	before, messages := l.Stats().Callbacks, uint64(100)
+	for range messages {
+		require.NoError(t, l.Post(func() { (*work)(s).HandleEvent(poller.Readable, 0) }))
+		rest(t, l)
+	}
+	require.EqualValues(t, messages, told)
+	require.Equal(t, before+messages, l.Stats().Callbacks)
 }
 
 // BenchmarkPump is what an echo costs in user space alone: everything but the

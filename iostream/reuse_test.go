@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"io"
 	"net"
+	"regexp"
 	"runtime"
 	"strings"
 	"testing"
@@ -86,4 +87,36 @@ func TestCloseCallsNoSplitFunc(t *testing.T) {
 	require.ErrorIs(t, <-result, net.ErrClosed)
 	require.Zero(t, calls)
 	require.Equal(t, 5, s.Buffered())
+}
+
+// TLS gives back what it has received into, and what it has encrypted into.
+func TestTLSGivesItsBuffersBack(t *testing.T) {
+	received, encrypted := false, false
+	for range 20 {
+		b := getBuffer(maxRead)
+		s := tlsTransport{rxBuffer: b}
+		s.releaseInput()
+		received = received || unsafe.SliceData(b) == unsafe.SliceData(getBuffer(maxRead))
+		b = getBuffer(maxRead)
+		s = tlsTransport{tx: b}
+		s.releaseOutput()
+		encrypted = encrypted || unsafe.SliceData(b) == unsafe.SliceData(getBuffer(maxRead))
+	}
+	require.True(t, received)
+	require.True(t, encrypted)
+}
+
+// A protocol that changes its frame with each message takes no memory for that.
+func TestSetFrameUsesWhatTheLastFrameHad(t *testing.T) {
+	s := stillStream(t)
+	expression, split := UntilRegexp(regexp.MustCompile("x")), Split(bufio.ScanLines)
+	require.NoError(t, s.Handle(expression, func([]byte, error) bool { return true }))
+	s.Pause()
+	scan := s.details.scan
+	require.NoError(t, s.SetFrame(expression))
+	require.Same(t, scan, s.details.scan)
+	require.NoError(t, s.SetFrame(split))
+	splitter := s.details.split
+	require.NoError(t, s.SetFrame(split))
+	require.Same(t, splitter, s.details.split)
 }

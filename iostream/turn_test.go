@@ -7,8 +7,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/eddyloop/eddy/internal/testtime"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/eddyloop/eddy/iostream"
+	"github.com/eddyloop/eddy/iostreamtest"
 	"github.com/stretchr/testify/require"
 )
 
@@ -68,6 +70,47 @@ func TestPipelinedLinesLeaveTheLoop(t *testing.T) {
 			})
 			release()
 			require.Less(t, receive(t, done), 2000)
+		})
+	}
+}
+
+// A callback that takes long leaves the loop to others behind each message, though more are
+// there, whether it waits for each by itself or not.
+func TestSlowCallbackLeavesTheLoop(t *testing.T) {
+	testtime.WholeTurns(t)
+	const lines = 300
+	for name, each := range map[string]bool{"Handle": false, "ReadFunc": true} {
+		t.Run(name, func(t *testing.T) {
+			p := playWire(t, nil, iostreamtest.Options{})
+			total, inTurn, most, turn := 0, 0, 0, uint64(0)
+			line := func() {
+				if now := p.World.Loop.Stats().Turns; now != turn {
+					turn, inTurn = now, 0
+				}
+				if total++; total > lines/2 { // it is known then how long it takes
+					inTurn++
+					most = max(most, inTurn)
+				}
+				p.Clock.Advance(time.Second)
+			}
+			var again func(msg []byte, err error)
+			again = func(_ []byte, err error) {
+				if line(); err == nil {
+					_ = p.ReadFunc(iostream.Until("\n"), again)
+				}
+			}
+			if each {
+				require.NoError(t, p.ReadFunc(iostream.Until("\n"), again))
+			} else {
+				require.NoError(t, p.Stream.Handle(iostream.Until("\n"), func(_ []byte, err error) bool {
+					line()
+					return err == nil
+				}))
+			}
+			p.wire.Arrive([]byte(strings.Repeat("x\n", lines)))
+			p.settle()
+			require.Equal(t, lines, total)
+			require.LessOrEqual(t, most, 2)
 		})
 	}
 }

@@ -106,6 +106,55 @@ func TestBytesPutOffAreWorkOfTheTurn(t *testing.T) {
 	require.Less(t, left, len(streams))
 }
 
+// gate is a transport that takes nothing before it is open.
+type gate struct {
+	source
+	open bool
+}
+
+func (g *gate) Write(bufs [][]byte) (int, error) {
+	if !g.open {
+		return 0, ErrWouldBlock
+	}
+	return g.source.Write(bufs)
+}
+
+// So are those of backlogs that can go on at once, also where a message has come whose task is
+// next.
+func TestBacklogsAreWorkOfTheTurn(t *testing.T) {
+	const backlogs, chunks = 200, 32
+	for name, ready := range map[string]poller.Interest{"alone": poller.Writable, "message": poller.Writable | poller.Readable} {
+		t.Run(name, func(t *testing.T) {
+			l, err := ioloop.New(ioloop.Config{Clock: new(ioloop.ManualClock)})
+			require.NoError(t, err)
+			defer l.Close()
+			sink, data := &gate{source: source{"x\n"}}, make([]byte, corkLimit)
+			s, err := New(l, sink, nil)
+			require.NoError(t, err)
+			require.NoError(t, s.HandleTask(Until("\n"), func(*ioloop.Task, *Stream, []byte) error { return nil }))
+			rest(t, l)
+			var turns []uint64
+			for range backlogs {
+				require.NoError(t, l.Post(func() {
+					sink.open = false
+					for range chunks { // none is so large that writing it would count
+						_, _ = s.Write(data)
+					}
+					require.Equal(t, chunks*len(data), s.Backlog())
+					sink.open = true
+					(*work)(s).HandleEvent(ready, 0)
+					require.Zero(t, s.Backlog())
+					if turns = append(turns, l.Stats().Turns); len(turns) == backlogs {
+						l.Stop()
+					}
+				}))
+			}
+			require.NoError(t, l.Run(t.Context()))
+			require.Greater(t, turns[backlogs-1], turns[0])
+		})
+	}
+}
+
 // slowSink is a transport whose Write takes time.
 type slowSink struct {
 	source
