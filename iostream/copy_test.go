@@ -42,6 +42,16 @@ var copies = map[string]func(dst, src *iostream.Conn, limit *io.LimitedReader) (
 		limit.R = src.Stream().IO(ctx)
 		return io.Copy(dst.Stream().IO(ctx), limit)
 	},
+	"IO to a stream": func(dst, src *iostream.Conn, limit *io.LimitedReader) (int64, error) {
+		ctx := context.Background()
+		defer dst.Stream().Flush(ctx)
+		r := src.Stream().IO(ctx)
+		if limit == nil {
+			return io.Copy(dst.Stream(), r)
+		}
+		limit.R = r
+		return io.Copy(dst.Stream(), limit)
+	},
 	"IO to a Conn": func(dst, src *iostream.Conn, limit *io.LimitedReader) (int64, error) {
 		r := src.Stream().IO(context.Background())
 		if limit == nil {

@@ -133,3 +133,31 @@ func TestInputOwnsNoMemoryForNothing(t *testing.T) {
 	require.Nil(t, in.data)
 	require.False(t, in.borrowed)
 }
+
+// What a delivery leaves is the input's own afterwards: others receive into the scratch buffer.
+func TestInputBorrowsNoLonger(t *testing.T) {
+	for name, own := range map[string]func(in *input){
+		"settle": (*input).settle,
+		"append": func(in *input) { in.append([]byte("d")) },
+	} {
+		scratch := []byte("abc-")
+		var in input
+		in.borrow(scratch[:3])
+		in.take(1)
+		own(&in)
+		require.Equal(t, "abc-", string(scratch), name)
+		clear(scratch)
+		require.Equal(t, "bc", string(in.bytes()[:2]), name)
+	}
+}
+
+// A buffer that somebody still reads outlives a delivery.
+func TestInputSettlesNotWhatIsLent(t *testing.T) {
+	var in input
+	in.append([]byte("x"))
+	lent := in.take(1)
+	in.lent = true
+	in.settle()
+	require.True(t, in.lent)
+	require.Same(t, unsafe.SliceData(lent), unsafe.SliceData(in.data))
+}
