@@ -43,6 +43,7 @@ func startMessageEcho(t testing.TB, s *iostream.Stream) {
 
 // TestMessageAllocations: one for sixteen bursts of messages, which makes their Tasks.
 func TestMessageAllocations(t *testing.T) {
+	testtime.WholeTurns(t) // else an answer comes in pieces
 	if raceEnabled {
 		t.Skip("the race detector allocates on its own")
 	}
