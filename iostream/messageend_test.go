@@ -105,12 +105,19 @@ func TestCallbackBehindAMessageFails(t *testing.T) {
 	}
 }
 
-// Who is told of the tasks is told of each once, in order, and may fail.
+// Who is told of the tasks is told of each once, in order, and may fail: also where the
+// whole pump begins the task, as it does with a Budget.
 func TestToldOfTasks(t *testing.T) {
-	for _, fails := range []bool{false, true} {
+	budget, err := iostream.NewBudget(1 << 30)
+	require.NoError(t, err)
+	for i := range 4 {
+		fails := i%2 == 1
 		var p *puppet
 		note := func(what string) { p.tell([]byte(what), nil) }
 		config := new(iostream.Config)
+		if i >= 2 {
+			config.Budget = budget
+		}
 		streamhook.OnTasks(config, &streamhook.Tasks{
 			Label: func() func() { note("label"); return func() { note("unlabel") } },
 			Waits: func(any) { note("waits") },
