@@ -261,3 +261,23 @@ func TestPanicBehindCloseRead(t *testing.T) {
 	var e *ioloop.PanicError
 	require.ErrorAs(t, s.Err(), &e)
 }
+
+// A descriptor that somebody had, who may have set SO_LINGER, is closed by a call of which Go's
+// scheduler knows, as it may take long.
+func TestLentDescriptorIsClosedWithCare(t *testing.T) {
+	for name, lend := range map[string]func(s *Stream) error{
+		"Control": func(s *Stream) error { return s.Control(func(uintptr) {}) },
+		"Detach": func(s *Stream) error {
+			conn, _, err := s.Detach()
+			if err == nil {
+				err = conn.Close()
+			}
+			return err
+		},
+	} {
+		s, _ := socketStream(t)
+		s.transport = &s.socket // as that of a socket which this module has made
+		require.NoError(t, lend(s), name)
+		require.IsType(t, new(socketTransport), s.transport, name)
+	}
+}
