@@ -35,6 +35,7 @@ func (s *Stream) release() {
 		return
 	}
 	s.unset(held)
+	s.noteWorkOver()
 	if s.any(abandoned) && s.op.kind == readNone {
 		s.closeInOrder(net.ErrClosed)
 	} else if s.any(draining) {

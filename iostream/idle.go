@@ -8,6 +8,7 @@ type idleTimeout struct {
 	after  time.Duration
 	since  time.Duration // when something was seen last, on the loop's clock
 	busy   bool          // something was under way when it looked last
+	fresh  bool          // bytes have come, and no read has waited since
 	unsent *stall        // what was on its way to the peer then
 }
 
@@ -35,7 +36,7 @@ func (s *Stream) setIdleTimeout(d time.Duration) {
 	if m.idle == nil {
 		m.idle = new(idleTimeout)
 	}
-	*m.idle = idleTimeout{alarm: m.idle.alarm, after: d, since: s.loop.Now()}
+	*m.idle = idleTimeout{alarm: m.idle.alarm, after: d, since: s.loop.Now(), fresh: true}
 	m.idle.off()
 	if d > 0 {
 		m.idle.ringAt(s, s.loop.Now()+d, (*Stream).checkIdle)
@@ -54,6 +55,25 @@ func (t *idleTimeout) heard(s *Stream) {
 	if t.on {
 		t.since = s.loop.Now()
 		t.due = t.since + t.after
+	}
+	t.fresh = true
+}
+
+// noteWaiting notes that a read waits: what the bytes that came last have begun, a
+// handler's work for instance, has ended. A read that times out and is begun again was
+// no work.
+func (s *Stream) noteWaiting() {
+	if s.details != nil && s.details.idle != nil && s.details.idle.fresh {
+		s.noteWorkOver()
+	}
+}
+
+// noteWorkOver notes that work has ended: silence begins now.
+func (s *Stream) noteWorkOver() {
+	if s.details != nil && s.details.idle != nil {
+		t := s.details.idle
+		t.heard(s)
+		t.fresh, t.busy = false, false
 	}
 }
 

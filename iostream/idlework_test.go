@@ -38,6 +38,52 @@ func TestIdleBeginsWhenWorkEnds(t *testing.T) {
 	require.ErrorIs(t, p.Stream.Err(), iostream.ErrIdle)
 }
 
+// So it does where the work ends just before the clock looks for the first time.
+func TestIdleBeginsWhenShortWorkEnds(t *testing.T) {
+	const limit, work = 8 * time.Second, 8*time.Second - 1
+	for name, serve := range map[string]func(t *testing.T, p *played){
+		"message": func(t *testing.T, p *played) {
+			require.NoError(t, p.Stream.HandleTask(iostream.Until("\n"), func(tk *ioloop.Task, _ *iostream.Stream, _ []byte) error {
+				return tk.Sleep(work)
+			}))
+		},
+		"handler": func(t *testing.T, p *played) {
+			streamhook.Serve(p.Stream)
+			require.NoError(t, p.World.Loop.Go(func(tk *ioloop.Task) {
+				for {
+					if _, err := p.Stream.Read(tk, iostream.Until("\n")); err != nil {
+						return
+					}
+					_ = tk.Sleep(work)
+				}
+			}))
+		},
+		"hold": func(t *testing.T, p *played) {
+			require.NoError(t, p.Stream.Handle(iostream.Until("\n"), func([]byte, error) bool {
+				p.World.Loop.AfterFunc(work, p.Stream.Hold())
+				return true
+			}))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := playWire(t, nil, iostreamtest.Options{})
+			require.NoError(t, p.Stream.SetIdleTimeout(limit))
+			serve(t, p)
+			p.settle()
+			for range 2 {
+				p.wire.Arrive([]byte("line\n"))
+				p.settle()
+				require.NoError(t, p.Advance(work))
+				require.NoError(t, p.Advance(limit-1))
+				require.NoError(t, p.Stream.Err())
+				require.Zero(t, p.wire.State().FINs)
+			}
+			require.NoError(t, p.Advance(1))
+			require.Equal(t, 1, p.wire.State().FINs)
+		})
+	}
+}
+
 // So it is with bytes that a peer takes slowly.
 func TestIdleBeginsWhenAllIsSent(t *testing.T) {
 	const limit = 8 * time.Second

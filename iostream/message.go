@@ -250,6 +250,9 @@ func (s *Stream) endHandling(err error) {
 		s.op = readOp{}
 	}
 	s.in.settle()
+	if !s.loop.Kit().RestDue() { // else it has taken no time
+		s.noteWorkOver()
+	}
 	if !s.any(pumping) {
 		if s.op.kind != readNone && (s.in.len() > 0 || s.readEnd() != nil || s.op.size == 0) {
 			s.schedule()
