@@ -80,15 +80,21 @@ func TestAbortResetsWhereThePeerLacksSomething(t *testing.T) {
 // So it is with TLS, but where an alert has told the peer that it lacks something.
 func TestAbortOfTLSResets(t *testing.T) {
 	for _, failed := range []bool{false, true} {
-		l, err := ioloop.New(ioloop.Config{})
-		require.NoError(t, err)
-		transport := &queuedSource{queued: 1}
-		s, err := New(l, &tlsTransport{lower: transport, ready: true, failed: failed}, nil)
-		require.NoError(t, err)
-		rest(t, l)
-		s.Abort(nil)
-		require.NoError(t, l.Close())
-		require.Equal(t, !failed, transport.reset)
+		for _, lower := range []Transport{&queuedSource{queued: 1}, &unreadSource{unread: true}, &unreadSource{}} {
+			l, err := ioloop.New(ioloop.Config{})
+			require.NoError(t, err)
+			s, err := New(l, &tlsTransport{lower: lower, ready: true, failed: failed}, nil)
+			require.NoError(t, err)
+			rest(t, l)
+			s.Abort(nil)
+			require.NoError(t, l.Close())
+			switch lower := lower.(type) {
+			case *queuedSource:
+				require.Equal(t, !failed, lower.reset)
+			case *unreadSource:
+				require.Equal(t, !failed && lower.unread, lower.reset)
+			}
+		}
 	}
 }
 

@@ -89,19 +89,33 @@ func TestStringTellsTheState(t *testing.T) {
 	require.Contains(t, p.String(), "stream closed ("+errPlayed.Error()+")")
 }
 
-// Addresses that are too long to be kept in short have their place, too.
-func TestAddressOfAPreparedUnixSocket(t *testing.T) {
-	accepted, dialled := rawPair(t, "unix")
-	defer socket.Close(accepted)
-	raw, err := dialled.(syscall.Conn).SyscallConn()
-	require.NoError(t, err)
-	fd := -1
-	require.NoError(t, raw.Control(func(n uintptr) { fd, err = socket.Duplicate(int(n)) }))
-	require.NoError(t, err)
-	prepared, err := streamhook.NewPrepared(startLoop(t, ioloop.Config{}), fd, socket.PeerAddress(fd), new(iostream.Config))
-	require.NoError(t, err)
-	s := prepared.(*iostream.Stream)
-	require.Equal(t, dialled.RemoteAddr().String(), s.RemoteAddr().String())
-	s.Abort(nil)
-	require.NoError(t, s.WaitClosed(patient(t)))
+// Addresses that are too long to be kept in short have their place, too. The loop forgets a
+// socket that is closed, by whatever call.
+func TestAddressOfAUnixSocketWithAName(t *testing.T) {
+	for name, open := range map[string]func(l *ioloop.Loop, fd int) (any, error){
+		"prepared": func(l *ioloop.Loop, fd int) (any, error) {
+			return streamhook.NewPrepared(l, fd, socket.PeerAddress(fd), new(iostream.Config))
+		},
+		"any": func(l *ioloop.Loop, fd int) (any, error) { return iostream.NewSocket(l, fd, nil) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			accepted, dialled := rawPair(t, "unix")
+			defer socket.Close(accepted)
+			raw, err := dialled.(syscall.Conn).SyscallConn()
+			require.NoError(t, err)
+			fd := -1
+			require.NoError(t, raw.Control(func(n uintptr) { fd, err = socket.Duplicate(int(n)) }))
+			require.NoError(t, err)
+			l := startLoop(t, ioloop.Config{})
+			opened, err := open(l, fd)
+			require.NoError(t, err)
+			s := opened.(*iostream.Stream)
+			require.Equal(t, dialled.RemoteAddr().String(), s.RemoteAddr().String())
+			quiet(t, l)
+			require.Equal(t, 1, l.Stats().Handlers)
+			s.Abort(nil)
+			require.NoError(t, s.WaitClosed(patient(t)))
+			require.Zero(t, l.Stats().Handlers)
+		})
+	}
 }

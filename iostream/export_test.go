@@ -96,3 +96,10 @@ func TLSHasBuffers(s *Stream) bool {
 	t := s.transport.(*tlsTransport)
 	return t.rxBuffer != nil || t.tx != nil
 }
+
+// KeepsHandshake reports whether a stream still has what its handshake was done with.
+func KeepsHandshake(s *Stream) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.transport.(*tlsTransport).hs != nil
+}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"github.com/eddyloop/eddy/internal/testtime"
 	"github.com/eddyloop/eddy/ioloop"
@@ -73,6 +74,27 @@ func (p *readySource) Run() {
 	p.left--
 	(*work)(p.s).HandleEvent(poller.Readable, 0)
 	_ = p.s.loop.Kit().Schedule(p)
+}
+
+// A callback gets its bytes where they were received, also where the pump looks at more than
+// the message.
+func TestCallbackGetsWhatWasReceivedUncopied(t *testing.T) {
+	l, err := ioloop.New(ioloop.Config{})
+	require.NoError(t, err)
+	defer l.Close()
+	budget, err := NewBudget(1 << 20) // such a stream has no express
+	require.NoError(t, err)
+	s, err := New(l, &source{"line\n"}, &Config{Budget: budget})
+	require.NoError(t, err)
+	uncopied := false
+	require.NoError(t, s.Handle(Until("\n"), func(line []byte, _ error) bool {
+		uncopied = unsafe.SliceData(line) == unsafe.SliceData(l.Kit().Scratch())
+		return true
+	}))
+	rest(t, l)
+	require.NoError(t, l.Post(func() { (*work)(s).HandleEvent(poller.Readable, 0) }))
+	rest(t, l)
+	require.True(t, uncopied)
 }
 
 // What a callback does to its own stream, the pump that has called it sees to: it costs no

@@ -20,6 +20,7 @@ import (
 type shaking struct {
 	*played
 	peer    *simPeer
+	client  *tls.Conn
 	outcome ends
 	done    chan error // the client's
 	events  int        // how often the stream was told that something is ready
@@ -35,7 +36,8 @@ func playHandshake(t *testing.T, config *iostream.Config, o iostreamtest.Options
 	}
 	h.played = playWire(t, config, o)
 	h.peer = &simPeer{sim: h.wire, hold: true}
-	go func() { h.done <- tls.Client(h.peer, clientConfig(tls.VersionTLS13)).Handshake() }()
+	h.client = tls.Client(h.peer, clientConfig(tls.VersionTLS13))
+	go func() { h.done <- h.client.Handshake() }()
 	h.peer.await(t)
 	return h, []byte(h.peer.take())
 }
@@ -215,4 +217,35 @@ func TestAddressesOfAHandshakeOffTheLoop(t *testing.T) {
 	got := receive(t, addresses)
 	require.Equal(t, peer.RemoteAddr().String(), got[0].String())
 	require.Equal(t, peer.LocalAddr().String(), got[1].String())
+}
+
+// A record that comes in pieces costs one read for each, and a connection that has nothing to
+// read holds no buffer: many are quiet.
+func TestRecordsCostOneReadAndNoBuffer(t *testing.T) {
+	h, hello := playHandshake(t, nil, iostreamtest.Options{})
+	h.start()
+	var lines []string
+	require.NoError(t, h.Stream.Handle(iostream.Until("\n"), func(line []byte, err error) bool {
+		lines = append(lines, string(line))
+		return err == nil
+	}))
+	h.wire.Arrive(h.answer(hello))
+	h.settle()
+	require.False(t, iostream.KeepsHandshake(h.Stream))
+	send(t, h.client, "line\n")
+	record := []byte(h.peer.take())
+	before := h.wire.State().Reads
+	for i, piece := range [][]byte{record[:3], record[3:10], record[10:]} {
+		h.wire.Arrive(piece)
+		h.settle()
+		require.Equal(t, before+i+1, h.wire.State().Reads)
+		require.False(t, iostream.TLSHasBuffers(h.Stream))
+	}
+	require.Equal(t, []string{"line\n"}, lines)
+}
+
+// Nor is a handshake kept that a call has waited for.
+func TestHandshakeThatWasWaitedForIsForgotten(t *testing.T) {
+	s, _, _, _ := secureSim(t, tls.VersionTLS13, nil)
+	require.False(t, iostream.KeepsHandshake(s))
 }

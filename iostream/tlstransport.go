@@ -342,14 +342,14 @@ func (t *tlsTransport) Close(l *ioloop.Loop) error {
 	return t.lower.Close(l)
 }
 
-// takeEarly moves what the stream has received to where TLS reads, and returns how much.
+// takeEarly moves what the stream has received to where TLS reads, and returns how much. The
+// pump, which begins the handshake, releases the buffer.
 func (t *tlsTransport) takeEarly(in *input) (n int) {
 	if n = in.len(); n > 0 {
 		t.rxBuffer = append(getBuffer(n), in.take(n)...)
 		t.rx = t.rxBuffer
 		t.begun = true
 	}
-	in.release()
 	return n
 }
 

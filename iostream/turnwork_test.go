@@ -47,31 +47,39 @@ func TestBytesAreWorkOfTheTurn(t *testing.T) {
 			})
 		}},
 	} {
-		t.Run(name, func(t *testing.T) {
-			l, err := ioloop.New(ioloop.Config{Clock: new(ioloop.ManualClock)})
-			require.NoError(t, err)
-			defer l.Close()
-			s, err := New(l, &source{tt.input}, nil)
-			require.NoError(t, err)
-			require.NoError(t, tt.handle(s))
-			var first, last uint64
-			require.NoError(t, l.Post(func() {
-				for i := range tt.pieces {
-					_ = l.Post(func() {
-						if last = l.Stats().Turns; i == 0 {
-							first = last
-						}
-						(*work)(s).HandleEvent(poller.Readable, 0)
-						if i == tt.pieces-1 {
-							l.Stop()
-						}
-					})
-				}
-			}))
-			require.NoError(t, l.Run(t.Context()))
-			require.Greater(t, last, first)
-		})
+		budget, err := NewBudget(1 << 30) // such a stream has no express
+		require.NoError(t, err)
+		for _, config := range []*Config{nil, {Budget: budget}} {
+			testWorkOfTheTurn(t, name, tt.input, tt.pieces, tt.handle, config)
+		}
 	}
+}
+
+func testWorkOfTheTurn(t *testing.T, name, input string, pieces int, handle func(s *Stream) error, config *Config) {
+	t.Run(name, func(t *testing.T) {
+		l, err := ioloop.New(ioloop.Config{Clock: new(ioloop.ManualClock)})
+		require.NoError(t, err)
+		defer l.Close()
+		s, err := New(l, &source{input}, config)
+		require.NoError(t, err)
+		require.NoError(t, handle(s))
+		var first, last uint64
+		require.NoError(t, l.Post(func() {
+			for i := range pieces {
+				_ = l.Post(func() {
+					if last = l.Stats().Turns; i == 0 {
+						first = last
+					}
+					(*work)(s).HandleEvent(poller.Readable, 0)
+					if i == pieces-1 {
+						l.Stop()
+					}
+				})
+			}
+		}))
+		require.NoError(t, l.Run(t.Context()))
+		require.Greater(t, last, first)
+	})
 }
 
 // So are those that are put off to its end: a turn does not send a hundred MiB of many streams.
