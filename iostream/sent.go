@@ -93,7 +93,8 @@ func (s *Stream) trySent(name string, index int64) (bool, error) {
 		return true, opError(name, ErrInvalid)
 	}
 	if index > s.sent() && !s.any(blocked) {
-		s.flush() // whoever is to flush what was put off sees to the rest
+		s.flush()
+		s.afterFlush()
 	}
 	if index <= s.sent() {
 		return true, nil

@@ -181,8 +181,10 @@ func (s *Stream) failTLS(t *tlsTransport, reason error) {
 	}
 	s.set(closing | finWanted | finSent)
 	if s.any(handshaking) {
+		t.hs.timer.Stop()
 		s.tellHandshake(t, reason)
 	}
+	s.endWaitingRead()
 }
 
 func (t *tlsTransport) handshakeError() error {
