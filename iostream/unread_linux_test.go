@@ -1,10 +1,14 @@
 package iostream
 
 import (
+	"context"
 	"io"
+	"runtime"
 	"testing"
+	"time"
 
 	"github.com/eddyloop/eddy/internal/socket"
+	"github.com/eddyloop/eddy/internal/testtime"
 	"github.com/eddyloop/eddy/ioloop"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -62,4 +66,30 @@ func TestSocketOfAShortAddressIsInItsStream(t *testing.T) {
 	s, err = newPrepared(l, fds[1], socket.PeerAddress(fds[1]), nil)
 	require.NoError(t, err)
 	require.Same(t, &s.socket, s.transport)
+}
+
+// Whoever waits until a file is sent, which another goroutine sends, is told by that: the loop
+// has nothing to do with it.
+func TestFlushHearsOfAFileThatIsSent(t *testing.T) {
+	l, err := ioloop.New(ioloop.Config{})
+	require.NoError(t, err)
+	defer l.Close()
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK, 0)
+	require.NoError(t, err)
+	defer unix.Close(fds[1])
+	s, err := NewSocket(l, fds[0], nil)
+	require.NoError(t, err)
+	rest(t, l)
+	_, mark, err := s.reserve(10)
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), testtime.Patience(5*time.Second))
+	defer cancel()
+	sent := make(chan error, 1)
+	go func() { sent <- s.Flush(ctx) }()
+	for Waiting(s) == 0 {
+		runtime.Gosched()
+	}
+	require.False(t, s.unreserve(10, 10, mark))
+	s.letGo()
+	require.NoError(t, <-sent)
 }
