@@ -8,7 +8,6 @@ type idleTimeout struct {
 	after  time.Duration
 	since  time.Duration // when something was seen last, on the loop's clock
 	busy   bool          // something was under way when it looked last
-	fresh  bool          // bytes have come, and no read has waited since
 	unsent *stall        // what was on its way to the peer then
 }
 
@@ -17,7 +16,7 @@ type idleTimeout struct {
 // at work (one that waits for a message is not at work), and no bytes that the
 // peer goes on taking. 0 is never; below 0 is ErrInvalid. A closed stream
 // returns why it is closed. If something was under way, the time may be a
-// quarter longer.
+// quarter longer or shorter.
 func (s *Stream) SetIdleTimeout(d time.Duration) error {
 	if d < 0 {
 		return opError("set idle timeout", ErrInvalid)
@@ -36,10 +35,10 @@ func (s *Stream) setIdleTimeout(d time.Duration) {
 	if m.idle == nil {
 		m.idle = new(idleTimeout)
 	}
-	*m.idle = idleTimeout{alarm: m.idle.alarm, after: d, since: s.loop.Now(), fresh: true}
+	*m.idle = idleTimeout{alarm: m.idle.alarm, after: d, since: s.loop.Now()}
 	m.idle.off()
 	if d > 0 {
-		m.idle.ringAt(s, s.loop.Now()+d, (*Stream).checkIdle)
+		m.idle.ringAt(s, s.loop.Now()+m.idle.soon(), (*Stream).checkIdle)
 	}
 }
 
@@ -54,26 +53,20 @@ func (s *Stream) noteReceived() {
 func (t *idleTimeout) heard(s *Stream) {
 	if t.on {
 		t.since = s.loop.Now()
-		t.due = t.since + t.after
+		t.due = t.since + t.soon()
 	}
-	t.fresh = true
 }
 
-// noteWaiting notes that a read waits: what the bytes that came last have begun, a
-// handler's work for instance, has ended. A read that times out and is begun again was
-// no work.
-func (s *Stream) noteWaiting() {
-	if s.details != nil && s.details.idle != nil && s.details.idle.fresh {
-		s.noteWorkOver()
-	}
-}
+// soon is how long the clock waits before it looks again. It looks often so that what is
+// under way is not missed for being over when the time is.
+func (t *idleTimeout) soon() time.Duration { return max(1, t.after/looksPerLimit) }
 
 // noteWorkOver notes that work has ended: silence begins now.
 func (s *Stream) noteWorkOver() {
 	if s.details != nil && s.details.idle != nil {
 		t := s.details.idle
 		t.heard(s)
-		t.fresh, t.busy = false, false
+		t.busy = false
 	}
 }
 
@@ -90,8 +83,10 @@ func (s *Stream) checkIdle() {
 	}
 	unsent := s.backlog() > 0 || kernelQueue(s.transport) > 0
 	switch {
+	case !unsent && t.unsent == nil:
 	case !unsent:
 		t.unsent = nil
+		t.since = now // the last of it may have gone just now
 	case t.unsent == nil:
 		t.unsent = &stall{since: now}
 		t.unsent.moved(s)
@@ -100,10 +95,8 @@ func (s *Stream) checkIdle() {
 		t.since = now
 	}
 	switch left := t.since + t.after - now; {
-	case left > 0 && (t.busy || unsent):
-		t.ringAt(s, now+max(1, min(left, t.after/looksPerLimit)), (*Stream).checkIdle)
 	case left > 0:
-		t.ringAt(s, now+left, (*Stream).checkIdle)
+		t.ringAt(s, now+min(left, t.soon()), (*Stream).checkIdle)
 	case s.backlog() > 0:
 		s.abort(ErrIdle)
 	default:

@@ -3,6 +3,7 @@
 package iostream_test
 
 import (
+	"fmt"
 	"net"
 	"testing"
 	"time"
@@ -38,16 +39,34 @@ func TestIdleBeginsWhenWorkEnds(t *testing.T) {
 	require.ErrorIs(t, p.Stream.Err(), iostream.ErrIdle)
 }
 
-// So it does where the work ends just before the clock looks for the first time.
+// advance has time pass a second at a time, as it does for a clock that looks now and then.
+func advance(t *testing.T, p *played, d time.Duration) {
+	t.Helper()
+	for ; d > 0; d -= time.Second {
+		require.NoError(t, p.Advance(min(d, time.Second)))
+	}
+}
+
+// So it does with work that ends before the clock looks at the end of the time. Of a
+// handler's it knows to within a quarter, of other work exactly.
 func TestIdleBeginsWhenShortWorkEnds(t *testing.T) {
-	const limit, work = 8 * time.Second, 8*time.Second - 1
-	for name, serve := range map[string]func(t *testing.T, p *played){
-		"message": func(t *testing.T, p *played) {
+	const limit = 8 * time.Second
+	for name, c := range map[string]struct {
+		serve func(t *testing.T, p *played, work time.Duration)
+		exact bool
+	}{
+		"message": {func(t *testing.T, p *played, work time.Duration) {
 			require.NoError(t, p.Stream.HandleTask(iostream.Until("\n"), func(tk *ioloop.Task, _ *iostream.Stream, _ []byte) error {
 				return tk.Sleep(work)
 			}))
-		},
-		"handler": func(t *testing.T, p *played) {
+		}, true},
+		"hold": {func(t *testing.T, p *played, work time.Duration) {
+			require.NoError(t, p.Stream.Handle(iostream.Until("\n"), func([]byte, error) bool {
+				p.World.Loop.AfterFunc(work, p.Stream.Hold())
+				return true
+			}))
+		}, true},
+		"handler": {func(t *testing.T, p *played, work time.Duration) {
 			streamhook.Serve(p.Stream)
 			require.NoError(t, p.World.Loop.Go(func(tk *ioloop.Task) {
 				for {
@@ -57,31 +76,50 @@ func TestIdleBeginsWhenShortWorkEnds(t *testing.T) {
 					_ = tk.Sleep(work)
 				}
 			}))
-		},
-		"hold": func(t *testing.T, p *played) {
-			require.NoError(t, p.Stream.Handle(iostream.Until("\n"), func([]byte, error) bool {
-				p.World.Loop.AfterFunc(work, p.Stream.Hold())
-				return true
-			}))
-		},
+		}, false},
 	} {
-		t.Run(name, func(t *testing.T) {
-			p := playWire(t, nil, iostreamtest.Options{})
-			require.NoError(t, p.Stream.SetIdleTimeout(limit))
-			serve(t, p)
-			p.settle()
-			for range 2 {
-				p.wire.Arrive([]byte("line\n"))
+		for _, work := range []time.Duration{time.Second, 3 * time.Second, limit - 1} {
+			t.Run(fmt.Sprintf("%s/%v", name, work), func(t *testing.T) {
+				shorter, longer := limit/4, limit/4
+				if c.exact {
+					shorter, longer = 0, 0
+				}
+				p := playWire(t, nil, iostreamtest.Options{})
+				require.NoError(t, p.Stream.SetIdleTimeout(limit))
+				c.serve(t, p, work)
 				p.settle()
-				require.NoError(t, p.Advance(work))
-				require.NoError(t, p.Advance(limit-1))
-				require.NoError(t, p.Stream.Err())
-				require.Zero(t, p.wire.State().FINs)
-			}
-			require.NoError(t, p.Advance(1))
-			require.Equal(t, 1, p.wire.State().FINs)
-		})
+				for range 2 {
+					p.wire.Arrive([]byte("line\n"))
+					p.settle()
+					advance(t, p, work)
+					advance(t, p, limit-shorter-1)
+					require.Zero(t, p.wire.State().FINs)
+				}
+				advance(t, p, 1+shorter+longer)
+				require.Equal(t, 1, p.wire.State().FINs)
+			})
+		}
 	}
+}
+
+// So it does, to within a quarter, where an answer is out just before that.
+func TestIdleBeginsWhenAnAnswerIsOut(t *testing.T) {
+	const limit = 8 * time.Second
+	p := playWire(t, nil, iostreamtest.Options{Window: iostreamtest.NoWindow})
+	require.NoError(t, p.Stream.Handle(iostream.Until("\n"), func(line []byte, _ error) bool {
+		_, _ = p.Stream.Write(line)
+		return true
+	}))
+	require.NoError(t, p.Stream.SetIdleTimeout(limit))
+	p.wire.Arrive([]byte("line\n"))
+	p.settle()
+	advance(t, p, 7*limit/8)
+	p.wire.AddWindow(100)
+	p.settle()
+	advance(t, p, 7*limit/8)
+	require.Zero(t, p.wire.State().FINs)
+	advance(t, p, 3*limit/8)
+	require.Equal(t, 1, p.wire.State().FINs)
 }
 
 // So it is with bytes that a peer takes slowly.
@@ -123,11 +161,10 @@ func TestIdleEndsToTheMomentWithBytesLeft(t *testing.T) {
 	require.NoError(t, p.Stream.SetIdleTimeout(limit))
 	_, err := p.Stream.Write(make([]byte, 20))
 	require.NoError(t, err)
-	for range 2 {
-		require.NoError(t, p.Advance(limit-1))
-		require.NoError(t, p.Stream.Err())
-		require.NoError(t, p.Advance(1))
-	}
+	require.NoError(t, p.Advance(limit/4)) // it is seen
+	require.NoError(t, p.Advance(limit-1))
+	require.NoError(t, p.Stream.Err())
+	require.NoError(t, p.Advance(1))
 	require.ErrorIs(t, p.Stream.Err(), iostream.ErrIdle)
 }
 
@@ -207,7 +244,7 @@ func TestIdlePeerThatTakesNothing(t *testing.T) {
 		takes         time.Duration // when it takes another byte, 0: never
 		first, latest time.Duration // when it is given up
 	}{
-		"nothing at all":  {0, 16 * time.Second, 16 * time.Second}, // the first look finds that something waits
+		"nothing at all":  {0, 8 * time.Second, 10 * time.Second},
 		"something later": {9 * time.Second, 17 * time.Second, 19 * time.Second},
 	} {
 		p := playWire(t, nil, iostreamtest.Options{Window: 10})

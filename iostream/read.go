@@ -196,7 +196,6 @@ func (s *Stream) endRepeating() {
 // listens already. A stream that closes when idle may be so now, and the time of a
 // message that is here in part runs.
 func (s *Stream) listen() {
-	s.noteWaiting()
 	read, _ := s.wants()
 	if s.armed&read != read || s.holdsPlaintext() || s.any(draining) || s.config.MessageTimeout > 0 && s.hasPart() {
 		s.schedule()
