@@ -25,18 +25,18 @@ const (
 	RunsLater               // it begins in a step of its own, and rest does not run
 )
 
-// RunJob has work run as a task, which has a new Task. If the task does not wait, that
-// costs no switch of coroutines.
+// RunJob runs work as a task, with a new Task. A task that does not wait costs no switch
+// of coroutines.
 //
 // Mostly the task runs within the call, and after RanWhole or RanFailed the callback goes
 // on. If the task waits, or exits, rest runs in the callback's place, before anything
-// else. RunJob returns RanUntilWait when such a task has ended at last. By then
+// else. RunJob returns RanUntilWait when a task that has waited has ended. By then
 // what the callback knows is out of date: it must return without touching anything that
 // is not its own.
 //
-// After a task that has waited, and for the first one, RunJob returns RunsNext: the callback has to
-// return soon. Called by a task, a second time in such a callback, or when the turn is
-// over, it returns RunsLater.
+// For the first task of a loop, and the first after one that has waited, RunJob returns
+// RunsNext: the callback has to return soon. Called by a task, a second time in such a
+// callback, or when the turn is over, it returns RunsLater.
 //
 // Only callbacks and tasks may call RunJob; neither work nor rest may be nil. A timer of
 // Every in which a task waits goes on when that has ended.

@@ -130,7 +130,7 @@ type expressed Stream
 func (e *expressed) Run() {
 	s := (*Stream)(e)
 	s.mu.Lock()
-	s.noteWait()
+	s.tellWait()
 	before := s.sent()
 	if s.quiet() {
 		s.leaveExpress(before)

@@ -115,14 +115,14 @@ func (s *Stream) runTask(n int, rest ioloop.Runner) step {
 	return something
 }
 
-// afterTask goes on with the pump of a Stream that has begun a task, where that cannot.
+// afterTask is a Stream whose pump has begun a task and cannot go on itself.
 type afterTask Stream
 
 // Run is the rest of the pump.
 func (a *afterTask) Run() {
 	s := (*Stream)(a)
 	s.mu.Lock()
-	s.noteWait()
+	s.tellWait()
 	budget := maxDeliveries
 	if s.loop.Kit().TurnUsedUp() {
 		budget = 0
@@ -133,8 +133,8 @@ func (a *afterTask) Run() {
 // Fail is called if that has failed.
 func (a *afterTask) Fail(err error) { (*work)(a).Fail(err) }
 
-// noteWait tells of a task that waits.
-func (s *Stream) noteWait() {
+// tellWait tells of a task that waits.
+func (s *Stream) tellWait() {
 	if h := s.config.tasks; h != nil && s.any(handling) {
 		h.Waits(s)
 	}
@@ -150,7 +150,7 @@ func (m *messages) RunTask(t *ioloop.Task) {
 	if !s.loop.Kit().Within() {
 		s.mu.Lock()
 		if !s.loop.Kit().RestDue() { // which would have told of the task's wait
-			s.noteWait()
+			s.tellWait()
 		}
 	}
 	if h := s.config.tasks; h != nil && h.Label != nil {

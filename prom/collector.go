@@ -69,7 +69,7 @@ var (
 
 var serverMetrics = []metric[tcp.Stats]{
 	gauge("server_connections", "Connections that are open.", ofServer, func(s tcp.Stats) float64 { return float64(s.Conns) }),
-	gauge("server_handlers", "Handlers that run, and messages that are being handled.", ofServer, func(s tcp.Stats) float64 { return float64(s.Handlers) }),
+	gauge("server_handlers", "Handlers that run, and messages whose functions have had to wait.", ofServer, func(s tcp.Stats) float64 { return float64(s.Handlers) }),
 	gauge("server_handshakes", "Connections that have yet to agree on TLS or to send a PROXY header.", ofServer, func(s tcp.Stats) float64 { return float64(s.Handshakes) }),
 	counter("server_accepted", "Connections that were accepted.", ofServer, func(s tcp.Stats) float64 { return float64(s.Accepted) }),
 	counter("server_refused", "Connections that were closed unserved.", ofServer, func(s tcp.Stats) float64 { return float64(s.Refused) }),

@@ -245,7 +245,7 @@ type worker struct {
 // Stats are the numbers of a Server.
 type Stats struct {
 	Conns        int    // open now, or with a Handler that has not returned
-	Handlers     int    // Handlers, or tasks that run Open or have to wait in Message, at work now
+	Handlers     int    // at work now: Handlers, tasks of Open, and tasks of Message that have had to wait
 	Handshakes   int    // connections that have yet to send a PROXY header or agree on TLS
 	Accepted     uint64 // ever
 	Refused      uint64 // closed unserved: no room (see Overload) or a bad PROXY header
