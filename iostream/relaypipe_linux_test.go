@@ -5,8 +5,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"runtime"
-	"runtime/debug"
 	"syscall"
 	"testing"
 
@@ -84,9 +82,7 @@ func TestRelayBreaksOffWhenItCannotPassOn(t *testing.T) {
 			r := bulkRelay(t, l)
 			input := newCopySource(t)
 			c.before(t, r)
-			runtime.GC()
-			percent := debug.SetGCPercent(-1)
-			defer debug.SetGCPercent(percent)
+			keepMemory(t)
 			release := holdLoop(t, l) // so that b stays as it is
 			for range 40 {            // more pipes than a process has
 				input.arrives(t, "x")
@@ -109,8 +105,7 @@ func TestRelayBreaksOffWhenItCannotPassOn(t *testing.T) {
 // once, whenever memory is collected.
 func TestPipesOfRelaysAreGivenBack(t *testing.T) {
 	l := startLoop(t, ioloop.Config{})
-	runtime.GC()
-	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	keepMemory(t)
 	for range 40 {
 		r := bulkRelay(t, l)
 		require.NoError(t, r.client.Close())
